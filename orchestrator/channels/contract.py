@@ -1,0 +1,65 @@
+"""What every channel adapter does. Adapters pass `orchestrator.testing.channel_suite`.
+
+An adapter is pure at both ends (build the request, read the answer) and does one call, with a hard time-out, without
+retries of its own: whether to call again is decided in `dispatch/retry.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Protocol
+
+from msgspec import Struct
+
+from orchestrator.events.inputs import OutcomeKind
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rendered message, ready to send; its repr hides address and bodies."""
+
+    touch_id: str
+    channel: str
+    # e-mail address or E.164
+    to: str
+    purpose: str
+    journey: str
+    locale: str
+    # e-mail only
+    subject: str = ""
+    html: str = ""
+    # plain text: the SMS body, or the e-mail's text part
+    text: str = ""
+    # from-name and address, or sender id; from the channel policy
+    sender_name: str = ""
+    sender: str = ""
+    reply_to: str = ""
+    # absolute https URI of the opt-out page (List-Unsubscribe), or ""
+    unsubscribe: str = ""
+
+    def __repr__(self) -> str:
+        return f"Message({self.channel} {self.touch_id})"
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What became of one call."""
+
+    kind: OutcomeKind
+    provider_id: str = ""
+    # the provider's own code (`550 5.1.1`, `429`), never its free text
+    code: str = ""
+    # throttled: not before this long
+    retry_after: timedelta | None = None
+
+
+class Adapter(Protocol):
+    """One provider account on one channel."""
+
+    channel: str
+    # calls at once
+    slots: int
+
+    async def send(self, message: Message) -> Answer:
+        """One call. Never raises for anything a provider or a network can do: unclear is `unknown`."""
+
+    async def close(self) -> None:
+        """Ends pooled connections."""

@@ -1,0 +1,147 @@
+"""What is known of one member: the state that `step` takes and gives. Bounded in size; never mutated, only replaced."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+from orchestrator.events.types import Attributes
+
+Health = Literal["ok", "soft_bounced", "hard_bounced", "complained", "invalid"]
+
+
+class ContactPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One way to reach the member."""
+
+    channel: str
+    # normalised: e-mail address, or E.164 number
+    address: str
+    # keyed fingerprint: stands for the address outside the member's state
+    fingerprint: str
+    health: Health = "ok"
+    # since when the health is what it is
+    health_since: datetime | None = None
+    preferred: bool = False
+    # alpha-2 country of a phone number's prefix
+    country: str = ""
+
+
+class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The latest word on one channel and purpose."""
+
+    channel: str
+    purpose: str
+    state: Literal["granted", "withdrawn"]
+    # when it was given or taken back
+    at: datetime
+    basis: Literal["opt_in", "soft_opt_in"] = "opt_in"
+    wording: str = ""
+    method: str = ""
+    evidence: str = ""
+    # exclusive end
+    expires_at: datetime | None = None
+    # event that said so (source and id): the consent record's name in trails
+    record: str = ""
+
+
+class Aggregate(Struct, frozen=True, kw_only=True):
+    """Running figures over one event type."""
+
+    # lifetime
+    count: int
+    # lifetime sum of the type's number: minor units, points; 0 where it has none
+    sum: int
+    first: datetime
+    last: datetime
+    # (days since 1970 in UTC, count, sum) of the last 90 days, oldest first: rolling figures are read from it
+    days: tuple[tuple[int, int, int], ...] = ()
+
+
+class Place(Struct, frozen=True, kw_only=True, array_like=True):
+    """A touch's place in the caps, kept for as long as the longest window that any rule looks back."""
+
+    touch_id: str
+    channel: str
+    purpose: str
+    journey: str
+    contact: str
+    # the attempt's instant; None while reserved, claimed or unknown without an instant: counts as now
+    at: datetime | None
+
+
+class Residence(Struct, frozen=True, kw_only=True):
+    """Which law and which clock a member lives under, with the grounds for it; worked out when the profile changes."""
+
+    # jurisdictions whose packs apply, most specific of each country: ("US-NY",), ("CO", "US") when the number differs
+    jurisdictions: tuple[str, ...] = ()
+    # candidate IANA zones; an instant must be permitted in all of them
+    zones: tuple[str, ...] = ()
+    # what the zones were taken from
+    zone_from: Literal["profile", "address", "phone_prefix", "country", "nothing"] = "nothing"
+
+
+class Instance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run of a journey for this member."""
+
+    journey: str
+    occurrence: str
+    # index of the step it stands at
+    step: int
+    entered_at: datetime
+    # what the templates see of the trigger: JSON object of the event's data
+    trigger: dict[str, object] = field(default_factory=dict)
+
+
+class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An intent that has not ended as a silence, nor as a touch with a final outcome."""
+
+    intent_id: str
+    journey: str
+    # name of the step
+    step: str
+    occurrence: str
+    created_at: datetime
+    # a deferral may not go beyond this (exclusive)
+    valid_until: datetime
+    trigger: dict[str, object] = field(default_factory=dict)
+    # set while a touch is reserved or later for it
+    touch_id: str = ""
+    # windows that the dispatcher found closed, half-open
+    closed: tuple[tuple[datetime, datetime], ...] = ()
+
+
+class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All we know of one member."""
+
+    id: str
+    # random; stands for the member in the log, in topics and at providers
+    ref: str
+    status: Literal["known", "enrolled", "cancelled"] = "known"
+    since: datetime | None = None
+    given_name: str = ""
+    family_name: str = ""
+    birthday: date | None = None
+    locale: str = ""
+    zone: str = ""
+    country: str = ""
+    region: str = ""
+    tier: str = ""
+    attributes: Attributes = field(default_factory=dict)
+    contact_points: tuple[ContactPoint, ...] = ()
+    residence: Residence = field(default_factory=Residence)
+    # key: "<channel>/<purpose>"
+    consents: dict[str, Consent] = field(default_factory=dict)
+    # key: event type
+    aggregates: dict[str, Aggregate] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    # journeys entered before: journey -> last entered at (re-entry)
+    entered: dict[str, datetime] = field(default_factory=dict)
+    # key: intent_id
+    pending: dict[str, Pending] = field(default_factory=dict)
+    # armed timers: name -> due; an inbox row whose due differs is void
+    timers: dict[str, datetime] = field(default_factory=dict)
+    # open complaints
+    complaints: tuple[str, ...] = ()

@@ -1,0 +1,118 @@
+"""The one protocol that every rule speaks, whether it comes from a law pack or from a house policy.
+
+A rule is asked about one contact at one instant and answers with a `Finding`. All rules are asked, always; the
+strictest answer wins: suppress over defer over pass. An advisory finding is kept in the trail and binds nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from orchestrator.decide.member import ContactPoint, Member
+
+Says = Literal["pass", "defer", "suppress"]
+
+# why a contact is not made now: closed list, each explained for people in `contact_log/sentences.py`
+REASONS = (
+    "no_consent",
+    "consent_withdrawn",
+    "consent_expired",
+    "consent_basis",
+    "registry_listed",
+    "registry_unknown",
+    "platform_block",
+    "under_age",
+    "quiet_hours",
+    "law_hours",
+    "frequency_cap",
+    "law_cap",
+    "minimum_gap",
+    "no_contact_point",
+    "contact_point_unhealthy",
+    "zone_unknown",
+    "dispatch_window_closed",
+    "suppressed",
+    "membership_ended",
+    "stale",
+    "expired",
+    "content_error",
+    "exited",
+    "erased",
+)
+
+
+class RegistryState(Struct, frozen=True):
+    """What a do-not-contact list says of one contact point."""
+
+    listed: bool
+    # when the list was last obtained; None: never
+    checked_at: datetime | None
+
+
+class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rule's answer, as it stands in the trail."""
+
+    rule: str
+    # version of the file or pack that holds the rule
+    version: str
+    says: Says
+    # reason code from REASONS where it does not pass
+    reason: str = ""
+    # defer: the first instant (inclusive) at which this rule alone would pass; a lower bound while `in_flight`
+    until: datetime | None = None
+    # the numbers it saw: {"n": 2, "max": 3, "window": "P7D"}, zone, consent record, registry date; no personal data
+    saw: Mapping[str, str | int | bool | None] = {}
+    # article, for rules of law; its link is in the pack of this version
+    cite: str = ""
+    # outside the deployment's profile: logged, does not bind
+    advisory: bool = False
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What the rules are asked: may this member be contacted so, at `at`?"""
+
+    # the instant asked about: now, or a candidate release time
+    at: datetime
+    # the turn's now: what is in flight counts as this
+    now: datetime
+    channel: str
+    purpose: str
+    journey: str
+    member: Member
+    # None: the member has none for this channel
+    contact: ContactPoint | None
+    # candidate zones of the member, loaded; empty when unknown
+    zones: tuple[ZoneInfo, ...]
+    # registry name -> state for this contact point
+    registries: Mapping[str, RegistryState]
+    # windows (half-open) that the dispatcher found closed for this intent
+    closed: tuple[tuple[datetime, datetime], ...] = ()
+
+
+class Rule(Protocol):
+    """A compiled rule. Frozen; holds no state; the same question gets the same answer."""
+
+    @property
+    def id(self) -> str:
+        """Stable name, such as `co.hours` or `house.email.week`."""
+
+    def judge(self, question: Question) -> Finding:
+        """The rule's answer at `question.at`."""
+
+
+def strictest(findings: list[Finding]) -> Says:
+    """What the binding findings come to together; `pass` when there are none."""
+    says: Says = "pass"
+    for finding in findings:
+        if finding.advisory:
+            continue
+        if finding.says == "suppress":
+            return "suppress"
+        if finding.says == "defer":
+            says = "defer"
+    return says

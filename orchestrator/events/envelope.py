@@ -1,0 +1,110 @@
+"""The CloudEvents 1.0 envelope (https://github.com/cloudevents/spec): bytes in, a frozen `Event` or `Unreadable` out.
+
+Identity is `source` + `id`; `subject` is the member; `time` is when it happened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from orchestrator.errors import Unreadable
+from orchestrator.events.types import EVENT_TYPES, Data
+
+Word = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One event from outside, valid by construction."""
+
+    id: str
+    source: str
+    type: str
+    # the member
+    subject: str
+    # when it happened, aware UTC
+    time: datetime
+    data: Data
+    # loaded as history: changes what we know, never triggers
+    history: bool = False
+
+
+class _Envelope(Struct, frozen=True, kw_only=True):
+    specversion: str
+    id: Word
+    source: Word
+    type: Word
+    subject: Word
+    time: datetime
+    data: msgspec.Raw
+    datacontenttype: str = "application/json"
+    history: bool = False
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_data: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+
+
+def read_event(raw: bytes) -> Event:
+    """The event in these bytes (structured mode JSON).
+
+    Raises Unreadable with a reason code (`not_json`, `bad_envelope`, `unknown_type`, `bad_data`) and a cure. The cure
+    names the field at fault and never quotes a value, since values may be personal data.
+    """
+    try:
+        envelope = _envelope.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Unreadable("bad_envelope", f"{error}; send a CloudEvents 1.0 envelope") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Unreadable("not_json", "send one JSON object, in UTF-8") from None
+    if envelope.specversion != "1.0":
+        raise Unreadable("bad_envelope", "specversion must be 1.0")
+    if envelope.time.tzinfo is None:
+        raise Unreadable("bad_envelope", "time must carry an offset, such as Z")
+    decoder = _data.get(envelope.type)
+    if decoder is None:
+        raise Unreadable("unknown_type", f"no schema for this type; known are {', '.join(sorted(EVENT_TYPES))}")
+    try:
+        data = decoder.decode(envelope.data)
+    except msgspec.ValidationError as error:
+        raise Unreadable("bad_data", f"{error}; see schemas/events/{envelope.type}.v1.json") from None
+    time = envelope.time if envelope.time.tzinfo is UTC else envelope.time.astimezone(UTC)
+    return Event(
+        id=envelope.id,
+        source=envelope.source,
+        type=envelope.type,
+        subject=envelope.subject,
+        time=time,
+        data=data,
+        history=envelope.history,
+    )
+
+
+def write_event(event: Event) -> bytes:
+    """The structured-mode JSON of an event; `read_event` gives the same event back."""
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": event.id,
+            "source": event.source,
+            "type": event.type,
+            "subject": event.subject,
+            "time": event.time,
+            "data": event.data,
+            **({"history": True} if event.history else {}),
+        }
+    )
+
+
+def identity(source: str, id: str) -> bytes:
+    """16 bytes that stand for (source, id): the key of the duplicate index."""
+    return hashlib.blake2b(f"{source}\0{id}".encode(), digest_size=16).digest()
+
+
+def content_hash(raw: bytes) -> bytes:
+    """16 bytes that stand for what an event says: equal bytes are the same event told twice."""
+    return hashlib.blake2b(raw, digest_size=16).digest()

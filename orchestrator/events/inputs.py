@@ -1,0 +1,111 @@
+"""Everything that may change what we know of a member, as one closed union; the journal and the inbox hold these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from orchestrator.events.envelope import Event
+from orchestrator.events.types import Channel, Purpose
+
+OutcomeKind = Literal[
+    "accepted", "rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient", "unknown"
+]
+
+
+class EventInput(Struct, frozen=True, tag="event"):
+    """An event from outside."""
+
+    event: Event
+
+
+class TimerDue(Struct, frozen=True, tag="timer"):
+    """An armed moment came: `name` says which (`intent:<id>`, `journey:<name>:<occurrence>`, `inactive:<journey>`)."""
+
+    name: str
+    due: datetime
+
+
+class Outcome(Struct, frozen=True, kw_only=True, tag="outcome"):
+    """What became of one call for a touch."""
+
+    touch_id: str
+    kind: OutcomeKind
+    # 1 for the first call of this touch
+    attempt: int
+    attempted_at: datetime
+    occurred_at: datetime
+    # no further call will be made for this touch
+    final: bool
+    # the provider's id and its own code, never free text
+    provider_id: str = ""
+    code: str = ""
+    # not final: the next call is not before this
+    retry_at: datetime | None = None
+
+
+class Returned(Struct, frozen=True, kw_only=True, tag="returned"):
+    """The dispatcher found the moment closed: the touch is cancelled and its intent decided anew."""
+
+    touch_id: str
+    rule: str
+    # the closed window, half-open; `step` treats it as closed
+    closed_from: datetime
+    closed_until: datetime
+
+
+class Expired(Struct, frozen=True, kw_only=True, tag="expired"):
+    """`valid_for` of a touch ended: what was not called is cancelled."""
+
+    touch_id: str
+
+
+class Cancelled(Struct, frozen=True, kw_only=True, tag="cancelled"):
+    """A touch was cancelled outside the member's turn (suppression or switch)."""
+
+    touch_id: str
+    reason: str
+    occurred_at: datetime
+
+
+class Receipt(Struct, frozen=True, kw_only=True, tag="receipt"):
+    """A provider's later word on a touch."""
+
+    touch_id: str
+    state: Literal["delivered", "bounced", "soft_bounced", "opened", "clicked", "replied", "complained", "opted_out"]
+    occurred_at: datetime
+    code: str = ""
+
+
+class Command(Struct, frozen=True, kw_only=True, tag="command"):
+    """An operator's order, with its actor."""
+
+    verb: Literal["activate", "suppress", "unsuppress", "switch", "erase", "restrict"]
+    actor: str
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+class Tick(Struct, frozen=True, tag="tick"):
+    """The clock reached wall time with nothing else to do."""
+
+    at: datetime
+
+
+Input = EventInput | TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick
+__all__ = ["Channel", "Input", "Purpose"]
+
+InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick
+_internal = msgspec.json.Decoder(InternalInput)
+
+
+def write_input(input: InternalInput) -> bytes:
+    """JSON of an internal input, tagged by `type`."""
+    return msgspec.json.encode(input)
+
+
+def read_input(raw: bytes) -> InternalInput:
+    """The internal input in these bytes, as `write_input` made them."""
+    return _internal.decode(raw)

@@ -1,0 +1,190 @@
+"""The event types a programme sends, one frozen class each; the JSON Schemas in `schemas/events/` are made from these.
+
+Money is in minor units (cents), instants are aware, phone numbers are E.164 after intake, countries are ISO 3166-1
+alpha-2, regions ISO 3166-2, locales BCP 47, zones IANA names.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Channel = Literal["email", "sms", "whatsapp", "telegram", "push", "phone"]
+Purpose = Literal["marketing", "service", "collections"]
+
+Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Code = Annotated[str, Meta(min_length=1, max_length=100)]
+Minor = Annotated[int, Meta(ge=0, le=10**15)]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+Region = Annotated[str, Meta(pattern="^[A-Z]{2}-[A-Z0-9]{1,3}$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Attributes = dict[str, str | int | float | bool | None]
+
+
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Common form of all event data: unknown fields are refused by name."""
+
+
+class ContactData(Data):
+    """One way to reach a member."""
+
+    channel: Channel
+    # e-mail address or phone number; a national number is read with the member's country
+    address: Annotated[str, Meta(min_length=3, max_length=320)]
+    # preferred among several points of the same channel
+    preferred: bool = False
+
+
+class ConsentData(Data):
+    """Proof that a member agreed; an empty one is no consent."""
+
+    channel: Channel
+    purpose: Purpose = "marketing"
+    # which wording was shown, and how it was agreed to
+    wording: Code
+    method: Code
+    # where the proof lies (form id, call id, document)
+    evidence: Text
+    # when it was given; the event's time where left out
+    at: datetime | None = None
+    # it ends here by itself (exclusive)
+    expires_at: datetime | None = None
+    # soft opt-in: address obtained at a sale, own similar products, objection offered
+    basis: Literal["opt_in", "soft_opt_in"] = "opt_in"
+
+
+class ProfileData(Data):
+    """What is known of a member; a field left out is left as it was."""
+
+    given_name: Text | None = None
+    family_name: Text | None = None
+    birthday: date | None = None
+    locale: Code | None = None
+    zone: Code | None = None
+    country: Country | None = None
+    region: Region | None = None
+    tier: Code | None = None
+    # any further facts for audiences and templates, at most 40
+    attributes: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
+
+
+class MemberEnrolled(ProfileData):
+    """A person joined the programme."""
+
+    contact_points: Annotated[tuple[ContactData, ...], Meta(max_length=12)] = ()
+    consents: Annotated[tuple[ConsentData, ...], Meta(max_length=24)] = ()
+
+
+class MemberUpdated(MemberEnrolled):
+    """Facts about a member changed; contact points given replace those of their channel."""
+
+
+class MemberCancelled(Data):
+    """The membership ended."""
+
+    reason: Code | None = None
+
+
+class ConsentGranted(ConsentData):
+    """A member agreed to be contacted."""
+
+
+class ConsentWithdrawn(Data):
+    """A member took consent back; a channel or purpose left out means all of them."""
+
+    channel: Channel | None = None
+    purpose: Purpose | None = None
+    method: Code
+
+
+class PurchaseCompleted(Data):
+    """A purchase was paid."""
+
+    purchase_id: Code
+    amount: Minor
+    currency: Currency
+    lines: Annotated[int, Meta(ge=0)] = 0
+    store: Code | None = None
+    category: Code | None = None
+
+
+class PointsEarned(Data):
+    """Points were credited."""
+
+    points: Annotated[int, Meta(ge=0)]
+    balance: int | None = None
+    activity: Code | None = None
+
+
+class PointsExpiring(Data):
+    """Points will be lost on a local day."""
+
+    points: Annotated[int, Meta(ge=1)]
+    expires_on: date
+
+
+class RewardDelivered(Data):
+    """A reward reached the member."""
+
+    reward_id: Code
+    name: Text | None = None
+    points: Annotated[int, Meta(ge=0)] = 0
+    value: Minor = 0
+    currency: Currency | None = None
+
+
+class TierChanged(Data):
+    """The member's tier changed."""
+
+    tier: Code
+    former: Code | None = None
+
+
+class SurveyAnswered(Data):
+    """A survey was answered."""
+
+    survey_id: Code
+    score: Annotated[int, Meta(ge=0, le=10)] | None = None
+    answers: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
+
+
+class ComplaintOpened(Data):
+    """A complaint was opened."""
+
+    complaint_id: Code
+    topic: Code | None = None
+
+
+class ComplaintClosed(Data):
+    """A complaint was closed."""
+
+    complaint_id: Code
+    outcome: Code | None = None
+
+
+class SocialMentioned(Data):
+    """The member spoke of the programme in public."""
+
+    network: Code
+    url: Text | None = None
+    sentiment: Literal["positive", "neutral", "negative", "unknown"] = "unknown"
+
+
+EVENT_TYPES: dict[str, type[Data]] = {
+    "member.enrolled": MemberEnrolled,
+    "member.updated": MemberUpdated,
+    "member.cancelled": MemberCancelled,
+    "consent.granted": ConsentGranted,
+    "consent.withdrawn": ConsentWithdrawn,
+    "purchase.completed": PurchaseCompleted,
+    "points.earned": PointsEarned,
+    "points.expiring": PointsExpiring,
+    "reward.delivered": RewardDelivered,
+    "tier.changed": TierChanged,
+    "survey.answered": SurveyAnswered,
+    "complaint.opened": ComplaintOpened,
+    "complaint.closed": ComplaintClosed,
+    "social.mentioned": SocialMentioned,
+}

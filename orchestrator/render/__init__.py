@@ -1,0 +1,1 @@
+"""Member and template give a message. Pure."""

@@ -1,0 +1,36 @@
+"""What rendering takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Rendered(Struct, frozen=True, kw_only=True):
+    """The words of one message."""
+
+    locale: str
+    subject: str = ""
+    html: str = ""
+    text: str = ""
+
+
+class RenderError(Exception):
+    """A template could not be rendered for this member: names template, line and field, never a value."""
+
+
+class Templates(Protocol):
+    """Compiled templates of one content revision."""
+
+    def render(
+        self, journey: str, message: str, channel: str, locale: str, context: Mapping[str, object]
+    ) -> Rendered:
+        """The words of `message` in the best of the locales it has: exact, then language, then the house default.
+
+        Raises RenderError on an undefined field, a missing template, or a bound (steps, output) exceeded.
+        """
+
+    def has(self, journey: str, message: str, channel: str) -> bool:
+        """Whether this message exists for this channel in any locale."""

@@ -1,0 +1,397 @@
+"""The store's contract. Every implementation passes `orchestrator.testing.store_suite`.
+
+A batch of inputs is one transaction that writes *all* of it or nothing: members, journal, contact log, touches, inbox
+rows added and consumed, suppressions, dead letters, counts, positions, and each partition's progress; the last only
+under the epoch, offset and turn that this worker took. Instants are whole microseconds since 1970 (`times.micros`).
+Rows are plain named tuples in column order, so that the hot path hands them to the driver as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+
+class Progress(NamedTuple):
+    """How far one partition is; `epoch` is the fence."""
+
+    partition: int
+    epoch: int
+    # arrivals consumed: the offset of the next one
+    next_offset: int
+    # number of the last turn
+    turn: int
+    # the partition's clock, never goes back
+    clock: int
+    # number of the last log entry, and its hash (32 bytes; zeros before the first)
+    log_n: int
+    head: bytes
+
+
+class MemberRow(NamedTuple):
+    """One member's state, sealed with the member's own key."""
+
+    partition: int
+    # keyed hash of the member's id, 16 bytes
+    member: bytes
+    # random reference, 32 hex digits; the name of the member's key
+    ref: str
+    state: bytes
+    # True: the key is destroyed, `state` is empty and stands as a tombstone
+    erased: bool
+
+
+class KeyRow(NamedTuple):
+    """A member's data key, wrapped by the key file's master key."""
+
+    ref: str
+    wrapped: bytes
+
+
+class JournalRow(NamedTuple):
+    """One input of one turn."""
+
+    partition: int
+    turn: int
+    # position within the turn
+    i: int
+    # the turn's now
+    at: int
+    # event | timer | outcome | ...
+    kind: str
+    # source offset of an arrival; -1 for inbox rows
+    offset: int
+    member: bytes
+    # "" where the input is about no member; names the key that sealed `input`
+    ref: str
+    # sealed bytes of the input
+    input: bytes
+
+
+class SeenRow(NamedTuple):
+    """The index of duplicates: one row an event, found by (bucket, identity)."""
+
+    # at // horizon-bucket: keeps inserts together; a lookup asks the few live buckets
+    bucket: int
+    # events.envelope.identity
+    identity: bytes
+    # events.envelope.content_hash
+    content: bytes
+
+
+class LogRow(NamedTuple):
+    """One entry of the contact log; the columns of the export, in order. Empty text stands for "does not apply"."""
+
+    partition: int
+    n: int
+    turn: int
+    at: int
+    # 0: same as `at`
+    occurred_at: int
+    # 0: none
+    valid_until: int
+    kind: str
+    ref: str
+    journey: str
+    step: str
+    occurrence: str
+    intent_id: str
+    touch_id: str
+    channel: str
+    purpose: str
+    verdict: str
+    reason: str
+    # 0: none
+    release_at: int
+    state: str
+    revision: str
+    # JSON text
+    trail: str
+    prev_hash: bytes
+    hash: bytes
+
+
+class InboxRow(NamedTuple):
+    """An input waiting for its due moment. `seq` is given by the store, unique and growing."""
+
+    partition: int
+    seq: int
+    due: int
+    # b"" where the input is about no member: such rows come first
+    member: bytes
+    # JSON of an internal input (events.inputs.write_input); holds no personal data
+    input: bytes
+
+
+class NewInbox(NamedTuple):
+    """An inbox row to add."""
+
+    partition: int
+    due: int
+    member: bytes
+    input: bytes
+
+
+class TouchRow(NamedTuple):
+    """A place in the outbox and what became of it."""
+
+    touch_id: str
+    partition: int
+    member: bytes
+    ref: str
+    intent_id: str
+    journey: str
+    channel: str
+    purpose: str
+    # keyed fingerprint of the contact point
+    contact: str
+    # lower is sooner: service before marketing
+    rank: int
+    # not to be called before
+    due: int
+    # not to be called at or after
+    valid_until: int
+    # reserved | claimed | attempting | accepted | rejected | unknown | cancelled
+    state: str
+    # compare-and-set token of the claim; "" when not claimed
+    token: str
+    lease_until: int
+    # calls made
+    attempts: int
+    # instant of the last call; 0 before the first
+    attempted_at: int
+    # sealed bytes of the rendered message (with the address)
+    message: bytes
+
+
+class SuppressionRow(NamedTuple):
+    """Nobody may be called who stands here, from `since` on. "*" stands for every channel or purpose."""
+
+    # contact fingerprint, or member hash in hex
+    subject: str
+    channel: str
+    purpose: str
+    since: int
+    reason: str
+
+
+class SwitchRow(NamedTuple):
+    """A kill switch or pause: scope is "all", "channel:<c>" or "journey:<j>"."""
+
+    scope: str
+    since: int
+    actor: str
+
+
+class DeadRow(NamedTuple):
+    """An input that could not be applied."""
+
+    partition: int
+    offset: int
+    at: int
+    reason: str
+    cure: str
+    # sealed with the dead letters' key
+    raw: bytes
+
+
+class ParkedRow(NamedTuple):
+    """An input of a quarantined member, waiting in order for redrive. `raw` is sealed with the dead letters' key."""
+
+    partition: int
+    offset: int
+    member: bytes
+    at: int
+    kind: str
+    raw: bytes
+
+
+class FilePosition(NamedTuple):
+    """How far one partition has consumed a file; partition -1: every partition is beyond `byte`."""
+
+    # SHA-256 of the file's first `length` bytes
+    content: bytes
+    length: int
+    partition: int
+    byte: int
+
+
+class Changes(NamedTuple):
+    """All that one batch writes, over one or more partitions. Counts are additions."""
+
+    # (before, after) for each partition of the batch
+    progress: Sequence[tuple[Progress, Progress]]
+    members: Sequence[MemberRow] = ()
+    keys: Sequence[KeyRow] = ()
+    # refs whose keys are destroyed
+    destroyed: Sequence[str] = ()
+    journal: Sequence[JournalRow] = ()
+    seen: Sequence[SeenRow] = ()
+    log: Sequence[LogRow] = ()
+    # inserted; a touch of the same id that stands as cancelled is reserved anew, any other state is kept
+    reserved: Sequence[TouchRow] = ()
+    # touch ids to cancel if still reserved or claimed
+    cancelled: Sequence[str] = ()
+    inbox: Sequence[NewInbox] = ()
+    # (partition, seq) of inbox rows consumed
+    consumed: Sequence[tuple[int, int]] = ()
+    suppressions: Sequence[SuppressionRow] = ()
+    # (subject, channel, purpose) ended by a later proven grant
+    unsuppressed: Sequence[tuple[str, str, str]] = ()
+    dead: Sequence[DeadRow] = ()
+    parked: Sequence[ParkedRow] = ()
+    # (partition, name) -> addition: inputs, applied, duplicate, dead, parked, forwarded, intents, touched, silent, waiting
+    totals: Mapping[tuple[int, str], int] = {}
+    # (day in UTC as YYYY-MM-DD, journey, channel, verdict, reason) -> addition
+    daily: Mapping[tuple[str, str, str, str, str], int] = {}
+    positions: Sequence[FilePosition] = ()
+
+
+class Batch(Protocol):
+    """One open transaction over some partitions, whose progress rows it has locked."""
+
+    def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
+        """The rows of these (partition, member), by member; absent ones are left out."""
+
+    def keys(self, refs: Iterable[str]) -> dict[str, bytes]:
+        """Wrapped keys by ref; destroyed ones are left out."""
+
+    def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
+        """identity -> content hash, for those known in any of these buckets."""
+
+    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
+        """Inbox rows with due <= until, by (due, member, seq), at most `limit` of each partition."""
+
+    def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
+        """(registry, contact fingerprint) -> (listed, checked_at); a registry never loaded is left out."""
+
+    def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
+        """Those of these members whose inputs must be parked."""
+
+    def write(self, changes: Changes) -> None:
+        """All of it, with each progress guarded by (epoch, next_offset, turn); raises Refused, leaving nothing."""
+
+
+class Claim(NamedTuple):
+    """A touch claimed by a dispatcher; every later compare-and-set names `token`."""
+
+    touch: TouchRow
+    token: str
+
+
+class OutcomeRow(NamedTuple):
+    """What became of a call, for the outbox: compare-and-set on (touch_id, token, attempting)."""
+
+    touch_id: str
+    token: str
+    # accepted | rejected | unknown, or reserved when it may be called again
+    state: str
+    # reserved: the next call is not before this
+    due: int
+    # the inbox row that tells the member
+    inbox: NewInbox
+
+
+class Store(Protocol):
+    """What is remembered, and who may write it."""
+
+    partitions: int
+
+    def take(self, partitions: Sequence[int]) -> dict[int, Progress]:
+        """Raises the epoch of these partitions, creating absent rows; former owners are refused from now on."""
+
+    def batch(self, held: Sequence[Progress]) -> AbstractContextManager[Batch]:
+        """A transaction that first locks these progress rows under (epoch, next_offset, turn); raises Refused.
+
+        Leaving the block commits what `write` was given; an exception, or no `write`, leaves nothing.
+        """
+
+    # --- the dispatcher's side: each call is one transaction
+    def claim(self, now: int, lease_until: int, token: str, limit: int) -> list[Claim]:
+        """Reserved touches due at `now` (inclusive) and not past `valid_until`, by (rank, due, touch_id), at most one of
+        a member claimed or attempting at any time, none that `suppression` or `switches` cover. They become claimed.
+        A claim whose lease lapsed before `now` is claimed like a reserved one."""
+
+    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+        """claimed -> attempting (attempts + 1, attempted_at = now) where the token holds and neither `suppression` nor
+        `switches` covers it, in one durable transaction; the claims that may now be called, attempts counted."""
+
+    def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
+        """claimed -> cancelled or reserved by compare-and-set, with the inbox row that says so; False if not held."""
+
+    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+        """attempting -> state, with its inbox row, all in one transaction; False where the token no longer holds."""
+
+    def lapse(self, now: int, inbox_of: object = None) -> int:
+        """attempting with a lapsed lease -> unknown, each with an Outcome inbox row due at `now`; how many."""
+
+    def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
+        """Writes suppressions and inbox rows, cancels reserved and claimed touches covered, each with a Cancelled inbox
+        row; the cancelled touch ids. One transaction: it holds when this returns."""
+
+    def switch(self, row: SwitchRow, on: bool) -> None:
+        """Sets or lifts a switch; effective at the next claim and attempt of every dispatcher."""
+
+    # --- quarantine, tries counted outside the batch
+    def count_try(self, partition: int, offset: int) -> int:
+        """Adds one to the tries of an input that is about to be run alone; the tries so far."""
+
+    def quarantine(self, partition: int, member: bytes, reason: str) -> None:
+        """From now on this member's inputs are parked."""
+
+    def redrive(self, member: bytes) -> list[ParkedRow]:
+        """Ends a member's quarantine; its parked inputs, in order, taken out of the park."""
+
+    # --- reading
+    def progress(self) -> list[Progress]:
+        """Every partition's row, by number."""
+
+    def log(self, *, partition: int | None = None, ref: str | None = None, after: int = 0) -> Iterable[LogRow]:
+        """Log rows with n > after, by (partition, n); of one partition or one member where given. Streams."""
+
+    def journal(self, partition: int) -> Iterable[JournalRow]:
+        """Journal rows by (turn, i). Streams."""
+
+    def member(self, member: bytes) -> MemberRow | None:
+        """One member's row."""
+
+    def key(self, ref: str) -> bytes | None:
+        """A member's wrapped key, or None once destroyed."""
+
+    def touches(self, *, state: str | None = None, member: bytes | None = None) -> Iterable[TouchRow]:
+        """Touch rows by touch_id."""
+
+    def next_due(self) -> int | None:
+        """The earliest due of any inbox row, or None."""
+
+    def totals(self) -> dict[tuple[int, str], int]:
+        """The running totals by (partition, name)."""
+
+    def daily(self) -> dict[tuple[str, str, str, str, str], int]:
+        """Daily counts."""
+
+    def dead(self) -> Iterable[DeadRow]:
+        """Dead letters by (partition, offset)."""
+
+    def positions(self) -> list[FilePosition]:
+        """File positions."""
+
+    def suppressions(self) -> list[SuppressionRow]:
+        """All suppressions."""
+
+    # --- small documents: revisions, checkpoints, registries
+    def put_document(self, kind: str, name: str, body: bytes) -> None:
+        """Keeps a document under (kind, name), replacing one that is there."""
+
+    def get_document(self, kind: str, name: str) -> bytes | None:
+        """A document, or None."""
+
+    def documents(self, kind: str) -> list[str]:
+        """The names of a kind's documents, in order."""
+
+    def load_registry(self, name: str, fingerprints: Iterable[str], checked_at: int) -> int:
+        """Replaces a registry's list; how many entries it holds now."""
+
+    def close(self) -> None:
+        """Gives back connections."""
