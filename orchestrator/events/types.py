@@ -27,7 +27,7 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Common form of all event data: unknown fields are refused by name."""
 
 
-class ContactData(Data):
+class ContactData(Data, kw_only=True):
     """One way to reach a member."""
 
     channel: Channel
@@ -37,7 +37,7 @@ class ContactData(Data):
     preferred: bool = False
 
 
-class ConsentData(Data):
+class ConsentData(Data, kw_only=True):
     """Proof that a member agreed; an empty one is no consent."""
 
     channel: Channel
@@ -55,7 +55,7 @@ class ConsentData(Data):
     basis: Literal["opt_in", "soft_opt_in"] = "opt_in"
 
 
-class ProfileData(Data):
+class ProfileData(Data, kw_only=True):
     """What is known of a member; a field left out is left as it was."""
 
     given_name: Text | None = None
@@ -70,28 +70,28 @@ class ProfileData(Data):
     attributes: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
 
 
-class MemberEnrolled(ProfileData):
+class MemberEnrolled(ProfileData, kw_only=True):
     """A person joined the programme."""
 
     contact_points: Annotated[tuple[ContactData, ...], Meta(max_length=12)] = ()
     consents: Annotated[tuple[ConsentData, ...], Meta(max_length=24)] = ()
 
 
-class MemberUpdated(MemberEnrolled):
+class MemberUpdated(MemberEnrolled, kw_only=True):
     """Facts about a member changed; contact points given replace those of their channel."""
 
 
-class MemberCancelled(Data):
+class MemberCancelled(Data, kw_only=True):
     """The membership ended."""
 
     reason: Code | None = None
 
 
-class ConsentGranted(ConsentData):
+class ConsentGranted(ConsentData, kw_only=True):
     """A member agreed to be contacted."""
 
 
-class ConsentWithdrawn(Data):
+class ConsentWithdrawn(Data, kw_only=True):
     """A member took consent back; a channel or purpose left out means all of them."""
 
     channel: Channel | None = None
@@ -99,7 +99,7 @@ class ConsentWithdrawn(Data):
     method: Code
 
 
-class PurchaseCompleted(Data):
+class PurchaseCompleted(Data, kw_only=True):
     """A purchase was paid."""
 
     purchase_id: Code
@@ -110,7 +110,7 @@ class PurchaseCompleted(Data):
     category: Code | None = None
 
 
-class PointsEarned(Data):
+class PointsEarned(Data, kw_only=True):
     """Points were credited."""
 
     points: Annotated[int, Meta(ge=0)]
@@ -118,14 +118,14 @@ class PointsEarned(Data):
     activity: Code | None = None
 
 
-class PointsExpiring(Data):
+class PointsExpiring(Data, kw_only=True):
     """Points will be lost on a local day."""
 
     points: Annotated[int, Meta(ge=1)]
     expires_on: date
 
 
-class RewardDelivered(Data):
+class RewardDelivered(Data, kw_only=True):
     """A reward reached the member."""
 
     reward_id: Code
@@ -135,14 +135,14 @@ class RewardDelivered(Data):
     currency: Currency | None = None
 
 
-class TierChanged(Data):
+class TierChanged(Data, kw_only=True):
     """The member's tier changed."""
 
     tier: Code
     former: Code | None = None
 
 
-class SurveyAnswered(Data):
+class SurveyAnswered(Data, kw_only=True):
     """A survey was answered."""
 
     survey_id: Code
@@ -150,21 +150,21 @@ class SurveyAnswered(Data):
     answers: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
 
 
-class ComplaintOpened(Data):
+class ComplaintOpened(Data, kw_only=True):
     """A complaint was opened."""
 
     complaint_id: Code
     topic: Code | None = None
 
 
-class ComplaintClosed(Data):
+class ComplaintClosed(Data, kw_only=True):
     """A complaint was closed."""
 
     complaint_id: Code
     outcome: Code | None = None
 
 
-class SocialMentioned(Data):
+class SocialMentioned(Data, kw_only=True):
     """The member spoke of the programme in public."""
 
     network: Code
