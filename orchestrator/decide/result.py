@@ -1,0 +1,102 @@
+"""What one call of `step` comes to: the new member, and all that follows from the turn."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.channels.contract import Message
+from orchestrator.decide.member import Member
+from orchestrator.decide.rules import Finding, Says
+from orchestrator.events.inputs import InternalInput
+
+Kind = Literal["decision", "touch", "consent", "contact_point", "operator", "tick", "member"]
+
+
+class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One channel that an intent was weighed on, with every rule asked."""
+
+    channel: str
+    says: Says
+    # fingerprint of the contact point, "" when there is none
+    contact: str = ""
+    # the earliest instant at which all binding rules pass together; a lower bound while something is in flight
+    release_at: datetime | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The whole ground of a decision, as the log keeps it."""
+
+    # candidate zones and what they were taken from (profile, address, phone_prefix, country, nothing)
+    zones: tuple[str, ...] = ()
+    zone_from: str = "nothing"
+    # law packs that were asked, "US-NY@2026.11.0"
+    packs: tuple[str, ...] = ()
+    # in the order of trial
+    tried: tuple[Tried, ...] = ()
+    # one plain sentence's worth of detail for content errors and the like: template, line, field; no personal data
+    note: str = ""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line for the contact log, before it has a number and a place in the chain."""
+
+    kind: Kind
+    journey: str = ""
+    step: str = ""
+    occurrence: str = ""
+    intent_id: str = ""
+    touch_id: str = ""
+    channel: str = ""
+    purpose: str = ""
+    # decision: send | defer | suppress
+    verdict: str = ""
+    # suppress and defer: code from decide.rules.REASONS; touch: why cancelled; operator: the verb
+    reason: str = ""
+    release_at: datetime | None = None
+    # touch: reserved | cancelled | attempting | accepted | rejected | unknown | delivered | bounced ...
+    state: str = ""
+    # attempt, outcome, suppression: the database's clock; None: the turn's now
+    occurred_at: datetime | None = None
+    # when a reserved touch may no longer be called (exclusive)
+    valid_until: datetime | None = None
+    # JSON text of a Trail, or of a small object of facts; "" when there is nothing to add
+    trail: str = ""
+
+
+class Reservation(Struct, frozen=True, kw_only=True):
+    """A touch to put into the outbox."""
+
+    touch_id: str
+    intent_id: str
+    journey: str
+    channel: str
+    purpose: str
+    contact: str
+    # lower is sooner: service before marketing
+    rank: int
+    due: datetime
+    valid_until: datetime
+    message: Message
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """All that a turn comes to. `totals` are additions: intents, touched, silent."""
+
+    member: Member | None
+    entries: tuple[Entry, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    # touch ids to cancel where not yet attempting
+    cancels: tuple[str, ...] = ()
+    # (due, input) to put into the member's inbox
+    timers: tuple[tuple[datetime, InternalInput], ...] = ()
+    # (subject, channel, purpose, reason); subject "member" stands for the member, anything else is a fingerprint
+    suppressions: tuple[tuple[str, str, str, str], ...] = ()
+    # (subject, channel, purpose) ended by a later proven grant
+    unsuppressed: tuple[tuple[str, str, str], ...] = ()
+    totals: tuple[tuple[str, int], ...] = ()
+    # the member asked to be forgotten: destroy the key, leave a tombstone
+    erase: bool = False
