@@ -80,6 +80,9 @@ class Reservation(Struct, frozen=True, kw_only=True):
     rank: int
     due: datetime
     valid_until: datetime
+    # end of the permitted hours seen at the decision, latency margin taken off; None: no hours bind
+    call_by: datetime | None
+    call_rule: str
     message: Message
 
 

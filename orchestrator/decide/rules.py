@@ -42,6 +42,7 @@ REASONS = (
     "expired",
     "content_error",
     "exited",
+    "journey_limit",
     "erased",
 )
 

@@ -161,6 +161,11 @@ class TouchRow(NamedTuple):
     attempts: int
     # instant of the last call; 0 before the first
     attempted_at: int
+    # when the permitted hours seen at the decision end, latency margin taken off: at or after it the dispatcher hands
+    # the touch back to be decided anew; 0: no hours bind
+    call_by: int
+    # the rule whose hours end then
+    call_rule: str
     # sealed bytes of the rendered message (with the address)
     message: bytes
 
@@ -266,6 +271,9 @@ class Batch(Protocol):
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         """(registry, contact fingerprint) -> (listed, checked_at); a registry never loaded is left out."""
 
+    def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
+        """touch id -> state, for those that exist; the rows stay locked until the batch ends."""
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         """Those of these members whose inputs must be parked."""
 
@@ -308,8 +316,8 @@ class Store(Protocol):
         """
 
     # --- the dispatcher's side: each call is one transaction
-    def claim(self, now: int, lease_until: int, token: str, limit: int) -> list[Claim]:
-        """Reserved touches due at `now` (inclusive) and not past `valid_until`, by (rank, due, touch_id), at most one of
+    def claim(self, now: int | None, lease_until: int, token: str, limit: int) -> list[Claim]:
+        """Reserved touches due at `now` (inclusive; None: the clock of the touch's own partition, as in `progress`) and not past `valid_until`, by (rank, due, touch_id), at most one of
         a member claimed or attempting at any time, none that `suppression` or `switches` cover. They become claimed.
         A claim whose lease lapsed before `now` is claimed like a reserved one."""
 

@@ -1,0 +1,191 @@
+"""Local hours: is it open now, when does it open, and what is the closed stretch around an instant.
+
+Hours are judged by the wall clock, to the minute: on the night the clocks go back both passes of the same minute have
+the same answer, on the night they go forward the minutes that do not exist open nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from orchestrator.decide.local import DAY, aware, naive, stretch_at, stretch_before
+
+Windows = tuple[tuple[int, int], ...]
+HOLIDAY = 7
+MIDNIGHT = 1440
+LIMIT = timedelta(days=60)
+OPEN: Windows = ((0, MIDNIGHT),)
+
+
+class Week(Struct, frozen=True):
+    """The open windows of each weekday, in minutes of the local day, half-open `[start, end)`; `end` may be 1440.
+
+    Index 0..6 is Monday..Sunday, 7 a public holiday; `None` at 7: on a holiday the weekday's windows hold.
+    Windows of a day are in order and do not overlap; one that crosses midnight is written as two.
+    """
+
+    days: tuple[Windows | None, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses a week that is not eight days, or windows out of order or of the day."""
+        if len(self.days) != HOLIDAY + 1 or None in self.days[:HOLIDAY]:
+            raise ValueError("a week has windows for Monday to Sunday, and a holiday entry that may be None")
+        for windows in self.days:
+            edges = [edge for window in windows or () for edge in window]
+            ordered = all(a < b for a, b in windows or ()) and edges == sorted(edges)
+            if not ordered or (edges and (edges[0] < 0 or edges[-1] > MIDNIGHT)):
+                raise ValueError(f"windows {windows} are not in order within 0..1440")
+
+
+ALWAYS = Week((OPEN,) * HOLIDAY + (None,))
+
+
+def no_holidays(_: date) -> bool:
+    """No day is a public holiday."""
+    return False
+
+
+def open_at(week: Week, zones: tuple[ZoneInfo, ...], holiday: Callable[[date], bool], at: datetime) -> bool:
+    """Whether `at` is open in *all* zones. Without a zone it is not: this fails closed."""
+    days = week.days
+    on_holiday = days[HOLIDAY]
+    for zone in zones:
+        local = at.astimezone(zone)
+        windows = days[local.weekday()]
+        if on_holiday is not None and holiday(local.date()):
+            windows = on_holiday
+        minute = local.hour * 60 + local.minute
+        for start, end in windows or ():
+            if start <= minute < end:
+                break
+        else:
+            return False
+    return bool(zones)
+
+
+def next_open(
+    week: Week,
+    zones: tuple[ZoneInfo, ...],
+    holiday: Callable[[date], bool],
+    at: datetime,
+    limit: timedelta = LIMIT,
+) -> datetime | None:
+    """The earliest instant (UTC) at or after `at` that is open in all zones; None when there is none within `limit`.
+
+    `limit` is inclusive. Without a zone there is none.
+    """
+    if not zones:
+        return None
+    found = naive(at)
+    end = found + limit
+    settled = 0
+    while settled < len(zones):
+        for zone in zones:
+            later = _forward(week, zone, holiday, found, end)
+            if later is None:
+                return None
+            settled = settled + 1 if later == found else 1
+            found = later
+            if settled >= len(zones):
+                break
+    return aware(found)
+
+
+def closed_window(
+    week: Week,
+    zones: tuple[ZoneInfo, ...],
+    holiday: Callable[[date], bool],
+    at: datetime,
+    limit: timedelta = LIMIT,
+) -> tuple[datetime, datetime] | None:
+    """The closed stretch `[from, until)` around `at`; None when `at` is open.
+
+    Where nothing is open within `limit` on a side, the stretch ends there; without a zone, on both.
+    """
+    if open_at(week, zones, holiday, at):
+        return None
+    until = next_open(week, zones, holiday, at, limit) or at + limit
+    return _last_open(week, zones, holiday, at, limit) or aware(naive(at - limit)), aware(naive(until))
+
+
+def _last_open(
+    week: Week, zones: tuple[ZoneInfo, ...], holiday: Callable[[date], bool], at: datetime, limit: timedelta
+) -> datetime | None:
+    """The latest instant up to `at` just before which all zones were open: the mirror image of `next_open`."""
+    if not zones:
+        return None
+    found = naive(at)
+    end = found - limit
+    settled = 0
+    while settled < len(zones):
+        for zone in zones:
+            earlier = _backward(week, zone, holiday, found, end)
+            if earlier is None:
+                return None
+            settled = settled + 1 if earlier == found else 1
+            found = earlier
+            if settled >= len(zones):
+                break
+    return aware(found)
+
+
+def _windows(week: Week, holiday: Callable[[date], bool], day: datetime) -> Windows:
+    on_holiday = week.days[HOLIDAY]
+    if on_holiday is not None and holiday(day.date()):
+        return on_holiday
+    return week.days[day.weekday()] or ()
+
+
+def _forward(
+    week: Week, zone: ZoneInfo, holiday: Callable[[date], bool], at: datetime, end: datetime
+) -> datetime | None:
+    """The earliest open instant of one zone in `[at, end]`."""
+    while at <= end:
+        _, changes, offset = stretch_at(zone, at)
+        wall = at + offset
+        day = datetime.combine(wall.date(), time())
+        opens = day + DAY
+        for first, last in _windows(week, holiday, day):
+            if wall < day + timedelta(minutes=last):
+                opens = max(wall, day + timedelta(minutes=first))
+                break
+        at = min(opens - offset, changes)
+        if opens < day + DAY and opens - offset < changes:
+            return at if at <= end else None
+    return None
+
+
+def _backward(
+    week: Week, zone: ZoneInfo, holiday: Callable[[date], bool], at: datetime, end: datetime
+) -> datetime | None:
+    """The latest instant of one zone in `[end, at]` just before which it was open."""
+    while at >= end:
+        changed, _, offset = stretch_before(zone, at)
+        wall = at + offset
+        day = datetime.combine((wall - timedelta(microseconds=1)).date(), time())
+        shut = day
+        for first, last in reversed(_windows(week, holiday, day)):
+            if wall > day + timedelta(minutes=first):
+                shut = min(wall, day + timedelta(minutes=last))
+                break
+        at = max(shut - offset, changed)
+        if shut > day and shut - offset > changed:
+            return at if at >= end else None
+    return None
+
+
+def opened(closed: Iterable[tuple[int, int]]) -> Windows:
+    """The open windows of a day that leave these closed ones out; closed windows may overlap and come in any order."""
+    windows: list[tuple[int, int]] = []
+    free = 0
+    for start, end in sorted(closed):
+        if start > free:
+            windows.append((free, start))
+        free = max(free, end)
+    if free < MIDNIGHT:
+        windows.append((free, MIDNIGHT))
+    return tuple(windows)

@@ -1,0 +1,82 @@
+"""The member's own clock: where a zone's offset holds, so that local hours and days can be worked out exactly.
+
+Between two clock changes wall time is instant plus offset; every question about local time is answered stretch by
+stretch, so gaps, folds and half-hour changes need no special case. `zoneinfo` does not tell its transitions: they are
+found by comparing offsets six hours apart and halving, and kept by zone and UTC day.
+Zones change their clocks at whole seconds. Instants in this module are naive UTC; wall times are naive local.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+
+DAY = timedelta(days=1)
+_SAMPLE = timedelta(hours=6)
+_SECOND = timedelta(seconds=1)
+_TICK = timedelta(microseconds=1)
+
+# from (inclusive), until (exclusive), offset
+Stretch = tuple[datetime, datetime, timedelta]
+
+
+def naive(at: datetime) -> datetime:
+    """The naive UTC datetime of an aware instant."""
+    return at.astimezone(UTC).replace(tzinfo=None)
+
+
+def aware(at: datetime) -> datetime:
+    """The aware UTC datetime of a naive UTC one."""
+    return at.replace(tzinfo=UTC)
+
+
+def stretch_at(zone: tzinfo, at: datetime) -> Stretch:
+    """The stretch of one UTC day around `at` in which the zone's offset is constant."""
+    stretches = _stretches(zone, at.toordinal())
+    for stretch in stretches:
+        if at < stretch[1]:
+            return stretch
+    return stretches[-1]
+
+
+def stretch_before(zone: tzinfo, at: datetime) -> Stretch:
+    """The stretch that holds the instants just before `at`."""
+    return stretch_at(zone, at - _TICK)
+
+
+@lru_cache(maxsize=16_384)
+def _stretches(zone: tzinfo, ordinal: int) -> tuple[Stretch, ...]:
+    start = datetime.fromordinal(ordinal)
+    found: list[Stretch] = []
+    offset = _offset(zone, start)
+    known = start
+    for i in range(4):
+        until = start + (i + 1) * _SAMPLE
+        after = _offset(zone, until)
+        if after != offset:
+            change = _change(zone, known, until)
+            if change < start + DAY:
+                found.append((found[-1][1] if found else start, change, offset))
+                offset = after
+        known = until
+    found.append((found[-1][1] if found else start, start + DAY, offset))
+    return tuple(found)
+
+
+def _change(zone: tzinfo, before: datetime, after: datetime) -> datetime:
+    """The first second at which the offset is no longer that of `before`."""
+    offset = _offset(zone, before)
+    while after - before > _SECOND:
+        middle = before + timedelta(seconds=(after - before) // _SECOND // 2)
+        if _offset(zone, middle) == offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+def _offset(zone: tzinfo, at: datetime) -> timedelta:
+    offset = at.replace(tzinfo=UTC).astimezone(zone).utcoffset()
+    if offset is None:
+        raise ValueError("a zone without an offset can't place an instant")
+    return offset
