@@ -8,7 +8,7 @@ Rows are plain named tuples in column order, so that the hot path hands them to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -316,10 +316,13 @@ class Store(Protocol):
         """
 
     # --- the dispatcher's side: each call is one transaction
-    def claim(self, now: int | None, lease_until: int, token: str, limit: int) -> list[Claim]:
-        """Reserved touches due at `now` (inclusive; None: the clock of the touch's own partition, as in `progress`) and not past `valid_until`, by (rank, due, touch_id), at most one of
-        a member claimed or attempting at any time, none that `suppression` or `switches` cover. They become claimed.
-        A claim whose lease lapsed before `now` is claimed like a reserved one."""
+    def claim(self, now: int | None, lease_until: int, token: str, limit: int, channel: str = "") -> list[Claim]:
+        """Reserved touches of `channel` ("": of any) that may be called, by (rank, due, touch_id); they become claimed.
+
+        They are due at `now` (inclusive; None: the clock of the touch's own partition, as in `progress`) and not yet
+        at `valid_until`, at most one of a member claimed or attempting at any time, none that `suppression` or
+        `switches` cover. A claim whose lease lapsed before `now` is claimed like a reserved one.
+        """
 
     def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
         """claimed -> attempting (attempts + 1, attempted_at = now) where the token holds and neither `suppression` nor
@@ -331,8 +334,9 @@ class Store(Protocol):
     def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
         """attempting -> state, with its inbox row, all in one transaction; False where the token no longer holds."""
 
-    def lapse(self, now: int, inbox_of: object = None) -> int:
-        """attempting with a lapsed lease -> unknown, each with an Outcome inbox row due at `now`; how many."""
+    def lapse(self, now: int, describe: Callable[[TouchRow], NewInbox]) -> int:
+        """attempting with a lease that lapsed before `now` -> unknown, token emptied, each with the inbox row that
+        `describe` builds from the touch as it was, all in one transaction; how many."""
 
     def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
         """Writes suppressions and inbox rows, cancels reserved and claimed touches covered, each with a Cancelled inbox
