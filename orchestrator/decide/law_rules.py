@@ -1,0 +1,424 @@
+"""What each kind of law rule answers. A clause is one dated version of one rule, compiled; it holds no state.
+
+A clause is asked only while it is in force and only about the channels and purposes that it binds; `decide.law` sees
+to both. All times of day are the member's; a member without a known zone is judged in every zone of the country.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from orchestrator.decide.caps import Window, counted, free_at
+from orchestrator.decide.hours import HOLIDAY, Week, next_open, open_at
+from orchestrator.decide.member import Consent, Member, Place
+from orchestrator.decide.rules import Finding, Question, Says
+
+Model = Literal["none", "opt_out", "soft_opt_in", "opt_in", "opt_in_separate"]
+Saw = dict[str, str | int | bool | None]
+
+EVER = datetime.min.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
+_MONTHS_A_YEAR = 12
+_LAST_SURE_DAY = 28
+_UTC = ZoneInfo("UTC")
+# what counts as the member having dealt with the programme
+INTERACTIONS = ("purchase.completed", "points.earned", "survey.answered", "complaint.opened", "social.mentioned")
+EBR_MONTHS = 18
+
+
+def months_after(at: datetime, months: int) -> datetime:
+    """The same day and time so many months later; a day the month lacks becomes the first of the next one."""
+    year, month = divmod(at.year * _MONTHS_A_YEAR + at.month - 1 + months, _MONTHS_A_YEAR)
+    first = at.replace(year=year, month=month + 1, day=1)
+    if at.day <= _LAST_SURE_DAY:
+        return first.replace(day=at.day)
+    later = first + timedelta(days=at.day - 1)
+    return later if later.month == first.month else later.replace(day=1)
+
+
+class Calendar(Struct, frozen=True):
+    """Public holidays: of the country, and of its regions (ISO 3166-2), each with the national ones in it."""
+
+    national: frozenset[date] = frozenset()
+    regions: Mapping[str, frozenset[date]] = {}
+
+    def days(self, region: str) -> frozenset[date]:
+        """The holidays where the region is; the national ones where it is not known."""
+        return self.regions.get(region, self.national)
+
+
+class Clause(Struct, frozen=True, kw_only=True):
+    """One dated version of one rule. Each kind says in `answer` what it makes of a question."""
+
+    rule: str
+    # the pack that holds it, "US-NY@2026.11.0"
+    version: str
+    # short text of the article
+    cite: str
+    # in force from `starts` (inclusive) to `ends` (exclusive)
+    starts: datetime = EVER
+    ends: datetime = NEVER
+    # names from EXCEPTIONS, each of which makes the rule pass
+    exceptions: tuple[str, ...] = ()
+    # what is unsettled about it; stands in every finding
+    notes: Mapping[str, str | int | bool | None] = {}
+    # outside the deployment's profile: logged, binds nobody
+    advisory: bool = False
+
+    def answer(self, question: Question) -> Finding:
+        """What the rule says of the question, exceptions apart."""
+        raise NotImplementedError
+
+    @property
+    def looks_back(self) -> timedelta:
+        """How far back it looks at earlier touches."""
+        return timedelta(0)
+
+    def found(self, says: Says, saw: Saw, reason: str = "", until: datetime | None = None) -> Finding:
+        """A finding of this clause."""
+        if self.notes:
+            saw.update(self.notes)
+        return Finding(
+            rule=self.rule,
+            version=self.version,
+            says=says,
+            reason=reason,
+            until=until,
+            saw=saw,
+            cite=self.cite,
+            advisory=self.advisory,
+        )
+
+
+class ConsentClause(Clause, frozen=True, kw_only=True):
+    """Which word of the member the law asks for.
+
+    none: no word at all. opt_out: no objection. soft_opt_in: agreed, or a customer who was offered to object.
+    opt_in: agreed. opt_in_separate: agreed in a wording that stands for nothing else.
+    """
+
+    model: Model
+    # an objection counts beyond its own channel: to the same purpose, or to any purpose, on these channels
+    scope: Literal["", "same_topic", "all_topics"] = ""
+    scope_channels: frozenset[str] = frozenset()
+    # a soft opt-in of somebody who is no member any more ends so many months after the last dealing; 0: never
+    lapse_months: int = 0
+
+    @property
+    def grounds(self) -> bool:
+        """Whether it may be what a contact rests on; a rule on the reach of an objection only tightens."""
+        return not self.scope
+
+    def answer(self, question: Question) -> Finding:
+        """Passes where the member's latest word is enough at `question.at`."""
+        record = question.member.consents.get(question.channel + "/" + question.purpose)
+        saw: Saw = {"model": self.model}
+        if self.scope:
+            return self._objections(question, record, saw)
+        if record is None:
+            enough = self.model in ("none", "opt_out")
+            return self.found("pass", saw) if enough else self.found("suppress", saw, "no_consent")
+        saw["state"], saw["basis"], saw["consent"] = record.state, record.basis, record.record
+        reason = self._refusal(question, record, saw)
+        return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
+
+    def _refusal(self, question: Question, record: Consent, saw: Saw) -> str:
+        if self.model == "none":
+            return ""
+        if record.state == "withdrawn":
+            return "consent_withdrawn"
+        if self.model == "opt_out":
+            return ""
+        if record.expires_at is not None and question.at >= record.expires_at:
+            saw["ended"] = record.expires_at.isoformat(timespec="minutes")
+            return "consent_expired"
+        if record.basis == "soft_opt_in":
+            if self.model != "soft_opt_in":
+                return "consent_basis"
+            if self.lapse_months and question.member.status != "enrolled":
+                end = months_after(_last_dealing(question.member, record.at), self.lapse_months)
+                saw["ended"] = end.isoformat(timespec="minutes")
+                return "consent_expired" if question.at >= end else ""
+        if self.model == "opt_in_separate" and not _separate(question.member, record):
+            return "consent_basis"
+        return ""
+
+    def _objections(self, question: Question, record: Consent | None, saw: Saw) -> Finding:
+        """A word taken back on another channel, or about another topic, stops this contact; a later grant lifts it."""
+        granted = record.at if record is not None and record.state == "granted" else EVER
+        saw["scope"] = self.scope
+        for other in question.member.consents.values():
+            if (
+                other.state == "withdrawn"
+                and other.at >= granted
+                and other.channel in self.scope_channels
+                and (self.scope == "all_topics" or other.purpose == question.purpose)
+            ):
+                saw["state"], saw["channel"], saw["purpose"] = other.state, other.channel, other.purpose
+                saw["consent"] = other.record
+                return self.found("suppress", saw, "consent_withdrawn")
+        return self.found("pass", saw)
+
+
+class HoursClause(Clause, frozen=True, kw_only=True):
+    """At which hours of the member's day."""
+
+    week: Week
+    # the week's windows in words, by the same index
+    words: tuple[str, ...]
+    calendar: Calendar = Calendar()
+    # all zones of the country, for a member whose zone is not known
+    zones: tuple[ZoneInfo, ...] = ()
+
+    def answer(self, question: Question) -> Finding:
+        """Passes within the windows in every candidate zone; else defers to the first instant that is."""
+        zones = question.zones or self.zones
+        holidays = self.calendar.days(question.member.region)
+        holiday = holidays.__contains__
+        if open_at(self.week, zones, holiday, question.at):
+            return self.found("pass", self._saw(zones[0], question, holidays, len(zones)))
+        if not zones:
+            return self.found("suppress", {"zone": None}, "zone_unknown")
+        shut = next(zone for zone in zones if not open_at(self.week, (zone,), holiday, question.at))
+        saw = self._saw(shut, question, holidays, len(zones))
+        until = next_open(self.week, zones, holiday, question.at)
+        if until is None:
+            return self.found("suppress", saw, "law_hours")
+        return self.found("defer", saw, "law_hours", until)
+
+    def _saw(self, zone: ZoneInfo, question: Question, holidays: frozenset[date], candidates: int) -> Saw:
+        local = question.at.astimezone(zone)
+        day = local.weekday()
+        saw: Saw = {"local": local.isoformat(timespec="minutes"), "zone": zone.key}
+        if self.week.days[HOLIDAY] is not None and local.date() in holidays:
+            day = HOLIDAY
+            saw["holiday"] = True
+        saw["window"] = self.words[day]
+        if candidates > 1:
+            saw["zones"] = candidates
+        if not question.zones:
+            saw["zone_known"] = False
+        return saw
+
+
+class CapClause(Clause, frozen=True, kw_only=True):
+    """How many touches, or on how many channels, a stretch of time may hold."""
+
+    maximum: int
+    # the stretch in words: "calendar_day", "week", "7_consecutive_days"
+    per: str
+    # exactly one of the two: a window, or so many consecutive local days, the day of the touch being the first
+    window: Window | None = None
+    days: int = 0
+    channels: frozenset[str] = frozenset()
+    purposes: frozenset[str] = frozenset()
+    # counted are channels, not touches
+    distinct: bool = False
+    by_contact: bool = False
+    by_subject: bool = False
+    # counted is the instant that this attribute of the member holds (RFC 3339) instead of touches
+    attribute: str = ""
+    zones: tuple[ZoneInfo, ...] = ()
+
+    @property
+    def looks_back(self) -> timedelta:
+        """The window's length; for local days one more, for the zones."""
+        return self.window.longest if self.window is not None else timedelta(days=self.days + 1)
+
+    def answer(self, question: Question) -> Finding:
+        """Passes while one more keeps to the maximum; else defers to the first instant that has room."""
+        places = tuple(place for place in question.member.places if self._counts(place, question))
+        saw: Saw = {"n": 0, "max": self.maximum, "per": self.per}
+        if not places and not self.attribute:
+            return self.found("pass", saw)
+        zones = question.zones or self.zones
+        if self.distinct:
+            return self._channels(places, question, zones, saw)
+        instants = self._inside(self._instants(places, question), question.at, zones)
+        saw["n"] = len(instants)
+        if len(instants) < self.maximum:
+            return self.found("pass", saw)
+        return self._full(instants, self.maximum, question.at, zones, saw)
+
+    def _counts(self, place: Place, question: Question) -> bool:
+        return (
+            (not self.channels or place.channel in self.channels)
+            and (not self.purposes or place.purpose in self.purposes)
+            and (not self.by_subject or place.journey == question.journey)
+            and (not self.by_contact or question.contact is None or place.contact == question.contact.fingerprint)
+        )
+
+    def _instants(self, places: tuple[Place, ...], question: Question) -> list[datetime]:
+        if self.attribute:
+            said = question.member.attributes.get(self.attribute)
+            at = _instant(said) if isinstance(said, str) else None
+            return [] if at is None else [min(at, question.now)]
+        return sorted(question.now if place.at is None else min(place.at, question.now) for place in places)
+
+    def _inside(self, instants: list[datetime], at: datetime, zones: tuple[ZoneInfo, ...]) -> list[datetime]:
+        if self.window is not None:
+            stand_ins = tuple(
+                Place(touch_id="", channel="", purpose="", journey="", contact="", at=each) for each in instants
+            )
+            return counted(stand_ins, self.window, at, at, zones)
+        span = timedelta(days=self.days)
+        keys = [(zone, at.astimezone(zone).date()) for zone in zones or (_UTC,)]
+        return [each for each in instants if any(today - each.astimezone(zone).date() < span for zone, today in keys)]
+
+    def _full(
+        self, instants: list[datetime], maximum: int, at: datetime, zones: tuple[ZoneInfo, ...], saw: Saw
+    ) -> Finding:
+        if self.window is not None:
+            until = free_at(instants, maximum, self.window, at, zones)
+        else:
+            leaves = instants[len(instants) - maximum]
+            until = max(_midnight(leaves, zone, self.days) for zone in zones or (_UTC,))
+        if until is None:
+            return self.found("suppress", saw, "law_cap")
+        return self.found("defer", saw, "law_cap", until)
+
+    def _channels(
+        self, places: tuple[Place, ...], question: Question, zones: tuple[ZoneInfo, ...], saw: Saw
+    ) -> Finding:
+        """Other channels within the window leave room for this one, or it waits until enough of them are out of it."""
+        latest: list[datetime] = []
+        for channel in {place.channel for place in places} - {question.channel}:
+            of_channel = tuple(place for place in places if place.channel == channel)
+            inside = self._inside(self._instants(of_channel, question), question.at, zones)
+            latest.extend(inside[-1:])
+        saw["n"] = len(latest)
+        if len(latest) < self.maximum:
+            return self.found("pass", saw)
+        return self._full(sorted(latest), self.maximum, question.at, zones, saw)
+
+
+class RegistryClause(Clause, frozen=True, kw_only=True):
+    """Whoever stands on a do-not-contact list is left alone; so is everybody while the list is too old to tell."""
+
+    name: str
+    max_age: timedelta
+
+    def answer(self, question: Question) -> Finding:
+        """Passes where a fresh list does not name the contact point.
+
+        Fresh is measured at the turn's now, not at a release instant: a deferred message is decided anew by then.
+        """
+        state = question.registries.get(self.name)
+        saw: Saw = {"registry": self.name, "max_age_days": self.max_age.days}
+        if state is None or state.checked_at is None:
+            return self.found("suppress", saw, "registry_unknown")
+        saw["listed"], saw["checked_at"] = state.listed, state.checked_at.isoformat(timespec="minutes")
+        if state.listed:
+            return self.found("suppress", saw, "registry_listed")
+        if question.now - state.checked_at > self.max_age:
+            return self.found("suppress", saw, "registry_unknown")
+        return self.found("pass", saw)
+
+
+class BlockClause(Clause, frozen=True, kw_only=True):
+    """Nobody is contacted so: a platform or a law bars the channel for the purpose."""
+
+    def answer(self, question: Question) -> Finding:
+        """Suppresses, always."""
+        return self.found("suppress", {"channel": question.channel}, "platform_block")
+
+
+class AgeClause(Clause, frozen=True, kw_only=True):
+    """Nobody is contacted who is too young, by the calendar of the zone where it is earliest."""
+
+    minimum: int
+    # what to make of a member whose birthday is not known
+    unknown: Literal["pass", "suppress"] = "pass"
+
+    def answer(self, question: Question) -> Finding:
+        """Passes from the birthday on; somebody born on 29 February has theirs on 1 March of other years."""
+        birthday = question.member.birthday
+        saw: Saw = {"min": self.minimum}
+        if birthday is None:
+            saw["birthday_known"] = False
+            return self.found("pass", saw) if self.unknown == "pass" else self.found("suppress", saw, "under_age")
+        today = min(question.at.astimezone(zone).date() for zone in question.zones or (_UTC,))
+        reached = today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
+        return self.found("pass", saw) if reached >= self.minimum else self.found("suppress", saw, "under_age")
+
+
+class ExemptClause(Clause, frozen=True, kw_only=True):
+    """The article that leaves such a message free."""
+
+    what: tuple[str, ...]
+
+    def answer(self, _: Question) -> Finding:
+        """Passes, naming what is exempt."""
+        return self.found("pass", {"exempt": ", ".join(self.what)})
+
+
+def _granted_opt_in(question: Question) -> bool:
+    record = question.member.consents.get(question.channel + "/" + question.purpose)
+    return (
+        record is not None
+        and record.state == "granted"
+        and record.basis == "opt_in"
+        and (record.expires_at is None or question.at < record.expires_at)
+    )
+
+
+def _bought_lately(question: Question) -> bool:
+    bought = question.member.aggregates.get("purchase.completed")
+    return bought is not None and question.at < months_after(bought.last, EBR_MONTHS)
+
+
+def _not_known(_: Question) -> bool:
+    """A circumstance that no record of ours tells: it never holds, so the rule binds."""
+    return False
+
+
+# what a rule may name under `unless`; the stricter answer where we can't know
+EXCEPTIONS: dict[str, Callable[[Question], bool]] = {
+    # the member agreed to this channel and purpose, and the word still holds
+    "opt_in": _granted_opt_in,
+    # established business relationship: a purchase within eighteen months
+    "ebr_18m": _bought_lately,
+    "member_asked_other_hours_in_separate_document": _not_known,
+    "member_agreed_to_stated_time": _not_known,
+}
+# exceptions that rest on the member's own recorded word: they hold for unverified rules too
+OWN_WORD = frozenset({"opt_in"})
+
+
+def excepted(names: tuple[str, ...], question: Question) -> str:
+    """The first of these exceptions that holds, or ""."""
+    return next((name for name in names if EXCEPTIONS[name](question)), "")
+
+
+def _last_dealing(member: Member, since: datetime) -> datetime:
+    seen = (member.aggregates.get(kind) for kind in INTERACTIONS)
+    return max([since, *(aggregate.last for aggregate in seen if aggregate is not None)])
+
+
+def _separate(member: Member, record: Consent) -> bool:
+    """Whether the wording agreed to stands for this channel and purpose alone."""
+    if not record.wording:
+        return False
+    return not any(
+        other is not record and other.state == "granted" and other.wording == record.wording
+        for other in member.consents.values()
+    )
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def _midnight(since: datetime, zone: ZoneInfo, days: int) -> datetime:
+    """The start of the local day so many days after the one that `since` falls on."""
+    day = since.astimezone(zone).date() + timedelta(days=days)
+    return datetime.combine(day, time(), zone).astimezone(UTC)
