@@ -178,10 +178,10 @@ class Vault:
 
     # --- keyed names
 
-    def member(self, id: str) -> bytes:
+    def member(self, member_id: str) -> bytes:
         """16 bytes that stand for a member's id in the store; without the key file nobody can tell for whom."""
         keyed = self._member.copy()
-        keyed.update(id.encode())
+        keyed.update(member_id.encode())
         return keyed.digest()
 
     def fingerprint(self, channel: str, address: str) -> str:

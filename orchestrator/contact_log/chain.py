@@ -1,4 +1,4 @@
-"""The hash chain of a partition's contact log: nothing in it can be altered, removed, inserted or moved unseen.
+r"""The hash chain of a partition's contact log: nothing in it can be altered, removed, inserted or moved unseen.
 
     hash = SHA-256(canonical bytes of the entry)
 
@@ -6,7 +6,7 @@ The canonical bytes are UTF-8: one JSON array without spaces, a line feed, and t
 JSON already; escaping it once more would cost half of all the time spent here). The array holds every column of
 `stores.contract.LogRow` in order, but for `trail` and `hash`: instants are whole microseconds since 1970 (0 where there
 is none), and `prev_hash`, the last element, is the hash of the entry before in lower-case hex (64 zeros before the
-first). In text only `"`, `\\` and the control characters below U+0020 are escaped, as
+first). In text only `"`, `\` and the control characters below U+0020 are escaped, as
 `json.dumps(columns, ensure_ascii=False, separators=(",", ":"))` does it: whoever wants to check a chain needs nothing
 of ours.
 
