@@ -6,6 +6,7 @@ Identity is `source` + `id`; `subject` is the member; `time` is when it happened
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,6 +15,9 @@ from msgspec import Meta, Struct
 
 from orchestrator.errors import Unreadable
 from orchestrator.events.types import EVENT_TYPES, Data
+
+# msgspec quotes the word it refuses from a closed vocabulary; a word in the wrong place may be an address
+_QUOTED_VALUE = re.compile(r"^(Invalid enum value) .*?( - at `[^`]*`)?$", re.DOTALL)
 
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -58,21 +62,24 @@ def read_event(raw: bytes) -> Event:
     try:
         envelope = _envelope.decode(raw)
     except msgspec.ValidationError as error:
-        raise Unreadable("bad_envelope", f"{error}; send a CloudEvents 1.0 envelope") from None
+        raise Unreadable("bad_envelope", f"{without_values(error)}; send a CloudEvents 1.0 envelope") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreadable("not_json", "send one JSON object, in UTF-8") from None
+    except RecursionError:
+        raise Unreadable("not_json", "it is nested too deeply; send one flat JSON object") from None
     if envelope.specversion != "1.0":
         raise Unreadable("bad_envelope", "specversion must be 1.0")
-    if envelope.time.tzinfo is None:
-        raise Unreadable("bad_envelope", "time must carry an offset, such as Z")
+    time = _utc(envelope.time)
     decoder = _data.get(envelope.type)
     if decoder is None:
         raise Unreadable("unknown_type", f"no schema for this type; known are {', '.join(sorted(EVENT_TYPES))}")
     try:
         data = decoder.decode(envelope.data)
     except msgspec.ValidationError as error:
-        raise Unreadable("bad_data", f"{error}; see schemas/events/{envelope.type}.v1.json") from None
-    time = envelope.time if envelope.time.tzinfo is UTC else envelope.time.astimezone(UTC)
+        cure = f"{without_values(error)}; see schemas/events/{envelope.type}.v1.json"
+        raise Unreadable("bad_data", cure) from None
+    except RecursionError:
+        raise Unreadable("bad_data", f"it is nested too deeply; see schemas/events/{envelope.type}.v1.json") from None
     return Event(
         id=envelope.id,
         source=envelope.source,
@@ -82,6 +89,20 @@ def read_event(raw: bytes) -> Event:
         data=data,
         history=envelope.history,
     )
+
+
+def _utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise Unreadable("bad_envelope", "time must carry an offset, such as Z")
+    try:
+        return time if time.tzinfo is UTC else time.astimezone(UTC)
+    except OverflowError:
+        raise Unreadable("bad_envelope", "time is outside the years 1 to 9999 in UTC") from None
+
+
+def without_values(error: msgspec.ValidationError) -> str:
+    """What is wrong and in which field, without the value that msgspec quotes."""
+    return _QUOTED_VALUE.sub(r"\1\2", str(error))
 
 
 def write_event(event: Event) -> bytes:

@@ -20,6 +20,8 @@ Minor = Annotated[int, Meta(ge=0, le=10**15)]
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
 Region = Annotated[str, Meta(pattern="^[A-Z]{2}-[A-Z0-9]{1,3}$")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+# naive ones are refused
+Instant = Annotated[datetime, Meta(tz=True)]
 Attributes = dict[str, str | int | float | bool | None]
 
 
@@ -48,9 +50,9 @@ class ConsentData(Data, kw_only=True):
     # where the proof lies (form id, call id, document)
     evidence: Text
     # when it was given; the event's time where left out
-    at: datetime | None = None
+    at: Instant | None = None
     # it ends here by itself (exclusive)
-    expires_at: datetime | None = None
+    expires_at: Instant | None = None
     # soft opt-in: address obtained at a sale, own similar products, objection offered
     basis: Literal["opt_in", "soft_opt_in"] = "opt_in"
 
@@ -92,10 +94,10 @@ class ConsentGranted(ConsentData, kw_only=True):
 
 
 class ConsentWithdrawn(Data, kw_only=True):
-    """A member took consent back; a channel or purpose left out means all of them."""
+    """A member took consent back; a channel left out means all of them."""
 
     channel: Channel | None = None
-    purpose: Purpose | None = None
+    purpose: Purpose = "marketing"
     method: Code
 
 

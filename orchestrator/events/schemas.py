@@ -1,0 +1,86 @@
+"""JSON Schemas (draft 2020-12) of the envelope and of each event's data, made from the types that read them.
+
+The types are the source; the files in `schemas/events/` are what other people's tools read. A test fails when the two
+drift, and `python -m orchestrator.ingest.write_schemas` writes them anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+
+from orchestrator.events.envelope import Event
+from orchestrator.events.types import EVENT_TYPES, Data
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_WORD = {"type": "string", "minLength": 1, "maxLength": 200}
+
+Schema = dict[str, Any]
+
+
+def event_schemas() -> dict[str, Schema]:
+    """File name -> schema: one `<type>.v1.json` of the data of each event type, and `envelope.v1.json`."""
+    schemas = {f"{name}.v1.json": data_schema(name, type_) for name, type_ in EVENT_TYPES.items()}
+    return {"envelope.v1.json": envelope_schema(), **schemas}
+
+
+def data_schema(name: str, type_: type[Data]) -> Schema:
+    """The schema of the `data` of one event type; unknown fields are refused."""
+    schema = _settled(msgspec.json.schema(type_))
+    kinds = schema.pop("$defs")
+    # the type itself stands at the top, so that editors show its fields; only what it is made of is referred to
+    top = kinds.pop(type_.__name__)
+    top.pop("title", None)
+    return {"$schema": DRAFT, "title": name, **top, **({"$defs": kinds} if kinds else {})}
+
+
+def envelope_schema() -> Schema:
+    """The schema of a whole event: CloudEvents 1.0 in structured JSON, with `data` as its type says.
+
+    Further attributes are allowed, as CloudEvents has it: they are passed over.
+    """
+    of_type = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": {"properties": {"data": {"$ref": f"{name}.v1.json"}}},
+        }
+        for name in EVENT_TYPES
+    ]
+    return {
+        "$schema": DRAFT,
+        "title": "event",
+        "description": inspect.cleandoc(Event.__doc__ or ""),
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {**_WORD, "description": "Unique within `source`: the same pair again is the same event."},
+            "source": {**_WORD, "description": "Who says so: a URI or a path of the programme's system."},
+            "type": {"enum": list(EVENT_TYPES), "description": "What happened."},
+            "subject": {**_WORD, "description": "The member."},
+            "time": {"type": "string", "format": "date-time", "description": "When it happened, with an offset."},
+            "datacontenttype": {"type": "string", "default": "application/json"},
+            "history": {
+                "type": "boolean",
+                "default": False,
+                "description": "Loaded as history: changes what is known, never triggers.",
+            },
+            "data": {"type": "object"},
+        },
+        "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
+        "allOf": of_type,
+    }
+
+
+def _settled(schema: Schema) -> Schema:
+    """The same schema without `required: []`, which says nothing, and with words in order: msgspec's may vary."""
+    if isinstance(schema, list):
+        return [_settled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: sorted(value, key=str) if key == "enum" else _settled(value)
+        for key, value in schema.items()
+        if not (key == "required" and value == [])
+    }

@@ -1,0 +1,34 @@
+"""Writes `schemas/events/*.v1.json` from the types: `python -m orchestrator.ingest.write_schemas [SCHEMAS_DIR]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from orchestrator.events.schemas import event_schemas
+
+
+def texts() -> dict[str, str]:
+    """Path below `schemas/` -> the text that belongs there."""
+    return {
+        f"events/{name}": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in event_schemas().items()
+    }
+
+
+def write(folder: Path) -> int:
+    """Writes every schema below `folder`; how many files changed."""
+    changed = 0
+    for name, text in texts().items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            changed += 1
+    return changed
+
+
+if __name__ == "__main__":
+    changed = write(Path(sys.argv[1] if len(sys.argv) > 1 else "schemas"))
+    sys.stdout.write(f"{changed} schemas written anew\n")
