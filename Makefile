@@ -1,0 +1,66 @@
+# Words of every day. `make help` lists them. Each sets up .venv by itself; a second run finds it ready.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+CODE := $(wildcard orchestrator tests benchmarks chaos)
+
+.PHONY: help demo test bench bench-kafka chaos soak lint format lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+# Set-up: exactly the versions and the bytes of requirements.lock, then this folder itself, editable.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed; name it with: make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || { echo "Setting up .venv (a minute or two, once)"; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## the main job in a fresh temporary project: events in, messages out, log verified
+	@project=$$(mktemp -d)/project; \
+	  $(BIN)/orchestrator init "$$project" >/dev/null; \
+	  $(BIN)/orchestrator --project "$$project" demo
+
+test: $(READY) ## format check, lint, types, import contracts, all tests
+	@$(BIN)/ruff format --check --quiet $(CODE) || { $(BIN)/ruff format --check $(CODE); exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy --no-error-summary
+	@mkdir -p build; $(BIN)/lint-imports >build/import-contracts.txt 2>&1 || { cat build/import-contracts.txt; exit 1; }
+	@$(BIN)/pytest $(PYTEST)
+
+bench: $(READY) ## measure the embedded engine; a table, and build/bench.json
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks
+
+bench-kafka: $(READY) ## measure the Kafka engine; a table, and build/bench-kafka.json
+	@test -f benchmarks/kafka.py || { echo "make bench-kafka: the Kafka engine is not built yet, so there is nothing to measure."; exit 2; }
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks.kafka
+
+chaos: $(READY) ## real Kafka and PostgreSQL under faults (SEED= EVENTS= FAULTS= SABOTAGE=); build/chaos/
+	@test -f chaos/__main__.py || { echo "make chaos: the Kafka engine is not built yet, so there is nothing to break."; exit 2; }
+	@mkdir -p build/chaos
+	@$(BIN)/python -m chaos
+
+soak: $(READY) ## the long versions of what `make test` runs at 1/50
+	@SOAK=1 $(BIN)/pytest -m soak --timeout 7200 $(PYTEST)
+
+lint: $(READY) ## lint, types and import contracts alone
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## bring all code into shape
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix --quiet $(CODE)
+
+lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
