@@ -49,6 +49,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     code: str = ""
     # throttled: not before this long
     retry_after: timedelta | None = None
+    # transient: what it comes to once no call is left (a mailbox that stays full: rejected_recipient)
+    in_the_end: OutcomeKind | None = None
 
 
 class Adapter(Protocol):

@@ -1,0 +1,1 @@
+"""Messages kept on disk, for a person to open."""

@@ -1,0 +1,1 @@
+"""E-mail: one folder for each way to send it."""

@@ -1,0 +1,1 @@
+"""E-mail through a relay that speaks SMTP."""

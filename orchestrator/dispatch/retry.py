@@ -1,0 +1,99 @@
+"""What follows from an answer: a final state, or another call and when. Pure: same arguments, same answer.
+
+    accepted                        accepted
+    rejected_*                      rejected: never called again
+    throttled, transient            called again after a growing gap; out of calls or of time: rejected
+    unknown                         unknown: never called again, unless the touch is declared at least once
+
+Gaps grow threefold (transient: from 5 minutes, since that is what a greylisting mail server asks for) or twofold
+(throttled: from 30 seconds, never sooner than the provider's own wait), and spread by up to a quarter, drawn from the
+touch id and the attempt, so that a backlog does not come back as one wave and a replay comes to the same instant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.channels.contract import Answer
+from orchestrator.events.inputs import OutcomeKind
+
+_MICROSECOND = timedelta(microseconds=1)
+_SPREAD = 4
+
+
+class Gap(Struct, frozen=True):
+    """How long to wait before calling again."""
+
+    first: timedelta
+    # each wait is this many times the one before
+    growth: int
+    longest: timedelta
+
+
+GAPS: dict[OutcomeKind, Gap] = {
+    "throttled": Gap(timedelta(seconds=30), 2, timedelta(hours=1)),
+    "transient": Gap(timedelta(minutes=5), 3, timedelta(hours=6)),
+    # only where a touch is declared at least once
+    "unknown": Gap(timedelta(minutes=5), 3, timedelta(hours=6)),
+}
+
+
+class Next(Struct, frozen=True):
+    """What becomes of a touch after a call."""
+
+    # reserved: it may be called again, not before `retry_at`
+    state: Literal["accepted", "rejected", "unknown", "reserved"]
+    # microseconds since 1970; 0 where the state is final
+    retry_at: int = 0
+
+    @property
+    def final(self) -> bool:
+        """No further call will be made."""
+        return self.state != "reserved"
+
+
+def after(
+    answer: Answer,
+    *,
+    touch_id: str,
+    attempt: int,
+    max_attempts: int,
+    at_least_once: bool,
+    now: int,
+    valid_until: int,
+) -> Next:
+    """What follows from the answer to call number `attempt` (1 is the first), known at `now`.
+
+    `valid_until` is exclusive: a call that could only be made at or after it is not made. `now` and `valid_until` are
+    microseconds since 1970. Out of calls or of time, what the provider never took ends as rejected, what it may have
+    taken as unknown.
+    """
+    if answer.kind == "accepted":
+        return Next("accepted")
+    if answer.kind.startswith("rejected"):
+        return Next("rejected")
+    given_up: Literal["rejected", "unknown"] = "unknown" if answer.kind == "unknown" else "rejected"
+    if answer.kind == "unknown" and not at_least_once:
+        return Next("unknown")
+    if attempt >= max_attempts:
+        return Next(given_up)
+    retry_at = now + gap(answer.kind, touch_id, attempt, answer.retry_after) // _MICROSECOND
+    return Next(given_up) if retry_at >= valid_until else Next("reserved", retry_at)
+
+
+def gap(kind: OutcomeKind, touch_id: str, attempt: int, asked: timedelta | None = None) -> timedelta:
+    """The wait after call number `attempt`; never shorter than what the provider `asked` for.
+
+    Raises KeyError for an outcome that is never called again.
+    """
+    rule = GAPS[kind]
+    wait = rule.first
+    for _ in range(attempt - 1):
+        wait = min(wait * rule.growth, rule.longest)
+    wait = max(wait, asked or timedelta(0))
+    drawn = int.from_bytes(hashlib.blake2b(f"{touch_id}/{attempt}".encode(), digest_size=4).digest(), "big")
+    return wait + wait * drawn // (_SPREAD * 2**32)
