@@ -171,7 +171,11 @@ class TouchRow(NamedTuple):
 
 
 class SuppressionRow(NamedTuple):
-    """Nobody may be called who stands here, from `since` on. "*" stands for every channel or purpose."""
+    """Nobody may be called who stands here, from `since` on. "*" stands for every channel or purpose.
+
+    Standing here is enough: clocks differ, and who opted out must not wait for a slower one. The same (subject,
+    channel, purpose) again keeps the later `since` and its reason.
+    """
 
     # contact fingerprint, or member hash in hex
     subject: str
@@ -236,17 +240,21 @@ class Changes(NamedTuple):
     log: Sequence[LogRow] = ()
     # inserted; a touch of the same id that stands as cancelled is reserved anew, any other state is kept
     reserved: Sequence[TouchRow] = ()
-    # touch ids to cancel if still reserved or claimed
+    # touch ids to cancel if still reserved or claimed; done before `reserved`, so that a turn may cancel a touch and
+    # reserve it anew: a reservation that a later turn of the same batch cancels is to be left out of `reserved`
     cancelled: Sequence[str] = ()
     inbox: Sequence[NewInbox] = ()
     # (partition, seq) of inbox rows consumed
     consumed: Sequence[tuple[int, int]] = ()
+    # written after `reserved` and `unsuppressed`; touches still reserved or claimed that they cover are cancelled, each
+    # with a Cancelled inbox row due at `since`
     suppressions: Sequence[SuppressionRow] = ()
-    # (subject, channel, purpose) ended by a later proven grant
+    # (subject, channel, purpose) ended by a later proven grant; one that began after every clock of this batch stays
     unsuppressed: Sequence[tuple[str, str, str]] = ()
     dead: Sequence[DeadRow] = ()
     parked: Sequence[ParkedRow] = ()
-    # (partition, name) -> addition: inputs, applied, duplicate, dead, parked, forwarded, intents, touched, silent, waiting
+    # (partition, name) -> addition
+    # inputs, applied, duplicate, dead, parked, forwarded, intents, touched, silent, waiting
     totals: Mapping[tuple[int, str], int] = {}
     # (day in UTC as YYYY-MM-DD, journey, channel, verdict, reason) -> addition
     daily: Mapping[tuple[str, str, str, str, str], int] = {}
@@ -266,7 +274,11 @@ class Batch(Protocol):
         """identity -> content hash, for those known in any of these buckets."""
 
     def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
-        """Inbox rows with due <= until, by (due, member, seq), at most `limit` of each partition."""
+        """Inbox rows with due <= until, by (due, member, seq), at most `limit` of each partition.
+
+        A limit may cut through a member's rows of one moment; the caller that gets `limit` rows of a partition leaves
+        the last moment of it for the next batch.
+        """
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         """(registry, contact fingerprint) -> (listed, checked_at); a registry never loaded is left out."""
@@ -278,7 +290,10 @@ class Batch(Protocol):
         """Those of these members whose inputs must be parked."""
 
     def write(self, changes: Changes) -> None:
-        """All of it, with each progress guarded by (epoch, next_offset, turn); raises Refused, leaving nothing."""
+        """All of it, with each progress guarded by (epoch, next_offset, turn); raises Refused, leaving nothing.
+
+        Once a batch. A row of journal, seen or log that is there already is an error of the caller's, leaving nothing.
+        """
 
 
 class Claim(NamedTuple):
@@ -312,7 +327,8 @@ class Store(Protocol):
     def batch(self, held: Sequence[Progress]) -> AbstractContextManager[Batch]:
         """A transaction that first locks these progress rows under (epoch, next_offset, turn); raises Refused.
 
-        Leaving the block commits what `write` was given; an exception, or no `write`, leaves nothing.
+        Leaving the block commits what `write` was given; an exception, or no `write`, leaves nothing. While it is open
+        its thread calls no other writing method of this store (RuntimeError); reading ones see what was before it.
         """
 
     # --- the dispatcher's side: each call is one transaction
@@ -321,12 +337,15 @@ class Store(Protocol):
 
         They are due at `now` (inclusive; None: the clock of the touch's own partition, as in `progress`) and not yet
         at `valid_until`, at most one of a member claimed or attempting at any time, none that `suppression` or
-        `switches` cover. A claim whose lease lapsed before `now` is claimed like a reserved one.
+        `switches` cover. A claim whose lease lapsed before `now` returns to reserved first, and is claimed like any.
         """
 
     def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
-        """claimed -> attempting (attempts + 1, attempted_at = now) where the token holds and neither `suppression` nor
-        `switches` covers it, in one durable transaction; the claims that may now be called, attempts counted."""
+        """claimed -> attempting (attempts + 1, attempted_at = now); the claims that may now be called, so counted.
+
+        Only where the token and the lease (until `now`, inclusive) hold and neither `suppression` nor `switches` covers
+        the touch; one durable transaction.
+        """
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
         """claimed -> cancelled or reserved by compare-and-set, with the inbox row that says so; False if not held."""
@@ -335,12 +354,16 @@ class Store(Protocol):
         """attempting -> state, with its inbox row, all in one transaction; False where the token no longer holds."""
 
     def lapse(self, now: int, describe: Callable[[TouchRow], NewInbox]) -> int:
-        """attempting with a lease that lapsed before `now` -> unknown, token emptied, each with the inbox row that
-        `describe` builds from the touch as it was, all in one transaction; how many."""
+        """attempting with a lease that lapsed before `now` -> unknown, token emptied; how many.
+
+        Each with the inbox row that `describe` builds from the touch as it was, all in one transaction.
+        """
 
     def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
-        """Writes suppressions and inbox rows, cancels reserved and claimed touches covered, each with a Cancelled inbox
-        row; the cancelled touch ids. One transaction: it holds when this returns."""
+        """Writes suppressions and inbox rows, cancels reserved and claimed touches covered; the cancelled ids in order.
+
+        Each cancelled touch gets a Cancelled inbox row due at `since`. One transaction: it holds when this returns.
+        """
 
     def switch(self, row: SwitchRow, on: bool) -> None:
         """Sets or lifts a switch; effective at the next claim and attempt of every dispatcher."""
@@ -390,7 +413,10 @@ class Store(Protocol):
         """File positions."""
 
     def suppressions(self) -> list[SuppressionRow]:
-        """All suppressions."""
+        """All suppressions, by (subject, channel, purpose)."""
+
+    def switches(self) -> list[SwitchRow]:
+        """The switches that are on, by scope."""
 
     # --- small documents: revisions, checkpoints, registries
     def put_document(self, kind: str, name: str, body: bytes) -> None:

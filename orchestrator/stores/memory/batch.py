@@ -1,0 +1,142 @@
+"""One batch: everything that could fail is asked in `write`, so that applying it can't stop half way."""
+
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+from orchestrator.errors import Refused
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, Progress
+from orchestrator.stores.memory.tables import Tables
+from orchestrator.stores.outbox import WAITING, known, told
+
+
+def guard(tables: Tables, held: Iterable[Progress]) -> None:
+    """Raises Refused unless each row still has the epoch, offset and turn that the worker took."""
+    for mine in held:
+        stands = tables.progress.get(mine.partition)
+        if stands is None or stands[1:4] != mine[1:4]:
+            raise Refused(f"partition {mine.partition} is no longer at the epoch, offset and turn of this worker")
+
+
+class MemoryBatch:
+    """An open transaction; `changes` are applied when the block is left."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._changes: Changes | None = None
+
+    def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
+        rows = ((partition, self._tables.members.get(member)) for partition, member in keys)
+        return {row.member: row for partition, row in rows if row and row.partition == partition}
+
+    def keys(self, refs: Iterable[str]) -> dict[str, bytes]:
+        return {ref: self._tables.keys[ref] for ref in refs if ref in self._tables.keys}
+
+    def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
+        seen = self._tables.seen
+        return {
+            identity: seen[bucket, identity].content
+            for identity in identities
+            for bucket in buckets
+            if (bucket, identity) in seen
+        }
+
+    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
+        rows = (row for partition in partitions for row in self._tables.inbox.due(partition, until, limit))
+        return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
+
+    def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
+        loaded = self._tables.registries
+        return {
+            (name, contact): (contact in loaded[name][0], loaded[name][1]) for name, contact in keys if name in loaded
+        }
+
+    def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
+        rows = self._tables.outbox.rows
+        return {touch_id: rows[touch_id].state for touch_id in touch_ids if touch_id in rows}
+
+    def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
+        return {member for member in members if member in self._tables.quarantine}
+
+    def write(self, changes: Changes) -> None:
+        if self._changes is not None:
+            raise RuntimeError("a batch is written once")
+        # a caller that swallows what is raised below must still leave nothing
+        self._changes = Changes(())
+        guard(self._tables, (before for before, _ in changes.progress))
+        tables = self._tables
+        _unique((row.partition, row.turn, row.i) for row in changes.journal)
+        _unique((row.bucket, row.identity) for row in changes.seen)
+        _unique((row.partition, row.n) for row in changes.log)
+        if (
+            any((row.turn, row.i) in tables.journal.get(row.partition, {}) for row in changes.journal)
+            or any((row.bucket, row.identity) in tables.seen for row in changes.seen)
+            or any(row.n in tables.log.get(row.partition, {}) for row in changes.log)
+        ):
+            raise ValueError("a row of journal, seen or log is there already")
+        for touch in changes.reserved:
+            known(touch.state)
+        self._changes = changes
+
+    def commit(self) -> None:
+        """Applies what `write` was given."""
+        if self._changes is not None:
+            _apply(self._tables, self._changes)
+
+
+def _unique(keys: Iterable[Hashable]) -> None:
+    listed = list(keys)
+    if len(set(listed)) != len(listed):
+        raise ValueError("a row of journal, seen or log is given twice")
+
+
+def _apply(tables: Tables, changes: Changes) -> None:
+    for before, after in changes.progress:
+        tables.progress[before.partition] = after._replace(partition=before.partition, epoch=before.epoch)
+    tables.members.update((member.member, member) for member in changes.members)
+    tables.keys.update(changes.keys)
+    for ref in changes.destroyed:
+        tables.keys.pop(ref, None)
+    for turned in changes.journal:
+        tables.journal[turned.partition][turned.turn, turned.i] = turned
+    tables.seen.update(((row.bucket, row.identity), row) for row in changes.seen)
+    for entry in changes.log:
+        tables.log[entry.partition][entry.n] = entry
+    for partition, seq in changes.consumed:
+        tables.inbox.remove(partition, seq)
+    for new in changes.inbox:
+        tables.inbox.add(new)
+    _apply_touches(tables, changes)
+    tables.dead.extend(changes.dead)
+    for parked in changes.parked:
+        tables.parked[parked.member].append(parked)
+    for total, addition in changes.totals.items():
+        tables.totals[total] += addition
+    for day, addition in changes.daily.items():
+        tables.daily[day] += addition
+    tables.positions.update(((position.content, position.partition), position) for position in changes.positions)
+
+
+def _apply_touches(tables: Tables, changes: Changes) -> None:
+    outbox = tables.outbox
+    for touch_id in changes.cancelled:
+        touch = outbox.rows.get(touch_id)
+        if touch and touch.state in WAITING:
+            outbox.put(touch._replace(state="cancelled", token="", lease_until=0))
+    for new in changes.reserved:
+        old = outbox.rows.get(new.touch_id)
+        if old is None:
+            outbox.put(new)
+        elif old.state == "cancelled":
+            outbox.put(new._replace(attempts=old.attempts, attempted_at=old.attempted_at))
+    clock = max((after.clock for _, after in changes.progress), default=0)
+    for key in changes.unsuppressed:
+        if key in tables.suppressions and tables.suppressions[key].since <= clock:
+            del tables.suppressions[key]
+    for row in changes.suppressions:
+        tables.suppress(row)
+        for touch in outbox.covered(row):
+            outbox.put(touch._replace(state="cancelled", token="", lease_until=0))
+            tables.inbox.add(told(touch, row))

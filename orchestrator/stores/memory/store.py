@@ -1,0 +1,154 @@
+"""The memory store: partitions, batches, reading, documents."""
+
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from orchestrator.stores.contract import (
+    DeadRow,
+    FilePosition,
+    JournalRow,
+    LogRow,
+    MemberRow,
+    ParkedRow,
+    Progress,
+    SuppressionRow,
+    SwitchRow,
+    TouchRow,
+)
+from orchestrator.stores.memory.batch import MemoryBatch, guard
+from orchestrator.stores.memory.outbox import MemoryOutbox
+from orchestrator.stores.outbox import known
+
+
+class MemoryStore(MemoryOutbox):
+    """`stores.contract.Store` in dictionaries."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self.partitions = partitions
+
+    def take(self, partitions: Sequence[int]) -> dict[int, Progress]:
+        in_range(partitions, self.partitions)
+        with self._writing() as tables:
+            taken = {}
+            for partition in partitions:
+                old = tables.progress.get(partition) or Progress(partition, 0, 0, 0, 0, 0, bytes(32))
+                taken[partition] = tables.progress[partition] = old._replace(epoch=old.epoch + 1)
+            return taken
+
+    @contextmanager
+    def batch(self, held: Sequence[Progress]) -> Iterator[MemoryBatch]:
+        with self._turnstile.held():
+            guard(self._tables, held)
+            batch = MemoryBatch(self._tables)
+            yield batch
+            with self._looking:
+                batch.commit()
+
+    # --- quarantine
+    def count_try(self, partition: int, offset: int) -> int:
+        with self._writing() as tables:
+            tables.tries[partition, offset] += 1
+            return tables.tries[partition, offset]
+
+    def quarantine(self, partition: int, member: bytes, reason: str) -> None:  # noqa: ARG002 - partition: for SQL
+        with self._writing() as tables:
+            tables.quarantine[member] = reason
+
+    def redrive(self, member: bytes) -> list[ParkedRow]:
+        with self._writing() as tables:
+            tables.quarantine.pop(member, None)
+            return tables.parked.pop(member, [])
+
+    # --- reading: a copy, so that nobody waits for a slow reader
+    def progress(self) -> list[Progress]:
+        with self._looking:
+            return [row for _, row in sorted(self._tables.progress.items())]
+
+    def log(self, *, partition: int | None = None, ref: str | None = None, after: int = 0) -> Iterable[LogRow]:
+        with self._looking:
+            chains = sorted(self._tables.log) if partition is None else [partition]
+            return [
+                row
+                for chain in chains
+                for n, row in sorted(self._tables.log.get(chain, {}).items())
+                if n > after and ref in {None, row.ref}
+            ]
+
+    def journal(self, partition: int) -> Iterable[JournalRow]:
+        with self._looking:
+            return [row for _, row in sorted(self._tables.journal.get(partition, {}).items())]
+
+    def member(self, member: bytes) -> MemberRow | None:
+        return self._tables.members.get(member)
+
+    def key(self, ref: str) -> bytes | None:
+        return self._tables.keys.get(ref)
+
+    def touches(self, *, state: str | None = None, member: bytes | None = None) -> Iterable[TouchRow]:
+        if state is not None:
+            known(state)
+        with self._looking:
+            outbox = self._tables.outbox
+            rows = [row for _, row in sorted(outbox.rows.items())] if member is None else outbox.of_member(member)
+            return [row for row in rows if state in {None, row.state}]
+
+    def next_due(self) -> int | None:
+        with self._looking:
+            return self._tables.inbox.next_due()
+
+    def totals(self) -> dict[tuple[int, str], int]:
+        with self._looking:
+            return dict(self._tables.totals)
+
+    def daily(self) -> dict[tuple[str, str, str, str, str], int]:
+        with self._looking:
+            return dict(self._tables.daily)
+
+    def dead(self) -> Iterable[DeadRow]:
+        with self._looking:
+            return sorted(self._tables.dead, key=lambda row: (row.partition, row.offset))
+
+    def positions(self) -> list[FilePosition]:
+        with self._looking:
+            return [row for _, row in sorted(self._tables.positions.items())]
+
+    def suppressions(self) -> list[SuppressionRow]:
+        with self._looking:
+            return [row for _, row in sorted(self._tables.suppressions.items())]
+
+    def switches(self) -> list[SwitchRow]:
+        with self._looking:
+            return [row for _, row in sorted(self._tables.switches.items())]
+
+    # --- documents
+    def put_document(self, kind: str, name: str, body: bytes) -> None:
+        with self._writing() as tables:
+            tables.documents[kind, name] = body
+
+    def get_document(self, kind: str, name: str) -> bytes | None:
+        return self._tables.documents.get((kind, name))
+
+    def documents(self, kind: str) -> list[str]:
+        with self._looking:
+            return sorted(name for among, name in self._tables.documents if among == kind)
+
+    def load_registry(self, name: str, fingerprints: Iterable[str], checked_at: int) -> int:
+        listed = frozenset(fingerprints)
+        with self._writing() as tables:
+            tables.registries[name] = listed, checked_at
+        return len(listed)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def in_range(partitions: Iterable[int], of: int) -> None:
+    """Raises ValueError for a partition that the store does not have."""
+    for partition in partitions:
+        if not 0 <= partition < of:
+            raise ValueError(f"partition {partition} is not within 0 and {of - 1}")

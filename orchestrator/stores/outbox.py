@@ -1,0 +1,72 @@
+"""The outbox's words, the same for every store: states, what a suppression covers, what a switch stops."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from orchestrator.errors import UsageError
+from orchestrator.events.inputs import Cancelled, write_input
+from orchestrator.stores.contract import NewInbox, SuppressionRow, TouchRow
+from orchestrator.times import instant
+
+# not yet called
+WAITING = frozenset({"reserved", "claimed"})
+# a member has at most one of these
+IN_FLIGHT = frozenset({"claimed", "attempting"})
+STATES = WAITING | IN_FLIGHT | {"accepted", "rejected", "unknown", "cancelled"}
+# what a claim may be released to
+RELEASED = frozenset({"reserved", "cancelled"})
+# what may become of a call
+CALLED = frozenset({"reserved", "accepted", "rejected", "unknown"})
+ANY = "*"
+ALL = "all"
+
+
+def known(state: str, among: Container[str] = STATES) -> str:
+    """`state` itself; raises ValueError for a word outside the vocabulary."""
+    if state not in among:
+        raise ValueError(f"{state!r} is no state a touch can have here")
+    return state
+
+
+def covers(row: SuppressionRow, touch: TouchRow) -> bool:
+    """Whether the suppression names the touch's contact point or member, its channel and its purpose."""
+    return (
+        row.subject in {touch.contact, touch.member.hex()}
+        and row.channel in {touch.channel, ANY}
+        and row.purpose in {touch.purpose, ANY}
+    )
+
+
+def covering(touch: TouchRow) -> list[tuple[str, str, str]]:
+    """The (subject, channel, purpose) of every suppression that would cover the touch."""
+    return [
+        (subject, channel, purpose)
+        for subject in (touch.contact, touch.member.hex())
+        for channel in (touch.channel, ANY)
+        for purpose in (touch.purpose, ANY)
+    ]
+
+
+def scopes(touch: TouchRow) -> tuple[str, str, str]:
+    """The scopes of every switch that would stop the touch."""
+    return ALL, f"channel:{touch.channel}", f"journey:{touch.journey}"
+
+
+def known_scope(scope: str) -> str:
+    """`scope` itself; raises UsageError, since a switch that stops nothing would look like one that does."""
+    kind, _, name = scope.partition(":")
+    if scope == ALL or (kind in {"channel", "journey"} and name):
+        return scope
+    raise UsageError(f"{scope!r} is no switch: use all, channel:<channel> or journey:<journey>")
+
+
+def reserved_again(row: TouchRow) -> TouchRow:
+    """A claim given back: reserved, held by nobody."""
+    return row._replace(state="reserved", token="", lease_until=0)
+
+
+def told(touch: TouchRow, row: SuppressionRow) -> NewInbox:
+    """The inbox row that tells a touch's member that `row` cancelled it."""
+    cancelled = Cancelled(touch_id=touch.touch_id, reason=row.reason, occurred_at=instant(row.since))
+    return NewInbox(touch.partition, row.since, touch.member, write_input(cancelled))
