@@ -1,4 +1,4 @@
-"""How many touches a window holds, and when there is room again.
+"""How many touches a window holds, when there is room again, and the rules of the house that ask it.
 
 A rolling window of length L around `at` holds the places with `t <= at < t + L`, elapsed time. A calendar window holds
 those of the same local day, ISO week or month as `at`, in the member's zone; with several candidate zones a place
@@ -14,7 +14,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from orchestrator.decide.local import aware, naive, stretch_at
-from orchestrator.decide.member import Place
+from orchestrator.decide.member import Member, Place
+from orchestrator.decide.rules import Finding, Question, Says
+from orchestrator.times import rfc3339
+
+CAP = "frequency_cap"
+GAP = "minimum_gap"
 
 # a local window is never longer than this: clock changes, and days that a zone had twice, included
 _LONGEST = {"day": timedelta(days=3), "week": timedelta(days=9), "month": timedelta(days=33)}
@@ -107,3 +112,113 @@ def _next_window(window: Window, zone: tzinfo, at: datetime) -> datetime:
             return aware(here)
         midnight = datetime.fromordinal(wall.toordinal() + 1)
         here = min(midnight - offset, changes)
+
+
+class Scope(Struct, frozen=True):
+    """Which places a rule counts."""
+
+    # None: every channel
+    channels: frozenset[str] | None = None
+    # None: every purpose
+    purposes: frozenset[str] | None = None
+    # None: every journey
+    journeys: frozenset[str] | None = None
+    # only places of the journey that asks
+    same_journey: bool = False
+
+    def of(self, places: tuple[Place, ...], journey: str) -> tuple[Place, ...]:
+        """Those of the places that count."""
+        channels, purposes, journeys = self.channels, self.purposes, self.journeys
+        if self.same_journey:
+            journeys = frozenset((journey,))
+        return tuple(
+            [
+                place
+                for place in places
+                if (purposes is None or place.purpose in purposes)
+                and (channels is None or place.channel in channels)
+                and (journeys is None or place.journey in journeys)
+            ]
+        )
+
+
+class CapRule(Struct, frozen=True, kw_only=True):
+    """At most so many touches in a window.
+
+    `reserved` places are kept for the journeys `reserved_for`: others are refused when they alone hold the rest.
+    `member_limit` names an attribute in which a member's own, lower maximum may stand.
+    """
+
+    id: str
+    version: str
+    # 0: none at all
+    maximum: int
+    window: Window
+    # the window as the policy writes it: "rolling P7D", "calendar day"
+    window_name: str
+    scope: Scope
+    reserved: int = 0
+    reserved_for: frozenset[str] = frozenset()
+    member_limit: str = ""
+
+    def judge(self, question: Question) -> Finding:
+        """Pass with fewer than `maximum` in the window; else defer to when one has left it; suppress when it is 0."""
+        member = question.member
+        places = self.scope.of(member.places, question.journey) if member.places else ()
+        at, now, window, zones = question.at, question.now, self.window, question.zones
+        maximum = self._maximum(member)
+        instants = counted(places, window, at, now, zones) if places else []
+        saw: dict[str, str | int | bool | None] = {"n": len(instants), "max": maximum, "window": self.window_name}
+        full = len(instants) >= maximum
+        until = free_at(instants, maximum, window, at, zones) if full else None
+        if self.reserved and maximum and question.journey not in self.reserved_for:
+            others = tuple(place for place in places if place.journey not in self.reserved_for)
+            rest = maximum - self.reserved
+            taken = counted(others, window, at, now, zones)
+            saw |= {"reserved": self.reserved, "n_others": len(taken)}
+            if len(taken) >= rest:
+                free = free_at(taken, rest, window, at, zones)
+                until = free if until is None or free is None else max(until, free)
+                full = True
+                if free is None:
+                    return Finding(rule=self.id, version=self.version, says="suppress", reason=CAP, saw=saw)
+        if not full:
+            return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+        if flying := sum(place.at is None for place in places):
+            saw["in_flight"] = flying
+        says: Says = "suppress" if until is None else "defer"
+        return Finding(rule=self.id, version=self.version, says=says, reason=CAP, until=until, saw=saw)
+
+    def _maximum(self, member: Member) -> int:
+        if self.member_limit:
+            own = member.attributes.get(self.member_limit)
+            if isinstance(own, int | float) and not isinstance(own, bool):
+                return max(0, min(self.maximum, int(own)))
+        return self.maximum
+
+
+class GapRule(Struct, frozen=True, kw_only=True):
+    """At least so much elapsed time since the last touch that counts."""
+
+    id: str
+    version: str
+    gap: timedelta
+    # as the policy writes it: "PT20H"
+    gap_name: str
+    scope: Scope
+
+    def judge(self, question: Question) -> Finding:
+        """Pass when `gap` or more has passed since the last; else defer to the instant at which it has."""
+        places = question.member.places
+        places = self.scope.of(places, question.journey) if places else places
+        if not places:
+            return Finding(rule=self.id, version=self.version, says="pass", saw={"gap": self.gap_name, "last": None})
+        now = question.now
+        last = max([now if place.at is None or place.at > now else place.at for place in places])
+        free = last + self.gap
+        saw: dict[str, str | int | bool | None] = {"gap": self.gap_name, "last": rfc3339(last)}
+        if free <= question.at:
+            return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+        if flying := sum(place.at is None for place in places):
+            saw["in_flight"] = flying
+        return Finding(rule=self.id, version=self.version, says="defer", reason=GAP, until=free, saw=saw)

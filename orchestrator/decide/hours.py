@@ -1,4 +1,4 @@
-"""Local hours: is it open now, when does it open, and what is the closed stretch around an instant.
+"""Local hours: is it open now, when does it open or close, and the rule of the house that asks it.
 
 Hours are judged by the wall clock, to the minute: on the night the clocks go back both passes of the same minute have
 the same answer, on the night they go forward the minutes that do not exist open nothing.
@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from orchestrator.decide.local import DAY, aware, naive, stretch_at, stretch_before
+from orchestrator.decide.rules import Finding, Question, Rule
 
 Windows = tuple[tuple[int, int], ...]
 HOLIDAY = 7
 MIDNIGHT = 1440
 LIMIT = timedelta(days=60)
 OPEN: Windows = ((0, MIDNIGHT),)
+QUIET = "quiet_hours"
+# the minutes of a day as a wall clock shows them
+_CLOCK = tuple(f"{minute // 60:02}:{minute % 60:02}" for minute in range(MIDNIGHT))
 
 
 class Week(Struct, frozen=True):
@@ -93,6 +98,29 @@ def next_open(
             if settled >= len(zones):
                 break
     return aware(found)
+
+
+def next_closed(
+    week: Week,
+    zones: tuple[ZoneInfo, ...],
+    holiday: Callable[[date], bool],
+    at: datetime,
+    limit: timedelta = LIMIT,
+) -> datetime | None:
+    """The earliest instant (UTC) at or after `at` that is closed in any zone; None when there is none within `limit`.
+
+    Without a zone it is closed at once.
+    """
+    if not zones:
+        return at
+    inverse = _inverse(week)
+    ends = [next_open(inverse, (zone,), holiday, at, limit) for zone in zones]
+    return min((end for end in ends if end is not None), default=None)
+
+
+@lru_cache(maxsize=1024)
+def _inverse(week: Week) -> Week:
+    return Week(tuple(None if windows is None else opened(windows) for windows in week.days))
 
 
 def closed_window(
@@ -179,7 +207,7 @@ def _backward(
 
 
 def opened(closed: Iterable[tuple[int, int]]) -> Windows:
-    """The open windows of a day that leave these closed ones out; closed windows may overlap and come in any order."""
+    """The open windows of a day that leave these closed ones out; they may overlap and come in any order."""
     windows: list[tuple[int, int]] = []
     free = 0
     for start, end in sorted(closed):
@@ -189,3 +217,67 @@ def opened(closed: Iterable[tuple[int, int]]) -> Windows:
     if free < MIDNIGHT:
         windows.append((free, MIDNIGHT))
     return tuple(windows)
+
+
+def open_until(rule: Rule, question: Question) -> datetime | None:
+    """When the hours of this rule that hold at `question.at` end (exclusive); None for a rule without hours.
+
+    A rule of hours has a method `open_until(question)` of its own.
+    """
+    ends: Callable[[Question], datetime | None] | None = getattr(rule, "open_until", None)
+    return None if ends is None else ends(question)
+
+
+def _never(_country: str, _day: date) -> bool:
+    return False
+
+
+class QuietHoursRule(Struct, frozen=True, kw_only=True):
+    """No touch outside the open hours of the recipient's own clock; a member whose zone is unknown is not contacted."""
+
+    id: str
+    version: str
+    week: Week
+    # whether a day is a public holiday of a jurisdiction ("CO", "US-NY"); asked only where the week has a holiday
+    holiday_in: Callable[[str, date], bool] = _never
+
+    def judge(self, question: Question) -> Finding:
+        """Pass when open in every candidate zone; else defer to the first instant that is; suppress if none comes."""
+        zones = question.zones
+        if not zones:
+            return Finding(rule=self.id, version=self.version, says="suppress", reason="zone_unknown")
+        at, days = question.at, self.week.days
+        for zone in zones:
+            local = at.astimezone(zone)
+            minute = local.hour * 60 + local.minute
+            windows = days[local.weekday()]
+            if days[HOLIDAY] is not None and self._holiday(question)(local.date()):
+                windows = days[HOLIDAY]
+            for start, end in windows or ():
+                if start <= minute < end:
+                    break
+            else:
+                return self._closed(question, zone, _CLOCK[minute])
+        saw = {"local": _CLOCK[minute], "zone": zone.key}
+        return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+
+    def open_until(self, question: Question) -> datetime | None:
+        """When these hours end; None when they stay open for `LIMIT`."""
+        return next_closed(self.week, question.zones, self._holiday(question), question.at)
+
+    def _closed(self, question: Question, zone: ZoneInfo, local: str) -> Finding:
+        until = next_open(self.week, question.zones, self._holiday(question), question.at)
+        return Finding(
+            rule=self.id,
+            version=self.version,
+            says="suppress" if until is None else "defer",
+            reason=QUIET,
+            until=until,
+            saw={"local": local, "zone": zone.key, "zones": len(question.zones)},
+        )
+
+    def _holiday(self, question: Question) -> Callable[[date], bool]:
+        if self.week.days[HOLIDAY] is None:
+            return no_holidays
+        places, holiday_in = question.member.residence.jurisdictions, self.holiday_in
+        return lambda day: any(holiday_in(place, day) for place in places)

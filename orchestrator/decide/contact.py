@@ -1,0 +1,56 @@
+"""The contact point itself: is there one, is it well, and has the dispatcher found its window closed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from msgspec import Struct
+
+from orchestrator.decide.rules import Finding, Question
+from orchestrator.times import rfc3339
+
+
+class ContactPointRule(Struct, frozen=True, kw_only=True):
+    """A member without a contact point, or with one that is dead, is not contacted; after a soft bounce we pause."""
+
+    id: str
+    version: str
+    # how long a soft-bounced contact point is left alone, from when it bounced; zero: not at all
+    soft_bounced_pause: timedelta
+
+    def judge(self, question: Question) -> Finding:
+        """Suppress with no_contact_point or contact_point_unhealthy; after a soft bounce defer to the pause's end."""
+        contact = question.contact
+        if contact is None:
+            saw: dict[str, str | int | bool | None] = {"contact": None}
+            return Finding(rule=self.id, version=self.version, says="suppress", reason="no_contact_point", saw=saw)
+        if contact.health == "ok":
+            return Finding(rule=self.id, version=self.version, says="pass", saw={"health": "ok"})
+        since = contact.health_since or question.now
+        saw = {"health": contact.health, "since": rfc3339(since)}
+        reason = "contact_point_unhealthy"
+        if contact.health != "soft_bounced":
+            return Finding(rule=self.id, version=self.version, says="suppress", reason=reason, saw=saw)
+        until = since + self.soft_bounced_pause
+        if until <= question.at:
+            return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+        return Finding(rule=self.id, version=self.version, says="defer", reason=reason, until=until, saw=saw)
+
+
+class ClosedWindowRule(Struct, frozen=True, kw_only=True):
+    """Windows that the dispatcher found closed for this intent stay closed to their end."""
+
+    id: str
+    version: str
+
+    def judge(self, question: Question) -> Finding:
+        """Defer with dispatch_window_closed to the end of the closed windows, which may touch or overlap."""
+        until = question.at
+        for start, end in sorted(question.closed):
+            if start <= until < end:
+                until = end
+        saw: dict[str, str | int | bool | None] = {"windows": len(question.closed)}
+        if until == question.at:
+            return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+        reason = "dispatch_window_closed"
+        return Finding(rule=self.id, version=self.version, says="defer", reason=reason, until=until, saw=saw)
