@@ -21,6 +21,8 @@ from msgspec import Struct
 from orchestrator.channels.contract import Answer
 from orchestrator.events.inputs import OutcomeKind
 
+State = Literal["accepted", "rejected", "unknown", "reserved"]
+
 _MICROSECOND = timedelta(microseconds=1)
 _SPREAD = 4
 
@@ -46,7 +48,9 @@ class Next(Struct, frozen=True):
     """What becomes of a touch after a call."""
 
     # reserved: it may be called again, not before `retry_at`
-    state: Literal["accepted", "rejected", "unknown", "reserved"]
+    state: State
+    # the outcome as it goes on record: the answer's, or what it comes to in the end
+    kind: OutcomeKind
     # microseconds since 1970; 0 where the state is final
     retry_at: int = 0
 
@@ -73,16 +77,16 @@ def after(
     taken as unknown.
     """
     if answer.kind == "accepted":
-        return Next("accepted")
+        return Next("accepted", answer.kind)
     if answer.kind.startswith("rejected"):
-        return Next("rejected")
-    given_up: Literal["rejected", "unknown"] = "unknown" if answer.kind == "unknown" else "rejected"
+        return Next("rejected", answer.kind)
+    given_up: State = "unknown" if answer.kind == "unknown" else "rejected"
     if answer.kind == "unknown" and not at_least_once:
-        return Next("unknown")
+        return Next(given_up, answer.kind)
     if attempt >= max_attempts:
-        return Next(given_up)
+        return Next(given_up, answer.in_the_end or answer.kind)
     retry_at = now + gap(answer.kind, touch_id, attempt, answer.retry_after) // _MICROSECOND
-    return Next(given_up) if retry_at >= valid_until else Next("reserved", retry_at)
+    return Next(given_up, answer.kind) if retry_at >= valid_until else Next("reserved", answer.kind, retry_at)
 
 
 def gap(kind: OutcomeKind, touch_id: str, attempt: int, asked: timedelta | None = None) -> timedelta:

@@ -1,0 +1,358 @@
+"""Sends what is in the outbox.
+
+    claim ─▶ still permitted? ─▶ attempting, on record ─▶ call ─▶ outcome and inbox row
+                  │ no                   │ suppressed or switched off
+                  ▼                      ▼
+            back to the member     not called
+
+What is promised: **no call without an attempt on record before it, and no call after one that was accepted or left in
+doubt** (touches declared at least once apart). It holds by the order of the lines in `_start`, and because every write
+names the token of the claim: whoever was frozen and wakes finds its token gone. A dispatcher decides nothing anew; a
+moment that has closed goes back to the member.
+
+Two clocks. On the real one (`clock` is given) store calls run in threads, and each round waits only for the calls that
+answer soon; a call that hangs holds its own slot and no other. On the virtual one (`clock` is None) every instant is
+the `now` of the round, each round waits for all its calls, and outcomes are recorded in the order of the claims, so
+that the same inputs give the same record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NamedTuple, ParamSpec, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from orchestrator.channels.contract import Adapter, Answer, Message
+from orchestrator.dispatch.retry import Next, after, gap
+from orchestrator.events.inputs import Cancelled, InternalInput, Outcome, Returned, write_input
+from orchestrator.settings import DispatchSettings
+from orchestrator.stores.contract import Claim, NewInbox, OutcomeRow, Store, SwitchRow, TouchRow
+from orchestrator.times import instant
+
+log = logging.getLogger(__name__)
+
+# real clock: how long a round waits for further answers after the first, so that they share a transaction
+GATHER_S = 0.02
+# so many refusals of the sender in a row, with nothing accepted between, stop the channel until a person acts
+BREAKER = 10
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Closed(Struct, frozen=True):
+    """The moment is not permitted any more: which rule says so, and the closed window, half-open."""
+
+    rule: str
+    closed_from: datetime
+    closed_until: datetime
+
+
+class RoundReport(Struct, frozen=True, kw_only=True):
+    """What one or more rounds did, in touches."""
+
+    claimed: int = 0
+    # handed back to the member: the moment had closed
+    returned: int = 0
+    # not called: suppressed, switched off or erased between claim and attempt
+    stopped: int = 0
+    # not called: `valid_until` came between claim and attempt
+    expired: int = 0
+    called: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    # reserved again after a throttled or passing refusal
+    again: int = 0
+    # answers that came after the claim had lapsed: the record says unknown
+    late: int = 0
+    # attempts of another dispatcher, or of an earlier life, that were left in doubt
+    lapsed: int = 0
+
+    def __add__(self, other: RoundReport) -> RoundReport:
+        """Both together."""
+        mine, theirs = asdict(self), asdict(other)
+        return RoundReport(**{name: mine[name] + theirs[name] for name in mine})
+
+
+class _Call(NamedTuple):
+    """A call under way."""
+
+    claim: Claim
+    attempted_at: int
+    answer: asyncio.Task[Answer]
+
+
+class _Ready(NamedTuple):
+    """Claims sorted by what may happen to them now."""
+
+    call: list[tuple[Claim, Message]]
+    # (claim, why it is handed back)
+    back: list[tuple[Claim, InternalInput]]
+    # out of time: the end of `valid_until` cancels them
+    expired: list[Claim]
+
+
+class Dispatcher:
+    """One dispatcher: several may work on one store. Its methods are called from one event loop, one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        adapters: Mapping[str, Adapter],
+        open_message: Callable[[TouchRow], Message | None],
+        permitted: Callable[[TouchRow, int], Closed | None],
+        settings: DispatchSettings,
+        token_source: Callable[[], str],
+        *,
+        clock: Callable[[], int] | None = None,
+        at_least_once: Callable[[TouchRow], bool] = lambda touch: False,  # noqa: ARG005 - the type names it
+        breaker: int = BREAKER,
+    ) -> None:
+        """`open_message` gives None where the member's key is gone; `permitted` judges hours at an instant.
+
+        `token_source` gives a new unguessable token each time. `clock` gives microseconds since 1970; None: virtual.
+        `at_least_once` says which touches may be called again after an unknown outcome; never ask that of marketing.
+        """
+        self._store, self._adapters = store, dict(adapters)
+        self._open_message, self._permitted = open_message, permitted
+        self._token_source, self._clock, self._at_least_once = token_source, clock, at_least_once
+        self._max_attempts, self._breaker = settings.max_attempts, breaker
+        self._lease = int(settings.lease_s * 1_000_000)
+        # a call never outlives its claim
+        self._call_limit_s = settings.lease_s / 2
+        self._calls: dict[str, _Call] = {}
+        self._rests_until: dict[str, int] = {}
+        self._refusals: dict[str, int] = {}
+        self._wakes: list[int] = []
+        self._lapse_at = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way, or answered and not yet recorded."""
+        return len(self._calls)
+
+    def wake_at(self, now: int) -> int | None:
+        """The earliest instant after `now` at which something this dispatcher put off may be called again."""
+        while self._wakes and self._wakes[0] <= now:
+            heapq.heappop(self._wakes)
+        return self._wakes[0] if self._wakes else None
+
+    async def round(self, now: int) -> RoundReport:
+        """Fills the free call slots and records what has been answered; `now` is what the outbox is asked at."""
+        report = RoundReport()
+        if now >= self._lapse_at:
+            report += RoundReport(lapsed=await self.lapse(now))
+            self._lapse_at = now + self._lease // 4
+        for channel, adapter in self._adapters.items():
+            busy = sum(call.claim.touch.channel == channel for call in self._calls.values())
+            if busy < adapter.slots and now >= self._rests_until.get(channel, 0):
+                report += await self._start(channel, adapter, adapter.slots - busy, now)
+        return report + await self._record(now, everything=self._clock is None)
+
+    async def drain(self, now: int) -> RoundReport:
+        """Rounds until nothing can be claimed and no call is under way."""
+        total = RoundReport()
+        while True:
+            report = await self.round(now)
+            total += report
+            if report.claimed == report.expired and not self._calls:
+                return total
+
+    async def finish(self, now: int) -> RoundReport:
+        """Claims nothing more, waits for the calls under way (each has its time-out) and records them."""
+        return await self._record(now, everything=True)
+
+    async def lapse(self, now: int) -> int:
+        """Attempts whose lease lapsed become unknown, finally, and their members are told; how many."""
+
+        def describe(touch: TouchRow) -> NewInbox:
+            return _told(
+                touch,
+                now,
+                Outcome(
+                    touch_id=touch.touch_id,
+                    kind="unknown",
+                    attempt=touch.attempts,
+                    attempted_at=instant(touch.attempted_at),
+                    occurred_at=instant(now),
+                    final=True,
+                    code="lapsed",
+                ),
+            )
+
+        return await self._do(self._store.lapse, now, describe)
+
+    async def _start(self, channel: str, adapter: Adapter, free: int, now: int) -> RoundReport:
+        """Claims up to `free` touches and begins to call those that may be called."""
+        token, lease_until = self._token_source(), now + self._lease
+        claims = await self._do(self._store.claim, now, lease_until, token, free, channel)
+        if not claims:
+            return RoundReport()
+        at = self._at(now)
+        try:
+            ready = await self._do(self._sort, claims, at)
+        except BaseException:
+            await self._do(self._give_back, claims)
+            raise
+        await self._do(self._hand_back, ready.back, at)
+        # the attempt goes on record, durably, before the first byte of the call
+        held = await self._do(self._store.attempt, [claim for claim, _ in ready.call], at) if ready.call else []
+        attempted = {claim.touch.touch_id: claim for claim in held}
+        stopped = [claim for claim, _ in ready.call if claim.touch.touch_id not in attempted]
+        await self._do(self._give_back, stopped + ready.expired)
+        for claim, message in ready.call:
+            if touch := attempted.get(claim.touch.touch_id):
+                call = self._call(adapter, message, touch, lease_until, now)
+                self._calls[claim.touch.touch_id] = _Call(touch, at, asyncio.ensure_future(call))
+        returned = sum(isinstance(why, Returned) for _, why in ready.back)
+        return RoundReport(
+            claimed=len(claims),
+            returned=returned,
+            stopped=len(stopped) + len(ready.back) - returned,
+            expired=len(ready.expired),
+            called=len(held),
+        )
+
+    def _sort(self, claims: list[Claim], at: int) -> _Ready:
+        """Which claims may be called at `at`, with their messages opened."""
+        ready = _Ready([], [], [])
+        for claim in claims:
+            touch = claim.touch
+            if touch.valid_until <= at:
+                ready.expired.append(claim)
+            elif closed := self._permitted(touch, at):
+                ready.back.append((claim, Returned(touch_id=touch.touch_id, **asdict(closed))))
+            elif (message := self._open_message(touch)) is None:
+                why = Cancelled(touch_id=touch.touch_id, reason="erased", occurred_at=instant(at))
+                ready.back.append((claim, why))
+            else:
+                ready.call.append((claim, message))
+        return ready
+
+    def _hand_back(self, back: list[tuple[Claim, InternalInput]], at: int) -> None:
+        """Cancels touches and tells their members why."""
+        for (touch, token), why in back:
+            self._store.release(touch.touch_id, token, "cancelled", touch.due, _told(touch, at, why))
+
+    def _give_back(self, claims: list[Claim]) -> None:
+        """Claims that were not used are reserved again; one that was cancelled meanwhile stays so."""
+        for touch, token in claims:
+            self._store.release(touch.touch_id, token, "reserved", touch.due, None)
+
+    async def _call(self, adapter: Adapter, message: Message, claim: Claim, lease_until: int, now: int) -> Answer:
+        """One call within its limit, whatever the adapter does."""
+        at = self._at(now)
+        if at >= min(claim.touch.valid_until, lease_until - self._lease // 2) or self._permitted(claim.touch, at):
+            # it took so long to put the attempt on record that the moment has passed; nothing was sent
+            return Answer(kind="transient", code="not_called")
+        sending = asyncio.ensure_future(adapter.send(message))
+        try:
+            # unlike `asyncio.timeout` this ends even where the adapter swallows its cancellation
+            await asyncio.wait({sending}, timeout=self._call_limit_s)
+            if not sending.done():
+                return Answer(kind="unknown", code="timeout")
+            return sending.result()
+        except Exception as error:  # noqa: BLE001 - a broken adapter may have sent: in doubt, as any other call
+            log.error("adapter %s raised %s", type(adapter).__name__, type(error).__name__)
+            return Answer(kind="unknown", code="adapter_error")
+        finally:
+            sending.cancel()
+
+    async def _record(self, now: int, *, everything: bool) -> RoundReport:
+        """Writes the outcomes of answered calls in one transaction; a call stays ours until they are written."""
+        if not self._calls:
+            return RoundReport()
+        under_way = {call.answer for call in self._calls.values()}
+        if everything:
+            await asyncio.wait(under_way)
+        else:
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(under_way, timeout=GATHER_S)
+        answered = [call for call in self._calls.values() if call.answer.done()]
+        at = self._at(now)
+        follows = [self._next(call, at) for call in answered]
+        rows = [self._outcome(call, following, at) for call, following in zip(answered, follows, strict=True)]
+        held = await self._do(self._store.outcomes, rows)
+        states = ["late" if not holds else follow.state for holds, follow in zip(held, follows, strict=True)]
+        for call, following in zip(answered, follows, strict=True):
+            del self._calls[call.claim.touch.touch_id]
+            await self._learn(call, following, at)
+        return RoundReport(
+            accepted=states.count("accepted"),
+            rejected=states.count("rejected"),
+            unknown=states.count("unknown"),
+            again=states.count("reserved"),
+            late=states.count("late"),
+        )
+
+    def _next(self, call: _Call, at: int) -> Next:
+        touch = call.claim.touch
+        return after(
+            call.answer.result(),
+            touch_id=touch.touch_id,
+            attempt=touch.attempts,
+            max_attempts=self._max_attempts,
+            at_least_once=self._at_least_once(touch),
+            now=at,
+            valid_until=touch.valid_until,
+        )
+
+    def _outcome(self, call: _Call, following: Next, at: int) -> OutcomeRow:
+        (touch, token), answer = call.claim, call.answer.result()
+        outcome = Outcome(
+            touch_id=touch.touch_id,
+            kind=following.kind,
+            attempt=touch.attempts,
+            attempted_at=instant(call.attempted_at),
+            occurred_at=instant(at),
+            final=following.final,
+            provider_id=answer.provider_id,
+            code=answer.code,
+            retry_at=None if following.final else instant(following.retry_at),
+        )
+        due = touch.due if following.final else following.retry_at
+        return OutcomeRow(touch.touch_id, token, following.state, due, _told(touch, at, outcome))
+
+    async def _learn(self, call: _Call, following: Next, at: int) -> None:
+        """A throttled channel rests; one that refuses us again and again is switched off until a person acts."""
+        touch, answer = call.claim.touch, call.answer.result()
+        if not following.final:
+            heapq.heappush(self._wakes, following.retry_at)
+        if answer.kind == "throttled":
+            rest = gap("throttled", touch.touch_id, 1, answer.retry_after)
+            until = max(self._rests_until.get(touch.channel, 0), at + int(rest.total_seconds() * 1_000_000))
+            self._rests_until[touch.channel] = until
+            heapq.heappush(self._wakes, until)
+        if answer.kind == "accepted":
+            self._refusals[touch.channel] = 0
+        elif answer.kind == "rejected_sender":
+            self._refusals[touch.channel] = refusals = self._refusals.get(touch.channel, 0) + 1
+            if refusals == self._breaker:
+                log.error(
+                    "channel %s is switched off: its provider refuses the sender (%s)", touch.channel, answer.code
+                )
+                row = SwitchRow(f"channel:{touch.channel}", at, "dispatch")
+                await self._do(self._store.switch, row, True)
+                self._refusals[touch.channel] = 0
+
+    def _at(self, now: int) -> int:
+        """What time it is: on the virtual clock always the round's."""
+        return now if self._clock is None else max(now, self._clock())
+
+    async def _do(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """A synchronous call: in a thread on the real clock, so that calls under way go on; else at once."""
+        if self._clock is None:
+            return work(*args, **kwargs)
+        return await asyncio.to_thread(work, *args, **kwargs)
+
+
+def _told(touch: TouchRow, at: int, what: InternalInput) -> NewInbox:
+    """The inbox row that tells the touch's member."""
+    return NewInbox(touch.partition, at, touch.member, write_input(what))
