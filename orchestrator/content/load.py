@@ -1,0 +1,86 @@
+"""A project's content, compiled into one frozen `Content` under one revision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from orchestrator import __version__
+from orchestrator.content import locate, tables
+from orchestrator.content.journeys import load_journeys
+from orchestrator.content.laws import load_laws
+from orchestrator.content.policies import load_policies
+from orchestrator.content.templates import load_templates
+from orchestrator.decide.content import Content
+from orchestrator.decide.journey import Journey
+from orchestrator.errors import ContentError, Problem
+from orchestrator.settings import Settings
+
+# laws look back at most a calendar month, or 30 days
+LAWS_LOOK_BACK = timedelta(days=32)
+
+
+def load_content(project: Path, settings: Settings) -> Content:
+    """The content of a project folder; raises ContentError with every problem of every file."""
+    templates_folder = locate.folder(project, "templates")
+    policies_folder = locate.folder(project, "channel_policies")
+    problems: list[Problem] = []
+    try:
+        templates = load_templates(templates_folder)
+    except ContentError as error:
+        problems.extend(error.problems)
+        templates = None
+    try:
+        policies = load_policies(policies_folder)
+    except ContentError as error:
+        problems.extend(error.problems)
+        policies = None
+    try:
+        laws = load_laws(policies_folder / "laws", settings.laws.profile, settings.laws.require_reviewed)
+    except ContentError as error:
+        problems.extend(error.problems)
+        laws = None
+    journeys: dict[str, Journey] = {}
+    if templates is not None:
+        try:
+            journeys = load_journeys(templates_folder, templates)
+        except ContentError as error:
+            problems.extend(error.problems)
+    if problems or templates is None or policies is None or laws is None:
+        raise ContentError(problems)
+    return Content(
+        revision=revision_of([templates_folder, policies_folder], settings),
+        journeys=journeys,
+        started_by=_by_event(journey for journey in journeys.values() if journey.trigger.inactivity is None),
+        silent_after=_by_event(journey for journey in journeys.values() if journey.trigger.inactivity is not None),
+        policies=policies,
+        laws=laws,
+        templates=templates,
+        zones=tables.zones(),
+        country_zones=tables.country_zones(),
+        programme=settings.programme,
+        locale=settings.locale,
+        public_url=settings.public_url,
+        keep_places=max(LAWS_LOOK_BACK, policies.longest_window),
+    )
+
+
+def revision_of(folders: list[Path], settings: Settings) -> str:
+    """16 hex digits over every content file, the settings that decide, the engine's version and its tables' versions."""
+    digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
+    digest.update(repr((settings.programme, settings.locale, settings.public_url, settings.laws)).encode())
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
+            body = path.read_bytes()
+            digest.update(f"{path.relative_to(folder.parent).as_posix()} {len(body)}\n".encode())
+            digest.update(body)
+    return digest.hexdigest()[:16]
+
+
+def _by_event(journeys: Iterable[Journey]) -> dict[str, tuple[Journey, ...]]:
+    table: dict[str, tuple[Journey, ...]] = {}
+    for journey in journeys:
+        table[journey.trigger.event] = (*table.get(journey.trigger.event, ()), journey)
+    return table

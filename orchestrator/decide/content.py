@@ -1,0 +1,82 @@
+"""All that deciding reads from files, compiled: one content revision, passed to `step` as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from orchestrator.decide.journey import Journey
+from orchestrator.decide.rules import Rule
+from orchestrator.render.contract import Templates
+
+
+class Sender(Struct, frozen=True, kw_only=True):
+    """Who a message of a channel comes from."""
+
+    name: str = ""
+    address: str = ""
+    reply_to: str = ""
+
+
+class Policies(Protocol):
+    """The house's own rules."""
+
+    def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
+        """Every house rule that such a contact is asked, in a stable order."""
+
+    def sender(self, channel: str) -> Sender:
+        """Who messages of this channel come from."""
+
+    def rank(self, purpose: str) -> int:
+        """Priority at dispatch; lower is sooner."""
+
+    def latency_margin(self, channel: str) -> timedelta:
+        """How long before permitted hours end a call must be made."""
+
+    @property
+    def longest_window(self) -> timedelta:
+        """How far back any house rule looks."""
+
+
+class Laws(Protocol):
+    """The compiled law packs."""
+
+    def rules_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[Rule, ...]:
+        """Every rule of law that such a contact is asked."""
+
+    def registries_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[str, ...]:
+        """Names of the do-not-contact lists these rules read."""
+
+    def names(self, jurisdictions: tuple[str, ...]) -> tuple[str, ...]:
+        """The packs asked, as `US-NY@2026.11.0`."""
+
+    def jurisdictions_of(self, country: str, region: str, phone_countries: tuple[str, ...]) -> tuple[str, ...]:
+        """Whose packs apply: residence, and a number's country where it differs."""
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """One content revision."""
+
+    # hash over all files, engine version and tables
+    revision: str
+    journeys: Mapping[str, Journey]
+    # event type -> journeys it starts
+    started_by: Mapping[str, tuple[Journey, ...]]
+    # event type -> journeys started by silence after it
+    silent_after: Mapping[str, tuple[Journey, ...]]
+    policies: Policies
+    laws: Laws
+    templates: Templates
+    # IANA name -> zone; unknown names are absent
+    zones: Mapping[str, ZoneInfo]
+    # alpha-2 country -> its zones
+    country_zones: Mapping[str, tuple[str, ...]]
+    programme: str
+    locale: str
+    public_url: str
+    # places older than this are forgotten
+    keep_places: timedelta

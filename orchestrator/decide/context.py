@@ -1,0 +1,49 @@
+"""What expressions and templates may see: plain data made from the member and the trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from orchestrator.decide.content import Content
+from orchestrator.decide.member import Member
+from orchestrator.events.types import Data
+
+
+def plain(data: Data) -> dict[str, object]:
+    """An event's data as plain JSON values; fields left out are there as None, so that a condition can ask."""
+    values: dict[str, Any] = {}
+    for name in data.__struct_fields__:
+        value = getattr(data, name)
+        values[name] = value if isinstance(value, str | int | float | None) else msgspec.to_builtins(value)
+    return values
+
+
+def view(member: Member, event: Mapping[str, object], content: Content, now: datetime) -> dict[str, object]:
+    """The names a journey's expressions and a template may use: `member`, `event`, `aggregates`, `now`, `programme`."""
+    zones = member.residence.zones
+    zone = content.zones[zones[0]] if zones else UTC
+    return {
+        "member": {
+            "given_name": member.given_name,
+            "family_name": member.family_name,
+            "birthday": member.birthday,
+            "locale": member.locale,
+            "country": member.country,
+            "region": member.region,
+            "tier": member.tier,
+            "status": member.status,
+            "attributes": member.attributes,
+            "since": member.since,
+        },
+        "event": event,
+        "aggregates": {
+            name.replace(".", "_"): {"count": a.count, "sum": a.sum, "first": a.first, "last": a.last}
+            for name, a in member.aggregates.items()
+        },
+        "now": now.astimezone(zone),
+        "programme": content.programme,
+    }

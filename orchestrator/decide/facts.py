@@ -1,0 +1,245 @@
+"""What an event changes in what we know of a member, one function an event type. Nothing here decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.decide.content import Content
+from orchestrator.decide.member import Aggregate, Consent, ContactPoint, Member
+from orchestrator.decide.residence import normalised, residence_of
+from orchestrator.decide.result import Entry
+from orchestrator.events import types
+from orchestrator.events.envelope import Event
+from orchestrator.times import EPOCH
+
+ROLLING_DAYS = 90
+MAX_ATTRIBUTES = 80
+MAX_COMPLAINTS = 20
+PROFILE = ("given_name", "family_name", "birthday", "locale", "zone", "country", "region", "tier")
+RESIDENCE = ("zone", "country", "region")
+CHANNELS: tuple[str, ...] = get_args(types.Channel)
+
+Fingerprint = Callable[[str, str], str]
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """A member after an event, with what the log and the outbox must hear of it."""
+
+    member: Member
+    entries: tuple[Entry, ...] = ()
+    # (channel, purpose) withdrawn by this event
+    withdrawn: tuple[tuple[str, str], ...] = ()
+    # (channel, purpose) granted by this event
+    granted: tuple[tuple[str, str], ...] = ()
+
+
+def apply_event(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
+    """The member after this event. An event older than what is known never takes the newer word's place."""
+    change = _CHANGES.get(event.type)
+    changed = Changed(member=member) if change is None else change(member, event, content, fingerprint)
+    aggregate = _aggregated(member.aggregates.get(event.type), event.time, _amount(event.data))
+    aggregates = {**changed.member.aggregates, event.type: aggregate}
+    return replace(changed, member=replace(changed.member, aggregates=aggregates))
+
+
+def rolling(aggregate: Aggregate, days: int, now: datetime) -> tuple[int, int]:
+    """(count, sum) over the last `days` UTC days, today included; `days` is at most ROLLING_DAYS."""
+    since = (now - EPOCH).days - days
+    kept = [(count, total) for day, count, total in aggregate.days if day > since]
+    return sum(count for count, _ in kept), sum(total for _, total in kept)
+
+
+def _amount(data: types.Data) -> int:
+    if isinstance(data, types.PurchaseCompleted):
+        return data.amount
+    if isinstance(data, types.PointsEarned | types.PointsExpiring | types.RewardDelivered):
+        return data.points
+    return 0
+
+
+def _aggregated(former: Aggregate | None, at: datetime, amount: int) -> Aggregate:
+    day = (at - EPOCH).days
+    if former is None:
+        return Aggregate(count=1, sum=amount, first=at, last=at, days=((day, 1, amount),))
+    last = max(former.last, at)
+    days = former.days
+    if days and days[-1][0] == day:
+        _, count, total = days[-1]
+        days = (*days[:-1], (day, count + 1, total + amount))
+    elif not days or day > days[-1][0]:
+        days = (*days, (day, 1, amount))
+    else:
+        merged = {known: (count, total) for known, count, total in days}
+        count, total = merged.get(day, (0, 0))
+        merged[day] = (count + 1, total + amount)
+        days = tuple((known, *merged[known]) for known in sorted(merged))
+    oldest = (last - EPOCH).days - ROLLING_DAYS
+    if days[0][0] <= oldest:
+        days = tuple(entry for entry in days if entry[0] > oldest)
+    return Aggregate(
+        count=former.count + 1, sum=former.sum + amount, first=min(former.first, at), last=last, days=days
+    )
+
+
+def _enrolled(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
+    changed = _updated(member, event, content, fingerprint)
+    known = changed.member
+    if known.status == "cancelled" and known.since is not None and event.time < known.since:
+        return changed
+    entry = Entry(kind="member", state="enrolled", occurred_at=event.time)
+    return replace(
+        changed,
+        member=replace(known, status="enrolled", since=event.time),
+        entries=(entry, *changed.entries),
+    )
+
+
+def _updated(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
+    data = event.data
+    if not isinstance(data, types.MemberEnrolled):
+        raise TypeError(f"{event.type} carries {type(data).__name__}")
+    fields: dict[str, Any] = {name: given for name in PROFILE if (given := getattr(data, name)) is not None}
+    if data.attributes:
+        attributes = {**member.attributes, **data.attributes}
+        fields["attributes"] = dict(list(attributes.items())[-MAX_ATTRIBUTES:])
+    moved = any(name in fields for name in RESIDENCE)
+    if data.contact_points:
+        country = fields.get("country", member.country)
+        fields["contact_points"] = _contact_points(member, data.contact_points, country, fingerprint)
+        moved = True
+    known = replace(member, **fields) if fields else member
+    if moved:
+        known = replace(known, residence=residence_of(known, content))
+    changed = Changed(member=known)
+    for consent in data.consents:
+        changed = _granted(changed, consent, event)
+    return changed
+
+
+def _contact_points(
+    member: Member, given: tuple[types.ContactData, ...], country: str, fingerprint: Fingerprint
+) -> tuple[ContactPoint, ...]:
+    """Points given replace those of their channel; a point that stays keeps its health."""
+    former = {(point.channel, point.address): point for point in member.contact_points}
+    channels = {point.channel for point in given}
+    points = [point for point in member.contact_points if point.channel not in channels]
+    for data in given:
+        form = normalised(data.channel, data.address, country)
+        address, prefix_country = form if form is not None else (data.address, "")
+        kept = former.get((data.channel, address))
+        points.append(
+            replace(kept, preferred=data.preferred)
+            if kept is not None
+            else ContactPoint(
+                channel=data.channel,
+                address=address,
+                fingerprint=fingerprint(data.channel, address),
+                health="ok" if form is not None else "invalid",
+                preferred=data.preferred,
+                country=prefix_country,
+            )
+        )
+    return tuple(points)
+
+
+def _cancelled(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    if member.since is not None and event.time < member.since:
+        return Changed(member=member)
+    entry = Entry(kind="member", state="cancelled", occurred_at=event.time)
+    return Changed(member=replace(member, status="cancelled", since=event.time), entries=(entry,))
+
+
+def _consent_granted(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    if not isinstance(event.data, types.ConsentData):
+        raise TypeError(f"{event.type} carries {type(event.data).__name__}")
+    return _granted(Changed(member=member), event.data, event)
+
+
+def _granted(changed: Changed, data: types.ConsentData, event: Event) -> Changed:
+    at = data.at if data.at is not None else event.time
+    key = f"{data.channel}/{data.purpose}"
+    former = changed.member.consents.get(key)
+    if former is not None and former.at > at:
+        return changed
+    consent = Consent(
+        channel=data.channel,
+        purpose=data.purpose,
+        state="granted",
+        at=at,
+        basis=data.basis,
+        wording=data.wording,
+        method=data.method,
+        evidence=data.evidence,
+        expires_at=data.expires_at,
+        record=f"{data.wording}/{data.method}",
+    )
+    entry = Entry(kind="consent", channel=data.channel, purpose=data.purpose, state="granted", occurred_at=at)
+    return replace(
+        changed,
+        member=replace(changed.member, consents={**changed.member.consents, key: consent}),
+        entries=(*changed.entries, entry),
+        granted=(*changed.granted, (data.channel, data.purpose)),
+    )
+
+
+def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    data = event.data
+    if not isinstance(data, types.ConsentWithdrawn):
+        raise TypeError(f"{event.type} carries {type(data).__name__}")
+    channels = (data.channel,) if data.channel is not None else CHANNELS
+    consents = dict(member.consents)
+    entries: list[Entry] = []
+    withdrawn: list[tuple[str, str]] = []
+    for channel in channels:
+        key = f"{channel}/{data.purpose}"
+        former = consents.get(key)
+        if former is not None and former.at > event.time:
+            continue
+        consents[key] = Consent(
+            channel=channel, purpose=data.purpose, state="withdrawn", at=event.time, method=data.method
+        )
+        withdrawn.append((channel, data.purpose))
+        entries.append(
+            Entry(kind="consent", channel=channel, purpose=data.purpose, state="withdrawn", occurred_at=event.time)
+        )
+    return Changed(member=replace(member, consents=consents), entries=tuple(entries), withdrawn=tuple(withdrawn))
+
+
+def _tier_changed(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    if not isinstance(event.data, types.TierChanged):
+        raise TypeError(f"{event.type} carries {type(event.data).__name__}")
+    former = member.aggregates.get(event.type)
+    if former is not None and former.last > event.time:
+        return Changed(member=member)
+    return Changed(member=replace(member, tier=event.data.tier))
+
+
+def _complaint_opened(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    if not isinstance(event.data, types.ComplaintOpened):
+        raise TypeError(f"{event.type} carries {type(event.data).__name__}")
+    kept = tuple(known for known in member.complaints if known != event.data.complaint_id)
+    return Changed(member=replace(member, complaints=(*kept, event.data.complaint_id)[-MAX_COMPLAINTS:]))
+
+
+def _complaint_closed(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    if not isinstance(event.data, types.ComplaintClosed):
+        raise TypeError(f"{event.type} carries {type(event.data).__name__}")
+    complaint = event.data.complaint_id
+    return Changed(member=replace(member, complaints=tuple(c for c in member.complaints if c != complaint)))
+
+
+_CHANGES: dict[str, Callable[[Member, Event, Content, Fingerprint], Changed]] = {
+    "member.enrolled": _enrolled,
+    "member.updated": _updated,
+    "member.cancelled": _cancelled,
+    "consent.granted": _consent_granted,
+    "consent.withdrawn": _consent_withdrawn,
+    "tier.changed": _tier_changed,
+    "complaint.opened": _complaint_opened,
+    "complaint.closed": _complaint_closed,
+}

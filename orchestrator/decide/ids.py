@@ -1,0 +1,34 @@
+"""Ids that can't be guessed and come out the same each time: keyed hashes in the form of UUIDv8 (RFC 9562)."""
+
+from __future__ import annotations
+
+import base64
+from hashlib import blake2b
+
+
+def keyed_uuid(key: bytes, *parts: str) -> str:
+    """A UUIDv8 over these parts; `key` is 16 to 64 secret bytes. Parts may hold any text: each is told apart."""
+    digest = blake2b("\x1f".join(parts).encode(), digest_size=16, key=key).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:]}"
+
+
+def intent_id(key: bytes, member: str, journey: str, step: str, occurrence: str) -> str:
+    """The id of (member, journey, step, occurrence)."""
+    return keyed_uuid(key, "intent", member, journey, step, occurrence)
+
+
+def touch_id(key: bytes, intent: str, channel: str) -> str:
+    """The id of an intent on a channel: an intent decided anew never has two live touches there."""
+    return keyed_uuid(key, "touch", intent, channel)
+
+
+def opaque(key: bytes, *parts: str) -> str:
+    """22 URL-safe characters that stand for these parts: short enough that no mail header folds it."""
+    digest = blake2b("\x1f".join(parts).encode(), digest_size=16, key=key).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def occurrence_of(key: bytes, source: str, id: str) -> str:
+    """16 hex digits for one event: the log names occurrences without repeating ids that may be personal."""
+    return blake2b(f"{source}\0{id}".encode(), digest_size=8, key=key).hexdigest()

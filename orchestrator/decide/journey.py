@@ -1,0 +1,62 @@
+"""A journey as it decides: compiled, frozen. The YAML behind it is `templates/<journey>/journey.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+Expression = Callable[[Mapping[str, object]], object]
+
+
+class Send(Struct, frozen=True, kw_only=True):
+    """Contact the member once."""
+
+    # name of the step and of its templates
+    name: str
+    # in the order of trial
+    channels: tuple[str, ...]
+    # from the intent's creation; a deferral may not go beyond
+    valid_for: timedelta
+    # refusals with these reasons end the intent instead of deferring it
+    drop_on: frozenset[str] = frozenset()
+
+
+class Wait(Struct, frozen=True, kw_only=True):
+    """Let time pass."""
+
+    duration: timedelta
+
+
+Step = Send | Wait
+
+
+class Trigger(Struct, frozen=True, kw_only=True):
+    """What starts a journey: an event, or silence after one."""
+
+    # event type that starts it; for inactivity the type that was last seen
+    event: str
+    # silence of this long after `event`; None: the event itself
+    inactivity: timedelta | None = None
+    # further condition on the event
+    where: Expression | None = None
+    # an older occasion changes what we know and leaves a silence `stale`
+    fresh_for: timedelta = timedelta(days=2)
+
+
+class Journey(Struct, frozen=True, kw_only=True):
+    """What happens, to whom, when, and what ends it."""
+
+    name: str
+    purpose: str
+    trigger: Trigger
+    steps: tuple[Step, ...]
+    # who may enter; None: everyone
+    audience: Expression | None = None
+    reentry: Literal["each", "never", "gap"] = "each"
+    # reentry "gap": not before this long after the last entry
+    gap: timedelta | None = None
+    # event types that end it
+    exit: frozenset[str] = frozenset()

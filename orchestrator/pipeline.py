@@ -1,0 +1,641 @@
+"""The steps of a batch, in order; no rule is inside.
+
+    arrivals ─▶ take (due rows first) ─▶ turn ─▶ step (pure) ─▶ record ─▶ one transaction
+
+`Pipeline.run` takes what has arrived for some partitions, and what is due, and writes all that follows from it in one
+guarded transaction. It holds no state of its own but a cache of members that the store's epoch guards.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.contact_log import chain
+from orchestrator.decide.content import Content
+from orchestrator.decide.member import Member
+from orchestrator.decide.result import Entry, Result
+from orchestrator.decide.rules import RegistryState
+from orchestrator.decide.step import NOTHING, Needs, Shared, needs, step
+from orchestrator.errors import Unreadable
+from orchestrator.events.envelope import Event, content_hash, identity, read_event
+from orchestrator.events.inputs import Command, EventInput, Input, Tick, read_input, write_input
+from orchestrator.stores.contract import (
+    Batch,
+    Changes,
+    DeadRow,
+    FilePosition,
+    InboxRow,
+    JournalRow,
+    KeyRow,
+    LogRow,
+    MemberRow,
+    NewInbox,
+    ParkedRow,
+    Progress,
+    SeenRow,
+    Store,
+    SuppressionRow,
+    TouchRow,
+)
+from orchestrator.times import instant, micros, rfc3339
+from orchestrator.vault import Sealer, Vault
+
+NOBODY = b""
+DUE_LIMIT = 2_000
+CACHED_MEMBERS = 8_000
+# the index of duplicates is kept in this many live parts
+HORIZON_PARTS = 4
+_MICROSECOND = 1_000_000
+_DAY = 86_400 * _MICROSECOND
+
+_encode = msgspec.json.Encoder().encode
+_read_member = msgspec.json.Decoder(Member).decode
+
+
+class Arrival(NamedTuple):
+    """One input from outside, as a source hands it over."""
+
+    # microseconds: when it arrived
+    at: int
+    raw: bytes
+    # read already, or why it can't be
+    event: Event | Unreadable
+    # the member's keyed hash, and the keys of the duplicate index; empty where the event is unreadable
+    member: bytes = b""
+    identity: bytes = b""
+    said: bytes = b""
+    # the file it stands in and the byte after it; b"" where it came by no file
+    file: bytes = b""
+    length: int = 0
+    byte: int = 0
+
+
+class Given(Struct, frozen=True, omit_defaults=True):
+    """What a turn was given beside its inputs, as the journal keeps it."""
+
+    # "registry/fingerprint" -> (listed, checked_at)
+    registries: dict[str, tuple[bool, int | None]] = {}
+    touches: dict[str, str] = {}
+
+
+class Ran(NamedTuple):
+    """What one batch did."""
+
+    progress: dict[int, Progress]
+    # arrivals consumed of each partition
+    consumed: dict[int, int]
+    turns: int
+    # partitions that stopped because a touch was reserved
+    touched: frozenset[int]
+    # rows may still be due
+    more_due: bool
+
+
+class TurnFailed(Exception):
+    """A turn raised what no turn should: which partition and which input, and whose."""
+
+    def __init__(self, partition: int, key: int, member: bytes) -> None:
+        self.partition, self.key, self.member = partition, key, member
+        super().__init__(f"turn failed in partition {partition} at {key}")
+
+
+class _Known(NamedTuple):
+    """A member in memory: None with `erased` is a tombstone."""
+
+    member: Member | None
+    ref: str
+    sealer: Sealer | None
+    erased: bool = False
+
+
+class Pipeline:
+    """One content revision over one store."""
+
+    def __init__(self, store: Store, vault: Vault, content: Content, horizon: timedelta = timedelta(days=35)) -> None:
+        """`horizon`: how long the identity of an event is remembered."""
+        self.store = store
+        self.vault = vault
+        self.content = content
+        self.horizon = int(horizon.total_seconds()) * _MICROSECOND
+        self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
+        self.cache: OrderedDict[bytes, _Known] = OrderedDict()
+
+    def arrival(self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0) -> Arrival:
+        """An arrival of these bytes at `at`; None: at the event's own time (the virtual clock)."""
+        try:
+            event = read_event(raw)
+        except Unreadable as error:
+            return Arrival(at or 0, raw, error, file=file, length=length, byte=byte)
+        return Arrival(
+            micros(event.time) if at is None else at,
+            raw,
+            event,
+            self.vault.member(event.subject),
+            identity(event.source, event.id),
+            content_hash(raw),
+            file,
+            length,
+            byte,
+        )
+
+    def run(
+        self,
+        held: Mapping[int, Progress],
+        arrivals: Mapping[int, Sequence[Arrival]],
+        until: int,
+        *,
+        final: bool,
+        stop_at_touch: bool = False,
+        max_turns: int = 1_000_000,
+        positions: Sequence[FilePosition] = (),
+    ) -> Ran:
+        """Applies the arrivals of each partition, due rows before each, in one transaction.
+
+        `final`: the partitions stand at the end of their input, so the rows due at `until` are taken as well; otherwise
+        `until` is the latest arrival given. `positions` are written along.
+
+        With `stop_at_touch` a partition ends after the turn that reserved a touch, so that it can be dispatched before
+        the member's next turn. Raises Refused when the partitions are no longer held, TurnFailed for an input that
+        can't be applied; in both cases nothing is written. `arrivals` are only read: the caller drops the consumed.
+        """
+        with self.store.batch(list(held.values())) as tx:
+            batch = _Batch(
+                self, tx, held, arrivals, until, final=final, stop_at_touch=stop_at_touch, max_turns=max_turns
+            )
+            changes = batch.run()
+            tx.write(changes._replace(positions=[*positions, *changes.positions]))
+        self._remember(batch.members)
+        return batch.ran()
+
+    def forget(self) -> None:
+        """Drops the cached members: called whenever partitions are taken or lost, or a batch failed."""
+        self.cache.clear()
+
+    def _remember(self, members: Mapping[bytes, _Known]) -> None:
+        cache = self.cache
+        for key, known in members.items():
+            cache[key] = known
+            cache.move_to_end(key)
+        while len(cache) > CACHED_MEMBERS:
+            cache.popitem(last=False)
+
+
+class _Batch:
+    """The working state of one `run`."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        tx: Batch,
+        held: Mapping[int, Progress],
+        arrivals: Mapping[int, Sequence[Arrival]],
+        until: int,
+        *,
+        final: bool,
+        stop_at_touch: bool,
+        max_turns: int,
+    ) -> None:
+        self.pipeline, self.tx, self.held, self.arrivals, self.until = pipeline, tx, held, arrivals, until
+        self.vault, self.content = pipeline.vault, pipeline.content
+        self.final, self.stop_at_touch, self.max_turns = final, stop_at_touch, max_turns
+        self.members: dict[bytes, _Known] = {}
+        self.changed: dict[bytes, int] = {}
+        self.seen: dict[bytes, bytes] = {}
+        self.registries: dict[tuple[str, str], RegistryState | None] = {}
+        self.quarantined: set[bytes] = set()
+        self.progress: dict[int, Progress] = {}
+        self.consumed: dict[int, int] = {}
+        self.touched: set[int] = set()
+        self.more_due = False
+        self.turns = 0
+        self.totals: Counter[tuple[int, str]] = Counter()
+        self.daily: Counter[tuple[str, str, str, str, str]] = Counter()
+        self.keys: list[KeyRow] = []
+        self.destroyed: list[str] = []
+        self.journal: list[JournalRow] = []
+        self.seen_rows: list[SeenRow] = []
+        self.log: list[LogRow] = []
+        self.reserved: list[TouchRow] = []
+        self.cancelled: list[str] = []
+        self.inbox: list[NewInbox] = []
+        self.taken: list[tuple[int, int]] = []
+        self.suppressions: list[SuppressionRow] = []
+        self.unsuppressed: list[tuple[str, str, str]] = []
+        self.dead: list[DeadRow] = []
+        self.parked: list[ParkedRow] = []
+        self.positions: dict[tuple[bytes, int], FilePosition] = {}
+
+    # --- the run
+
+    def run(self) -> Changes:
+        due = self._prefetch()
+        for partition in self.held:
+            self._partition(partition, due.get(partition, []))
+        return Changes(
+            progress=[(self.held[p], after) for p, after in self.progress.items()],
+            members=[self._member_row(key, partition) for key, partition in self.changed.items()],
+            keys=self.keys,
+            destroyed=self.destroyed,
+            journal=self.journal,
+            seen=self.seen_rows,
+            log=self.log,
+            reserved=self.reserved,
+            cancelled=self.cancelled,
+            inbox=self.inbox,
+            consumed=self.taken,
+            suppressions=self.suppressions,
+            unsuppressed=self.unsuppressed,
+            dead=self.dead,
+            parked=self.parked,
+            totals=self.totals,
+            daily=self.daily,
+            positions=list(self.positions.values()),
+        )
+
+    def ran(self) -> Ran:
+        progress = {partition: self.progress.get(partition, before) for partition, before in self.held.items()}
+        return Ran(progress, self.consumed, self.turns, frozenset(self.touched), self.more_due)
+
+    def _prefetch(self) -> dict[int, list[InboxRow]]:
+        """Reads at once what the turns will ask for one by one."""
+        rows = self.tx.due(list(self.held), self.until, DUE_LIMIT)
+        due: dict[int, list[InboxRow]] = {}
+        for row in rows:
+            due.setdefault(row.partition, []).append(row)
+        wanted: dict[bytes, int] = {row.member: row.partition for row in rows if row.member}
+        identities: list[bytes] = []
+        first = self.until
+        last = 0
+        for partition, queue in self.arrivals.items():
+            for arrival in queue:
+                if arrival.member:
+                    wanted[arrival.member] = partition
+                    identities.append(arrival.identity)
+                    first, last = min(first, arrival.at), max(last, arrival.at)
+        if identities:
+            size = self.pipeline.bucket
+            newest = max(last, max(progress.clock for progress in self.held.values()))
+            oldest = min(first, min(progress.clock for progress in self.held.values())) - self.pipeline.horizon
+            self.seen = self.tx.seen(range(max(oldest, 0) // size, newest // size + 1), identities)
+        self._load(wanted)
+        if wanted:
+            self.quarantined = self.tx.quarantined(wanted)
+        return due
+
+    def _load(self, wanted: Mapping[bytes, int]) -> None:
+        cache, absent = self.pipeline.cache, []
+        for key, partition in wanted.items():
+            known = cache.get(key)
+            if known is not None:
+                self.members[key] = known
+            else:
+                absent.append((partition, key))
+        if not absent:
+            return
+        rows = self.tx.members(absent)
+        wrapped = self.tx.keys([row.ref for row in rows.values() if not row.erased])
+        for key, row in rows.items():
+            if row.erased:
+                self.members[key] = _Known(None, row.ref, None, erased=True)
+                continue
+            sealer = self.vault.sealer(row.ref, wrapped[row.ref])
+            self.members[key] = _Known(_read_member(sealer.open(row.state)), row.ref, sealer)
+
+    def _partition(self, partition: int, rows: list[InboxRow]) -> None:
+        """Everything of one partition: due rows before each arrival, the rows due at the end, until it must stop."""
+        work = _Partition(self, partition, self.held[partition], rows)
+        queue = self.arrivals.get(partition, ())
+        for arrival in queue:
+            if not work.take_due(arrival.at) or not self._may_go_on():
+                break
+            work.arrive(arrival)
+            if work.stopped:
+                break
+        else:
+            if self.final:
+                work.take_due(self.until)
+        work.close()
+
+    def _may_go_on(self) -> bool:
+        return self.turns < self.max_turns
+
+    def _member_row(self, key: bytes, partition: int) -> MemberRow:
+        known = self.members[key]
+        if known.member is None or known.sealer is None:
+            return MemberRow(partition, key, known.ref, b"", erased=True)
+        return MemberRow(partition, key, known.ref, known.sealer.seal(_encode(known.member)), erased=False)
+
+    def given(self, member: Member | None, inputs: tuple[Input, ...], shared: Shared) -> tuple[Shared, Given | None]:
+        """What `step` must be given for this turn, read under the batch's lock."""
+        wants: Needs = needs(member, inputs, self.content, shared)
+        if wants is NOTHING:
+            return shared, None
+        missing = [key for key in wants.registries if key not in self.registries]
+        if missing:
+            found = self.tx.registry(missing)
+            for key in missing:
+                state = found.get(key)
+                self.registries[key] = None if state is None else RegistryState(state[0], instant(state[1]))
+        registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
+        touches = self.tx.touch_states(wants.touches) if wants.touches else {}
+        for touch in wants.touches.intersection(row.touch_id for row in self.reserved):
+            touches[touch] = "reserved"
+        for touch in wants.touches.intersection(self.cancelled):
+            touches[touch] = "cancelled"
+        if not registries and not touches:
+            return shared, None
+        journaled = Given(
+            registries={
+                f"{name}/{contact}": (state.listed, None if state.checked_at is None else micros(state.checked_at))
+                for (name, contact), state in sorted(registries.items())
+            },
+            touches=dict(sorted(touches.items())),
+        )
+        return msgspec.structs.replace(shared, registries=registries, touches=touches), journaled
+
+
+class _Partition:
+    """One partition's turns within a batch."""
+
+    def __init__(self, batch: _Batch, partition: int, before: Progress, rows: list[InboxRow]) -> None:
+        self.batch, self.partition, self.before = batch, partition, before
+        self.offset, self.turn, self.clock = before.next_offset, before.turn, before.clock
+        self.n, self.head = before.log_n, before.head
+        self.stopped = False
+        # (due, member, order, seq or -1, input): rows of the store and rows made in this batch
+        self.heap: list[tuple[int, bytes, int, int, bytes]] = [
+            (row.due, row.member, row.seq, row.seq, row.input) for row in rows
+        ]
+        heapq.heapify(self.heap)
+        # rows beyond the limit were not read: nothing at or after the last one read may be taken yet
+        self.sight = rows[-1].due - 1 if len(rows) >= DUE_LIMIT else batch.until
+        self.made = 1 << 62
+        if len(rows) >= DUE_LIMIT:
+            batch.more_due = True
+
+    def take_due(self, until: int) -> bool:
+        """Runs the rows due at or before `until`, in order; False when it had to stop before all were taken."""
+        heap = self.heap
+        while heap and heap[0][0] <= until:
+            if heap[0][0] > self.sight or not self.batch._may_go_on():
+                self.batch.more_due = True
+                return False
+            due, member = heap[0][0], heap[0][1]
+            rows = [heapq.heappop(heap)]
+            while heap and heap[0][0] == due and heap[0][1] == member and member:
+                rows.append(heapq.heappop(heap))
+            self._due_turn(due, member, rows)
+            if self.stopped:
+                return False
+        return until <= self.sight
+
+    def arrive(self, arrival: Arrival) -> None:
+        """Takes one arrival: dead letter, duplicate, parked, or a turn."""
+        batch, partition = self.batch, self.partition
+        offset = self.offset
+        self.offset += 1
+        batch.consumed[partition] = batch.consumed.get(partition, 0) + 1
+        batch.totals[partition, "inputs"] += 1
+        if arrival.file:
+            batch.positions[arrival.file, partition] = FilePosition(
+                arrival.file, arrival.length, partition, arrival.byte
+            )
+        now = max(self.clock, arrival.at)
+        self.clock = now
+        event = arrival.event
+        if isinstance(event, Unreadable):
+            self._bury(offset, now, event.reason, event.cure, arrival.raw)
+            return
+        former = batch.seen.get(arrival.identity)
+        if former is not None:
+            if former == arrival.said:
+                batch.totals[partition, "duplicate"] += 1
+            else:
+                cure = "the same source and id came before with other content; give the new event an id of its own"
+                self._bury(offset, now, "id_reused", cure, arrival.raw)
+            return
+        at = micros(event.time)
+        if at < now - batch.pipeline.horizon and not event.history:
+            cure = "older than the horizon of duplicates; load it with: orchestrator ingest --history"
+            self._bury(offset, now, "too_old", cure, arrival.raw)
+            return
+        batch.seen[arrival.identity] = arrival.said
+        batch.seen_rows.append(SeenRow(now // batch.pipeline.bucket, arrival.identity, arrival.said))
+        member = arrival.member
+        if member in batch.quarantined:
+            self._park(offset, member, now, "event", arrival.raw)
+            return
+        batch.totals[partition, "applied"] += 1
+        self._run(now, member, (EventInput(event),), [("event", offset, arrival.raw)], event.subject)
+
+    def _due_turn(self, due: int, member: bytes, rows: list[tuple[int, bytes, int, int, bytes]]) -> None:
+        batch = self.batch
+        now = max(self.clock, due)
+        self.clock = now
+        batch.totals[self.partition, "inputs"] += len(rows)
+        for row in rows:
+            if row[3] >= 0:
+                batch.taken.append((self.partition, row[3]))
+        if member in batch.quarantined:
+            for row in rows:
+                self._park(-row[3], member, now, "inbox", row[4])
+            return
+        inputs = tuple(read_input(row[4]) for row in rows)
+        batch.totals[self.partition, "applied"] += len(rows)
+        recorded = [(given.__struct_config__.tag or "", -1, row[4]) for given, row in zip(inputs, rows, strict=True)]
+        if not member:
+            self._house_turn(now, inputs, recorded)
+            return
+        if member not in batch.members:
+            batch._load({member: self.partition})
+        self._run(now, member, inputs, recorded, "", key=-rows[0][3])
+
+    def _run(
+        self,
+        now: int,
+        member: bytes,
+        inputs: tuple[Input, ...],
+        recorded: list[tuple[object, int, bytes]],
+        subject: str,
+        key: int | None = None,
+    ) -> None:
+        """One turn of one member."""
+        batch = self.batch
+        known = batch.members.get(member)
+        if known is not None and known.erased and not _enrols(inputs):
+            self._erased_turn(now, member, known.ref, inputs, recorded)
+            return
+        fresh = known is None or known.erased
+        if known is None or known.erased or known.sealer is None:
+            if not subject:
+                return
+            ref, wrapped, sealer = batch.vault.new_key()
+            known = _Known(None, ref, sealer)
+            new_key: KeyRow | None = KeyRow(ref, wrapped)
+        else:
+            ref, sealer, new_key = known.ref, known.sealer, None
+        shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, new_ref=ref)
+        try:
+            shared, given = batch.given(known.member, inputs, shared)
+            result = step(known.member, shared, inputs, batch.content, instant(now))
+        except Exception as error:
+            offset = recorded[0][1]
+            raise TurnFailed(self.partition, offset if key is None else key, member) from error
+        if fresh and new_key is not None:
+            batch.keys.append(new_key)
+        self.turn += 1
+        batch.turns += 1
+        for i, (kind, offset, raw) in enumerate(recorded):
+            body = _encode((given, msgspec.Raw(raw))) if given is not None else b"[null," + raw + b"]"
+            batch.journal.append(
+                JournalRow(self.partition, self.turn, i, now, str(kind), offset, member, ref, sealer.seal(body))
+            )
+        self._record(now, ref, result.entries)
+        self._apply(now, member, ref, sealer, result)
+
+    def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
+        batch, partition = self.batch, self.partition
+        for reservation in result.reservations:
+            batch.reserved.append(
+                TouchRow(
+                    touch_id=reservation.touch_id,
+                    partition=partition,
+                    member=member,
+                    ref=ref,
+                    intent_id=reservation.intent_id,
+                    journey=reservation.journey,
+                    channel=reservation.channel,
+                    purpose=reservation.purpose,
+                    contact=reservation.contact,
+                    rank=reservation.rank,
+                    due=micros(reservation.due),
+                    valid_until=micros(reservation.valid_until),
+                    state="reserved",
+                    token="",
+                    lease_until=0,
+                    attempts=0,
+                    attempted_at=0,
+                    call_by=0 if reservation.call_by is None else micros(reservation.call_by),
+                    call_rule=reservation.call_rule,
+                    message=sealer.seal(_encode(reservation.message)),
+                )
+            )
+        batch.cancelled.extend(result.cancels)
+        for due, given in result.timers:
+            self._put(micros(due), member, write_input(given))
+        for subject, channel, purpose, reason in result.suppressions:
+            whom = member.hex() if subject == "member" else subject
+            batch.suppressions.append(SuppressionRow(whom, channel, purpose, now, reason))
+        for subject, channel, purpose in result.unsuppressed:
+            whom = member.hex() if subject == "member" else subject
+            batch.unsuppressed.append((whom, channel, purpose))
+        for name, n in result.totals:
+            batch.totals[partition, name] += n
+        batch.changed[member] = partition
+        if result.erase:
+            batch.destroyed.append(ref)
+            batch.members[member] = _Known(None, ref, None, erased=True)
+        else:
+            batch.members[member] = _Known(result.member, ref, sealer)
+        if result.reservations:
+            batch.touched.add(partition)
+            self.stopped = self.stopped or batch.stop_at_touch
+
+    def _erased_turn(
+        self, now: int, member: bytes, ref: str, inputs: tuple[Input, ...], recorded: list[tuple[object, int, bytes]]
+    ) -> None:
+        """What comes for an erased member changes nothing; an event leaves a silence, its content is not kept."""
+        batch = self.batch
+        self.turn += 1
+        batch.turns += 1
+        for i, (kind, offset, _) in enumerate(recorded):
+            batch.journal.append(JournalRow(self.partition, self.turn, i, now, str(kind), offset, member, ref, b""))
+        if isinstance(inputs[0], EventInput):
+            batch.totals[self.partition, "intents"] += 1
+            batch.totals[self.partition, "silent"] += 1
+            intent = f"erased-{self.partition}-{self.turn}"
+            self._record(now, ref, (Entry(kind="decision", intent_id=intent, verdict="suppress", reason="erased"),))
+
+    def _house_turn(self, now: int, inputs: tuple[Input, ...], recorded: list[tuple[object, int, bytes]]) -> None:
+        """A turn about no member: operator's orders and ticks."""
+        batch = self.batch
+        self.turn += 1
+        batch.turns += 1
+        for i, (kind, offset, raw) in enumerate(recorded):
+            batch.journal.append(
+                JournalRow(self.partition, self.turn, i, now, str(kind), offset, NOBODY, "", b"[null," + raw + b"]")
+            )
+        self._record(now, "", tuple(_house_entry(given) for given in inputs))
+
+    def _record(self, now: int, ref: str, entries: tuple[Entry, ...]) -> None:
+        """Log rows and daily counts of a turn."""
+        if not entries:
+            return
+        batch = self.batch
+        rows, self.n, self.head = chain.append(
+            self.partition, self.n, self.head, self.turn, now, ref, batch.content.revision, entries
+        )
+        batch.log.extend(rows)
+        day = _day(now)
+        for entry in entries:
+            if entry.kind == "decision":
+                batch.daily[day, entry.journey, entry.channel, entry.verdict, entry.reason] += 1
+
+    def _put(self, due: int, member: bytes, body: bytes) -> None:
+        """A row for this partition's inbox: taken in this batch if it comes due in it, else written."""
+        self.made += 1
+        heapq.heappush(self.heap, (due, member, self.made, -1, body))
+
+    def _bury(self, offset: int, now: int, reason: str, cure: str, raw: bytes) -> None:
+        batch = self.batch
+        batch.totals[self.partition, "dead"] += 1
+        sealed = batch.vault.seal_dead(raw, instant(now))
+        batch.dead.append(DeadRow(self.partition, offset, now, reason, cure, sealed))
+
+    def _park(self, offset: int, member: bytes, now: int, kind: str, raw: bytes) -> None:
+        batch = self.batch
+        batch.totals[self.partition, "parked"] += 1
+        sealed = batch.vault.seal_dead(raw, instant(now))
+        batch.parked.append(ParkedRow(self.partition, offset, member, now, kind, sealed))
+
+    def close(self) -> None:
+        """What was made and not taken goes to the store, and the partition's progress moves."""
+        batch, before = self.batch, self.before
+        batch.inbox.extend(
+            NewInbox(self.partition, due, member, body) for due, member, _, seq, body in sorted(self.heap) if seq < 0
+        )
+        after = Progress(self.partition, before.epoch, self.offset, self.turn, self.clock, self.n, self.head)
+        if after != before:
+            batch.progress[self.partition] = after
+
+
+def _enrols(inputs: tuple[Input, ...]) -> bool:
+    return any(isinstance(given, EventInput) and given.event.type == "member.enrolled" for given in inputs)
+
+
+def _house_entry(given: Input) -> Entry:
+    if isinstance(given, Command):
+        facts = _encode({"actor": given.actor, **given.arguments}).decode()
+        return Entry(kind="operator", reason=given.verb, trail=facts)
+    if isinstance(given, Tick):
+        return Entry(kind="tick", occurred_at=given.at)
+    raise TypeError(f"{type(given).__name__} is about a member")
+
+
+_days: dict[int, str] = {}
+
+
+def _day(now: int) -> str:
+    number = now // _DAY
+    text = _days.get(number)
+    if text is None:
+        _days.clear()
+        text = _days[number] = rfc3339(instant(now))[:10]
+    return text

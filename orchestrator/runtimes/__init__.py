@@ -1,0 +1,1 @@
+"""What turns the crank: the only places that know a loop."""

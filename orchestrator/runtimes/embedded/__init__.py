@@ -1,0 +1,1 @@
+"""One process, all partitions: files, standard input, laptops, tests, simulation."""

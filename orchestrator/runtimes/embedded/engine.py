@@ -1,0 +1,298 @@
+"""The embedded engine: one process turns all partitions, on the virtual clock or on the real one.
+
+Virtual clock: an event arrives at its own time; what falls due before it is taken first; after a turn that reserved a
+touch its partition waits until the outbox is drained, so that the outcome comes before anything later. How events are
+cut into batches changes nothing: each partition's turns follow from its own arrivals and rows alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from orchestrator.decide.content import Content
+from orchestrator.events.inputs import Command, Tick, write_input
+from orchestrator.pipeline import Arrival, Pipeline, Ran, TurnFailed
+from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
+from orchestrator.stores.contract import FilePosition, NewInbox, Progress, Store
+from orchestrator.times import instant
+from orchestrator.vault import Vault
+
+# arrivals read ahead, and how many of one partition go into a batch
+WINDOW = 4_096
+SLICE = 40
+MAX_TRIES = 3
+
+# the outbox's turn: calls what may be called now, until nothing is; None: on the partitions' own clocks
+Drain = Callable[[int | None], int]
+Progressed = Callable[[int, int], None]
+
+log = structlog.get_logger()
+
+
+class Totals(Struct, kw_only=True):
+    """What a run did."""
+
+    # arrivals consumed in this run
+    arrivals: int = 0
+    turns: int = 0
+    batches: int = 0
+    # calls made
+    calls: int = 0
+    quarantined: int = 0
+    # seconds
+    took: float = 0.0
+    # seconds of it in the outbox
+    dispatch_took: float = 0.0
+
+
+class Engine:
+    """All partitions of one store, turned by this process alone."""
+
+    def __init__(self, store: Store, vault: Vault, content: Content, *, horizon_days: int = 35) -> None:
+        """Takes every partition; whoever held them before is refused from now on."""
+        self.store = store
+        self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days))
+        self.held: dict[int, Progress] = store.take(range(store.partitions))
+        self.queues: dict[int, deque[Arrival]] = {p: deque() for p in self.held}
+        self.marks: dict[int, deque[_Mark]] = {p: deque() for p in self.held}
+        self.outstanding: deque[_Mark] = deque()
+        self.totals = Totals()
+        self._activate(content.revision)
+
+    # --- virtual clock
+
+    def run_files(
+        self,
+        paths: list[Path],
+        *,
+        until: int | None,
+        drain: Drain | None,
+        progressed: Progressed | None = None,
+    ) -> Totals:
+        """Runs files of events on the virtual clock, then everything due up to `until` (inclusive).
+
+        `until` None: the time of the last event. `drain` None: touches stay reserved (dispatch off).
+        `progressed` is told (bytes read, bytes in all).
+        """
+        files = [(path, recognise(path, self.store.positions())) for path in paths]
+        first = [row for _, known in files for row in known.positions()]
+        sources = [
+            read_file(path, known, self._virtual, self.store.partitions) for path, known in files
+        ]
+        return self.run_virtual(merged(sources) if sources else iter(()), until, drain, first, _report(files, progressed))
+
+    def run_virtual(
+        self,
+        source: Iterator[Delivery],
+        until: int | None,
+        drain: Drain | None,
+        positions: list[FilePosition] | None = None,
+        progressed: Callable[[Arrival], None] | None = None,
+    ) -> Totals:
+        """As `run_files`, from any source of deliveries in time order."""
+        started = time.perf_counter()
+        stop = drain is not None
+        extra = list(positions or ())
+        self._drain(drain, None)
+        while self._refill(source):
+            given = {p: list(islice(queue, SLICE)) for p, queue in self.queues.items() if queue}
+            latest = max(arrival.at for part in given.values() for arrival in part)
+            ran = self._run(given, latest, final=False, stop=stop, positions=extra + self._low_water())
+            extra = []
+            if progressed is not None and self.outstanding:
+                progressed(next(iter(given.values()))[-1])
+            if ran.touched:
+                self._drain(drain, None)
+        end = until if until is not None else max(p.clock for p in self.held.values())
+        self._finish(end, drain, extra + self._low_water())
+        self.totals.took += time.perf_counter() - started
+        return self.totals
+
+    def _virtual(self, raw: bytes, file: bytes, length: int, byte: int) -> Arrival:
+        return self.pipeline.arrival(raw, None, file, length, byte)
+
+    def _finish(self, end: int, drain: Drain | None, positions: list[FilePosition]) -> None:
+        """The last tick: everything due at or before `end`, and what follows from it."""
+        while True:
+            ran = self._run({}, end, final=True, stop=drain is not None, positions=positions)
+            positions = []
+            if ran.touched:
+                self._drain(drain, None)
+                continue
+            due = self.store.next_due()
+            if ran.more_due or (due is not None and due <= end and ran.turns):
+                continue
+            if drain is None or not self._wake_retries(end):
+                return
+
+    def _wake_retries(self, end: int) -> bool:
+        """Touches that wait for another call by `end`: a tick moves their partition's clock there."""
+        ticks: dict[int, int] = {}
+        for touch in self.store.touches(state="reserved"):
+            if self.held[touch.partition].clock < touch.due <= end:
+                ticks[touch.partition] = min(touch.due, ticks.get(touch.partition, touch.due))
+        rows = [NewInbox(p, due, b"", write_input(Tick(instant(due)))) for p, due in ticks.items()]
+        if not rows:
+            return False
+        self.store.suppress([], rows)
+        return True
+
+    # --- real clock
+
+    def run_real(
+        self,
+        source: Iterator[Delivery | None],
+        drain: Drain | None,
+        clock: Callable[[], int],
+        *,
+        follow: bool = False,
+        until: int | None = None,
+    ) -> Totals:
+        """Runs deliveries as they come on the real clock; ends with its input unless `follow`.
+
+        A source may yield None to say that nothing has come for now. `until`: stops at this instant.
+        """
+        started = time.perf_counter()
+        going = True
+        while going:
+            batch: dict[int, list[Arrival]] = {}
+            for delivery in islice(source, 500):
+                if delivery is None:
+                    break
+                self._enqueue(delivery)
+            else:
+                going = follow or any(self.queues.values())
+            now = clock()
+            batch = {p: list(islice(queue, SLICE)) for p, queue in self.queues.items() if queue}
+            ran = self._run(batch, now, final=True, stop=False, positions=self._low_water())
+            self._drain(drain, now)
+            going = (going or bool(batch) or ran.more_due) and (until is None or now < until)
+        self._run({}, clock(), final=True, stop=False, positions=self._low_water())
+        self.totals.took += time.perf_counter() - started
+        return self.totals
+
+    # --- both
+
+    def feed(self, arrivals: list[Delivery], now: int) -> Ran:
+        """Applies these arrivals now, with what is due: for single events and redrives."""
+        for delivery in arrivals:
+            self._enqueue(delivery)
+        batch = {p: list(queue) for p, queue in self.queues.items() if queue}
+        return self._run(batch, now, final=True, stop=False, positions=self._low_water())
+
+    def _activate(self, revision: str) -> None:
+        """A content revision that is new to the store is an ordered input of each partition."""
+        active = self.store.get_document("revision", "active")
+        if active == revision.encode():
+            return
+        order = write_input(Command(verb="activate", actor="engine", arguments={"revision": revision}))
+        self.store.suppress([], [NewInbox(p, row.clock, b"", order) for p, row in self.held.items()])
+        self.store.put_document("revision", "active", revision.encode())
+
+    def _refill(self, source: Iterator[Delivery]) -> bool:
+        for delivery in islice(source, max(0, WINDOW - len(self.outstanding))):
+            self._enqueue(delivery)
+        return any(self.queues.values())
+
+    def _enqueue(self, delivery: Delivery) -> None:
+        partition, arrival = delivery
+        mark = _Mark(arrival)
+        self.queues[partition].append(arrival)
+        self.marks[partition].append(mark)
+        self.outstanding.append(mark)
+
+    def _low_water(self) -> list[FilePosition]:
+        """Positions of files up to which every partition has consumed."""
+        rows: dict[bytes, FilePosition] = {}
+        while self.outstanding and self.outstanding[0].done:
+            arrival = self.outstanding.popleft().arrival
+            if arrival.file:
+                rows[arrival.file] = FilePosition(arrival.file, arrival.length, -1, arrival.byte)
+        return list(rows.values())
+
+    def _run(
+        self,
+        given: dict[int, list[Arrival]],
+        until: int,
+        *,
+        final: bool,
+        stop: bool,
+        positions: list[FilePosition],
+    ) -> Ran:
+        """One batch; an input that fails is tried alone, and its member is quarantined when it fails three times."""
+        held = self.held if final else {p: self.held[p] for p in given}
+        try:
+            ran = self.pipeline.run(held, given, until, final=final, stop_at_touch=stop, positions=positions)
+        except TurnFailed as failed:
+            ran = self._alone(failed, given, until, positions)
+        self._took(ran)
+        return ran
+
+    def _alone(
+        self, failed: TurnFailed, given: dict[int, list[Arrival]], until: int, positions: list[FilePosition]
+    ) -> Ran:
+        """Goes up to the failing input one turn at a time, counts the try, and quarantines at the third."""
+        while True:
+            self.pipeline.forget()
+            partition = failed.partition
+            tries = self.store.count_try(partition, failed.key)
+            log.warning("input failed", partition=partition, key=failed.key, tries=tries, error=repr(failed.__cause__))
+            if tries >= MAX_TRIES:
+                self.store.quarantine(partition, failed.member, type(failed.__cause__).__name__)
+                self.totals.quarantined += 1
+                log.error("member quarantined", partition=partition, key=failed.key)
+            held = {partition: self.held[partition]}
+            part = {partition: given[partition]} if partition in given else {}
+            try:
+                return self.pipeline.run(
+                    held, part, until, final=partition not in given, max_turns=1, positions=positions
+                )
+            except TurnFailed as again:
+                failed = again
+
+    def _took(self, ran: Ran) -> None:
+        self.held.update(ran.progress)
+        for partition, n in ran.consumed.items():
+            queue, marks = self.queues[partition], self.marks[partition]
+            for _ in range(n):
+                queue.popleft()
+                marks.popleft().done = True
+            self.totals.arrivals += n
+        self.totals.turns += ran.turns
+        self.totals.batches += 1
+
+    def _drain(self, drain: Drain | None, now: int | None) -> None:
+        if drain is not None:
+            started = time.perf_counter()
+            self.totals.calls += drain(now)
+            self.totals.dispatch_took += time.perf_counter() - started
+
+
+class _Mark:
+    """Whether an arrival that was read has been consumed."""
+
+    __slots__ = ("arrival", "done")
+
+    def __init__(self, arrival: Arrival) -> None:
+        self.arrival, self.done = arrival, False
+
+
+def _report(files: list[tuple[Path, Known]], progressed: Progressed | None) -> Callable[[Arrival], None] | None:
+    if progressed is None:
+        return None
+    total = sum(known.length for _, known in files)
+    at: dict[bytes, int] = {known.content: 0 for _, known in files}
+
+    def tell(arrival: Arrival) -> None:
+        at[arrival.file] = arrival.byte
+        progressed(sum(at.values()), total)
+
+    return tell
