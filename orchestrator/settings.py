@@ -29,6 +29,7 @@ class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class KeySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the key file lies (0600); it is made by `init` and never stored with the data."""
 
+    # path, relative to the project unless absolute
     file: str = "keys/orchestrator.key"
 
 
@@ -44,13 +45,16 @@ class LawSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The e-mail relay."""
 
+    # name or address of the relay
     host: str = "127.0.0.1"
+    # its TCP port
     port: Annotated[int, Meta(ge=1, le=65535)] = 25
     # none | starttls | tls
     security: Literal["none", "starttls", "tls"] = "starttls"
+    # account at the relay; "" sends without logging in
     user: str = ""
     # name of the environment variable that holds the password
-    password_env: str = "ORCHESTRATOR_SMTP_PASSWORD"
+    password_env: str = "ORCHESTRATOR_SMTP_PASSWORD"  # noqa: S105 - the variable's name, not the password
     # seconds for one call, connection included
     timeout_s: Annotated[float, Meta(gt=0)] = 10.0
     # connections at once

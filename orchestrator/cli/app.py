@@ -5,7 +5,6 @@ orchestrator [--project DIR] [--json] VERB …
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +36,8 @@ def project_of(folder: Path) -> Path:
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"orchestrator {version('orchestrator')}")
         raise typer.Exit
 
