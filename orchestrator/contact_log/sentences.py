@@ -1,0 +1,285 @@
+"""The words for what the log holds: every code of every closed list has a sentence here, and nothing else has words.
+
+A code that is not in a list (an older or newer log) is shown as it stands, never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+Saw = Mapping[str, str | int | bool | None]
+Left = dict[str, str | int | bool | None]
+
+# why a contact was not made, or not yet: decide.rules.REASONS
+REASONS: dict[str, str] = {
+    "no_consent": "the member never consented to it",
+    "consent_withdrawn": "the member took the consent back",
+    "consent_expired": "the consent had ended",
+    "consent_basis": "the consent on record is not of the kind that is needed here",
+    "registry_listed": "the contact point stands on a do-not-contact list",
+    "registry_unknown": "the do-not-contact list was never obtained, or is too old to rely on",
+    "platform_block": "the channel is barred for this purpose",
+    "under_age": "the member is too young, or may be",
+    "quiet_hours": "it fell into the programme's own quiet hours",
+    "law_hours": "it fell outside the hours that the law permits",
+    "frequency_cap": "the programme's own limit of messages was reached",
+    "law_cap": "the law's limit of contacts was reached",
+    "minimum_gap": "the last message was too short a while ago",
+    "no_contact_point": "the member has no contact point for the channel",
+    "contact_point_unhealthy": "the contact point does not work, or its owner complained",
+    "zone_unknown": "the member's time zone is not known, so no hour is known to be permitted",
+    "dispatch_window_closed": "the permitted hours had ended by the time it could be handed over",
+    "suppressed": "the member or the contact point is not to be contacted",
+    "membership_ended": "the membership had ended",
+    "stale": "what triggered it lay too far back",
+    "expired": "it could not be sent within the time in which it is of use",
+    "content_error": "the journey or its template has an error",
+    "exited": "the member had left the journey by then",
+    "journey_limit": "the member was in as many journeys at once as are allowed",
+    "erased": "the member asked to be forgotten",
+}
+
+# why a touch was cancelled or refused, beside REASONS
+TOUCH_REASONS: dict[str, str] = {
+    "rejected_recipient": "the provider does not deliver to this contact point",
+    "rejected_message": "the provider refused the message itself",
+    "rejected_sender": "the provider refused the sender",
+    "throttled": "the provider asked to slow down",
+    "transient": "the provider could not take it just then",
+    "complained": "the member complained of a message",
+    "opted_out": "the member opted out",
+    "hard_bounced": "the contact point does not exist any more",
+    "soft_bounced": "the contact point could not be reached for a while",
+    "invalid": "the contact point does not exist",
+    "switch": "sending was stopped by an operator",
+}
+
+# what became of a touch; `{channel}` is the channel
+STATES: dict[str, str] = {
+    "reserved": "The message was put in line to go out by {channel}",
+    "claimed": "The message was taken up for sending",
+    "attempting": "It was handed to the provider",
+    "accepted": "The provider accepted it",
+    "rejected": "The provider refused it for good",
+    "unknown": "Whether the provider took it is not known; it is not sent again",
+    "cancelled": "It was cancelled before it was handed over",
+    "delivered": "It was delivered",
+    "bounced": "It bounced: the contact point does not exist",
+    "soft_bounced": "It bounced for the time being",
+    "opened": "It was opened",
+    "clicked": "A link in it was followed",
+    "replied": "The member replied",
+    "complained": "The member complained of it",
+    "opted_out": "The member opted out in answer to it",
+}
+
+CONSENT: dict[str, str] = {
+    "granted": "The member consented to {purpose} by {channel}",
+    "withdrawn": "The member took back the consent to {purpose} by {channel}",
+}
+
+HEALTH: dict[str, str] = {
+    "ok": "The contact point for {channel} works",
+    "soft_bounced": "The contact point for {channel} could not be reached for the time being",
+    "hard_bounced": "The contact point for {channel} does not exist any more; nothing is sent to it",
+    "complained": "The owner of the contact point for {channel} complained; nothing is sent to it",
+    "invalid": "The contact point for {channel} does not exist; nothing is sent to it",
+}
+
+MEMBER: dict[str, str] = {
+    "enrolled": "The member joined the programme",
+    "cancelled": "The member left the programme",
+    "erased": "The member was forgotten: the key to all personal data was destroyed",
+}
+
+COMMANDS: dict[str, str] = {
+    "activate": "put a content revision in force",
+    "suppress": "ordered that the member is not contacted",
+    "unsuppress": "lifted the order not to contact the member",
+    "switch": "set or lifted a stop",
+    "erase": "ordered that the member be forgotten",
+    "restrict": "restricted what is done with the member's data",
+}
+
+ZONE_FROM: dict[str, str] = {
+    "profile": "the member's profile",
+    "address": "the member's address",
+    "phone_prefix": "the prefix of the phone number",
+    "country": "the member's country",
+    "nothing": "nothing",
+}
+
+CHANNELS: dict[str, str] = {
+    "email": "e-mail",
+    "sms": "SMS",
+    "whatsapp": "WhatsApp",
+    "telegram": "Telegram",
+    "push": "push message",
+    "phone": "phone",
+    "*": "any channel",
+    "": "any channel",
+}
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
+def because(reason: str) -> str:
+    """The words of a reason code; the code itself where it is not known."""
+    return REASONS.get(reason) or TOUCH_REASONS.get(reason) or f"reason {reason}"
+
+
+def channel_name(channel: str) -> str:
+    """A channel as people call it."""
+    return CHANNELS.get(channel, channel)
+
+
+def moment(at: datetime, zone: ZoneInfo | None) -> str:
+    """`Sunday 1 March 2026, 09:00 in America/Bogota (2026-03-01 14:00:05 UTC)`; without a zone, UTC alone."""
+    utc = at.astimezone(UTC)
+    text = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    if zone is None:
+        return text
+    local = at.astimezone(zone)
+    day = f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}"
+    return f"{day}, {local:%H:%M} in {zone.key} ({text})"
+
+
+def zones(names: tuple[str, ...], source: str) -> str:
+    """Which clock held for the member, and how that is known."""
+    ground = ZONE_FROM.get(source, source)
+    if not names:
+        return "No time zone is known for the member."
+    if len(names) == 1:
+        return f"The member's clock is that of {names[0]}, known from {ground}."
+    known = f"The member's time zone is not known for sure, only by {ground}"
+    return f"{known}: the moment had to be permitted in all of {listed(names)}."
+
+
+def numbers(saw: Saw) -> str:
+    """What a rule saw, in words; what has no words of its own is named by its key. "" where it saw nothing."""
+    left = dict(saw)
+    parts = [part for part in (say(left) for say in _SAYINGS) if part]
+    parts.extend(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in left.items())
+    return ", ".join(parts)
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """`a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+# --- what rules see; each takes the keys it has words for out of what is left
+
+
+def _local(left: Left) -> str:
+    """The hour of the member's day, and the hours that are permitted."""
+    local = left.pop("local", None)
+    if local is None:
+        return ""
+    zone, window, on_holiday = left.pop("zone", None), left.pop("window", None), left.pop("holiday", None)
+    candidates, known = left.pop("zones", 1), left.pop("zone_known", True)
+    # an instant with its date, or the hour alone
+    text = str(local)[11:16] or str(local)
+    if zone:
+        text += f" in {zone}"
+    if on_holiday:
+        text += " on a public holiday"
+    if window:
+        text += f", permitted {window}"
+    if not known:
+        text += ", one of the country's zones"
+    elif isinstance(candidates, int) and candidates > 1:
+        text += f", one of {candidates} zones the member may be in"
+    return text
+
+
+def _count(left: Left) -> str:
+    """How many there were, of how many."""
+    if "n" not in left or "max" not in left:
+        return ""
+    n, most = left.pop("n"), left.pop("max")
+    window = str(left.pop("window", None) or left.pop("per", None) or "")
+    text = f"{n} of {most}" + (f" in {window.replace('_', ' ').replace('rolling ', '')}" if window else "")
+    if "reserved" in left:
+        kept, others = left.pop("reserved"), left.pop("n_others", None)
+        text += f", {kept} of them kept for other journeys" + (
+            "" if others is None else f" ({others} taken by the rest)"
+        )
+    return text
+
+
+def _gap(left: Left) -> str:
+    """How long it must be since the last touch, and when that was."""
+    if "gap" not in left:
+        return ""
+    gap, last = left.pop("gap"), left.pop("last", None)
+    return f"{gap} apart, " + (f"the last one was at {last}" if last else "there was none before")
+
+
+def _in_flight(left: Left) -> str:
+    """Touches whose attempt is not known yet: they count as now."""
+    n = left.pop("in_flight", 0)
+    return f"{n} of them still on their way and counted as now" if n else ""
+
+
+def _consent(left: Left) -> str:
+    """The consent record that was looked at: law packs call it `consent`, with its state; house rules `record`."""
+    if "consent" not in left:
+        return ""
+    first, record = left.pop("consent"), left.pop("record", None)
+    state = left.pop("state", None)
+    if first is None:
+        return "no consent on record"
+    if state is None:
+        state, first = first, record
+    basis = left.pop("basis", None)
+    details = ", ".join(str(part).replace("_", "-") for part in (state, basis) if part)
+    return f"consent record {first or 'without a name'} ({details})"
+
+
+def _registry(left: Left) -> str:
+    """The do-not-contact list, and how old it was."""
+    if "registry" not in left:
+        return ""
+    name, on_it, checked = left.pop("registry"), left.pop("listed", None), left.pop("checked_at", None)
+    state = f"obtained {checked}" if checked else "never obtained"
+    return f"list {name}, {state}" + ("" if on_it is None else ", on it" if on_it else ", not on it")
+
+
+def _contact(left: Left) -> str:
+    """The contact point's health."""
+    if "contact" in left and left["contact"] is None:
+        del left["contact"]
+        return "no contact point"
+    if "health" not in left:
+        return ""
+    health, since = left.pop("health"), left.pop("since", None)
+    return f"contact point {str(health).replace('_', '-')}" + (f" since {since}" if since else "")
+
+
+def _closed(left: Left) -> str:
+    """Windows that the dispatcher found closed."""
+    n = left.pop("windows", None)
+    return "" if n is None else f"{n} window{'' if n == 1 else 's'} found closed at hand-over"
+
+
+def _in_force(left: Left) -> str:
+    return "" if left.pop("in_force", True) else "not in force then"
+
+
+def _unless(left: Left) -> str:
+    why = left.pop("unless", None)
+    return f"an exception holds: {str(why).replace('_', ' ')}" if why else ""
+
+
+_SAYINGS = (_in_force, _local, _count, _gap, _in_flight, _consent, _registry, _contact, _closed, _unless)
+
+
+def _plain(value: str | int | bool | None) -> str:
+    return "unknown" if value is None else "yes" if value is True else "no" if value is False else str(value)
