@@ -108,11 +108,13 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
     scope_channels: frozenset[str] = frozenset()
     # a soft opt-in of somebody who is no member any more ends so many months after the last dealing; 0: never
     lapse_months: int = 0
+    # any consent must be given anew after so many months; 0: never
+    renew_months: int = 0
 
     @property
     def grounds(self) -> bool:
         """Whether it may be what a contact rests on; a rule on the reach of an objection only tightens."""
-        return not self.scope
+        return not self.scope and not self.renew_months
 
     def answer(self, question: Question) -> Finding:
         """Passes where the member's latest word is enough at `question.at`."""
@@ -136,6 +138,9 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
             return ""
         if record.expires_at is not None and question.at >= record.expires_at:
             saw["ended"] = record.expires_at.isoformat(timespec="minutes")
+            return "consent_expired"
+        if self.renew_months and question.at >= months_after(record.at, self.renew_months):
+            saw["ended"] = months_after(record.at, self.renew_months).isoformat(timespec="minutes")
             return "consent_expired"
         if record.basis == "soft_opt_in":
             if self.model != "soft_opt_in":
