@@ -8,12 +8,13 @@ counts if it shares the window in any of them, and without a zone the two ends o
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from orchestrator.decide.local import aware, naive, stretch_at
+from orchestrator.decide.local import aware, stretch_at
 from orchestrator.decide.member import Member, Place
 from orchestrator.decide.rules import Finding, Question, Says
 from orchestrator.times import rfc3339
@@ -24,6 +25,8 @@ GAP = "minimum_gap"
 # a local window is never longer than this: clock changes, and days that a zone had twice, included
 _LONGEST = {"day": timedelta(days=3), "week": timedelta(days=9), "month": timedelta(days=33)}
 _ANYWHERE: tuple[tzinfo, ...] = (timezone(-timedelta(hours=12)), timezone(timedelta(0)), timezone(timedelta(hours=14)))
+# no zone is farther from UTC, either way
+_FARTHEST = timedelta(hours=26)
 _DAYS_OF_WEEK = 7
 _MONTHS = 12
 
@@ -82,36 +85,57 @@ def _within(instants: list[datetime], window: Window, at: datetime, zones: tuple
     if window.length is not None:
         since = at - window.length
         return [t for t in instants if since < t <= at]
-    since = at - _LONGEST[window.kind]
-    near = [t for t in instants if since < t]
-    if not near:
-        return near
-    candidates = zones or _ANYWHERE
-    keys = [(zone, _number(window, at.astimezone(zone))) for zone in candidates]
-    return [t for t in near if any(_number(window, t.astimezone(zone)) == key for zone, key in keys)]
+    if not instants or instants[-1] <= at - _LONGEST[window.kind]:
+        return []
+    spans: tuple[tuple[datetime, datetime], ...] = ()
+    for zone in zones or _ANYWHERE:
+        spans += _spans(zone, window.kind, _number(window.kind, at.astimezone(zone)))
+    if len(spans) == 1:
+        start, end = spans[0]
+        return [t for t in instants if start <= t < end]
+    return [t for t in instants if any(start <= t < end for start, end in spans)]
 
 
-def _number(window: Window, local: datetime) -> int:
+def _number(kind: str, local: datetime) -> int:
     """Which day, ISO week or month it is, as a running number."""
-    if window.kind == "day":
+    if kind == "day":
         return local.toordinal()
-    if window.kind == "week":
+    if kind == "week":
         # 0001-01-01 was a Monday
         return (local.toordinal() - 1) // _DAYS_OF_WEEK
-    return local.year * _MONTHS + local.month
+    return local.year * _MONTHS + local.month - 1
+
+
+def _first_day(kind: str, number: int) -> datetime:
+    """The local day that the numbered day, week or month begins with."""
+    if kind == "day":
+        return datetime.fromordinal(number)
+    if kind == "week":
+        return datetime.fromordinal(number * _DAYS_OF_WEEK + 1)
+    return datetime(number // _MONTHS, number % _MONTHS + 1, 1)  # noqa: DTZ001  # a wall time
+
+
+@lru_cache(maxsize=16_384)
+def _spans(zone: tzinfo, kind: str, number: int) -> tuple[tuple[datetime, datetime], ...]:
+    """The instants of one local window: one span, or several where a clock change at midnight plays a day twice."""
+    first, last = _first_day(kind, number), _first_day(kind, number + 1)
+    spans: list[tuple[datetime, datetime]] = []
+    at = first - _FARTHEST
+    while at < last + _FARTHEST:
+        _, changes, offset = stretch_at(zone, at)
+        start, end = max(at, first - offset), min(changes, last - offset)
+        if start < end:
+            if spans and spans[-1][1] == start:
+                start = spans.pop()[0]
+            spans.append((start, end))
+        at = changes
+    return tuple((aware(start), aware(end)) for start, end in spans)
 
 
 def _next_window(window: Window, zone: tzinfo, at: datetime) -> datetime:
     """The first instant after `at` that lies in another window of this zone."""
-    here = naive(at)
-    number = _number(window, here + stretch_at(zone, here)[2])
-    while True:
-        _, changes, offset = stretch_at(zone, here)
-        wall = here + offset
-        if _number(window, wall) != number:
-            return aware(here)
-        midnight = datetime.fromordinal(wall.toordinal() + 1)
-        here = min(midnight - offset, changes)
+    spans = _spans(zone, window.kind, _number(window.kind, at.astimezone(zone)))
+    return next(end for _, end in spans if at < end)
 
 
 class Scope(Struct, frozen=True):

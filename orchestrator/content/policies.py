@@ -1,0 +1,341 @@
+"""Channel policies read from `channel_policies/*.yaml` and compiled, every mistake told with file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import holidays
+
+from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
+from orchestrator.content.policy_file import (
+    CapWords,
+    ConsentWords,
+    ContactPointWords,
+    EntryWords,
+    GapWords,
+    MembershipWords,
+    PolicyWords,
+    QuietHoursWords,
+)
+from orchestrator.decide.caps import CapRule, GapRule, Scope, Window
+from orchestrator.decide.consent import ConsentRule, MembershipRule
+from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
+from orchestrator.decide.content import Sender
+from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
+from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
+from orchestrator.decide.rules import Rule
+from orchestrator.errors import ContentError, Problem
+from orchestrator.times import duration
+
+HOUSE = "house"
+NONE = "none"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WINDOWS = ("rolling P7D", "calendar day", "calendar week", "calendar month")
+EVER = datetime.min.replace(tzinfo=UTC)
+_RANGE = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
+_DISPATCH = ClosedWindowRule(id="house.dispatch_window", version="engine")
+Words = MembershipWords | ContactPointWords | ConsentWords | QuietHoursWords | CapWords | GapWords
+V = TypeVar("V")
+
+
+def load_policies(folder: Path, journeys: Collection[str] | None = None) -> HousePolicies:
+    """The compiled policies of a folder; `journeys` are the names there are, where they are known.
+
+    Raises ContentError with every problem of every file. A file `<channel>.cases.yaml` holds cases, not policies.
+    """
+    problems: list[Problem] = []
+    if not (folder / f"{HOUSE}.yaml").is_file():
+        problems.append(Problem(f"{folder.name}/{HOUSE}.yaml", 1, "this file does not exist", "orchestrator init"))
+    read: list[_File] = []
+    for path in policy_files(folder):
+        try:
+            read.append(_File(path, journeys))
+        except ContentError as error:
+            problems += error.problems
+    problems += [problem for file in read for problem in file.problems]
+    if problems:
+        raise ContentError(problems)
+    dispatch = Bound(rule=_DISPATCH, says="windows found closed at dispatch stay closed", why="always asked")
+    rules: dict[str, list[tuple[datetime, Bound | None]]] = {_DISPATCH.id: [(EVER, dispatch)]}
+    for file in read:
+        rules |= file.rules
+    return HousePolicies(
+        rules=tuple(DatedRule(id=name, versions=tuple(versions)) for name, versions in rules.items()),
+        senders={file.scope: tuple(file.senders) for file in read if file.senders},
+        ranks={purpose: tuple(ranks) for file in read for purpose, ranks in file.ranks.items()},
+        margins={file.scope: tuple(file.margins) for file in read if file.margins},
+        order=tuple(order for file in read for order in file.order),
+        holiday_in=is_holiday,
+        longest_window=max((file.longest for file in read), default=timedelta(0)),
+    )
+
+
+def policy_files(folder: Path) -> list[Path]:
+    """The policy files of a folder: house first, then channels by name."""
+    files = [path for path in folder.glob("*.yaml") if not path.name.endswith(".cases.yaml")]
+    return sorted(files, key=lambda path: (path.stem != HOUSE, path.name))
+
+
+def is_holiday(jurisdiction: str, day: date) -> bool:
+    """Whether a day is a public holiday of a country ("CO") or subdivision ("US-NY"); False where no table is known."""
+    return day in _holidays(jurisdiction, day.year)
+
+
+@lru_cache(maxsize=4096)
+def _holidays(jurisdiction: str, year: int) -> frozenset[date]:
+    country, _, subdivision = jurisdiction.partition("-")
+    for part in (subdivision or None, None):
+        try:
+            return frozenset(holidays.country_holidays(country, subdiv=part, years=year))
+        except NotImplementedError:
+            continue
+    return frozenset()
+
+
+class _File:
+    """One policy file on its way to rules; collects its problems."""
+
+    def __init__(self, path: Path, journeys: Collection[str] | None) -> None:
+        self.located: Located = read_yaml(path, f"{path.parent.name}/{path.name}")
+        words = convert(self.located, PolicyWords)
+        self.journeys = journeys
+        self.problems: list[Problem] = []
+        self.channel: str = words.channel
+        self.scope = "all" if words.channel == HOUSE else words.channel
+        self.rules: dict[str, list[tuple[datetime, Bound | None]]] = {}
+        self.senders: list[tuple[datetime, Sender]] = []
+        self.margins: list[tuple[datetime, timedelta]] = []
+        self.ranks: dict[str, list[tuple[datetime, int]]] = {}
+        self.order: list[tuple[datetime, tuple[str, ...]]] = []
+        self.longest = timedelta(0)
+        self._families: dict[str, str] = {}
+        if words.channel != path.stem:
+            self._problem(
+                f"`channel: {words.channel}` stands in {path.name}", f"write `channel: {path.stem}`", "channel"
+            )
+        before: date | None = None
+        for i, entry in enumerate(words.entries):
+            if before is not None and entry.effective <= before:
+                self._problem("entries are in order of time, one a day", f"the one before is of {before}", "entries", i)
+            before = entry.effective
+            self._entry(entry, ("entries", i))
+
+    def _entry(self, entry: EntryWords, at: Steps) -> None:
+        since = datetime.combine(entry.effective, time(), UTC)
+        self.version = f"{self.channel}@{entry.effective}"
+        if entry.sender is not None:
+            sender = entry.sender
+            self.senders.append((since, Sender(name=sender.name, address=sender.address, reply_to=sender.reply_to)))
+        if entry.latency_margin is not None:
+            self.margins.append((since, self._duration(entry.latency_margin, *at, "latency_margin") or timedelta(0)))
+        if self.channel != HOUSE:
+            for word in ("rank", "channel_order", "membership", "contact_points"):
+                if getattr(entry, word):
+                    self._problem(f"`{word}` holds for all channels", "move it to house.yaml", *at, word)
+        for purpose, rank in (entry.rank or {}).items():
+            self.ranks.setdefault(purpose, []).append((since, rank))
+        if entry.channel_order is not None:
+            self.order.append((since, entry.channel_order))
+        self._family("membership", entry.membership, since, at, self._membership)
+        self._family("contact_points", entry.contact_points, since, at, self._contact_point)
+        self._family("consent", entry.consent, since, at, self._consent)
+        self._family("quiet_hours", entry.quiet_hours, since, at, self._quiet_hours)
+        self._family("caps", entry.caps, since, at, self._cap)
+        self._family("gaps", entry.gaps, since, at, self._gap)
+
+    def _family(
+        self,
+        family: str,
+        rules: dict[str, V],
+        since: datetime,
+        at: Steps,
+        compile_: Callable[[str, V, Steps], Bound | None],
+    ) -> None:
+        for word, rule in rules.items():
+            here = (*at, family, word)
+            if self._families.setdefault(word, family) != family:
+                self._problem(f"`{word}` is also a rule of {self._families[word]}", "give it a name of its own", *here)
+            name = f"{HOUSE}.{word}" if self.channel == HOUSE else f"{HOUSE}.{self.channel}.{word}"
+            self.rules.setdefault(name, []).append((since, compile_(name, rule, here)))
+
+    # --- families
+
+    def _membership(self, name: str, words: MembershipWords, at: Steps) -> Bound | None:
+        says = f"a former member gets no {_and(words.stops)}"
+        return self._bound(MembershipRule(id=name, version=self.version), words.stops, says, words.why, at)
+
+    def _contact_point(self, name: str, words: ContactPointWords, at: Steps) -> Bound | None:
+        pause = self._duration(words.soft_bounced_pause, *at, "soft_bounced_pause") or timedelta(0)
+        rule = ContactPointRule(id=name, version=self.version, soft_bounced_pause=pause)
+        says = f"a live contact point; {words.soft_bounced_pause} of peace after a soft bounce"
+        return self._bound(rule, None, says, words.why, at)
+
+    def _consent(self, name: str, words: ConsentWords, at: Steps) -> Bound | None:
+        rule = ConsentRule(id=name, version=self.version, required=words.required, accept=frozenset(words.accept))
+        says = f"proven consent ({_and(words.accept)})" if words.required else "no contact after a withdrawal"
+        return self._bound(rule, words.purposes, says, words.why, at)
+
+    def _quiet_hours(self, name: str, words: QuietHoursWords, at: Steps) -> Bound | None:
+        if isinstance(words.closed, str):
+            return None
+        week = self._week(words.closed, (*at, "closed"))
+        rule = QuietHoursRule(id=name, version=self.version, week=week, holiday_in=is_holiday)
+        says = "closed " + "; ".join(f"{day} {', '.join(ranges) or '-'}" for day, ranges in words.closed.items())
+        return self._bound(rule, words.purposes, says, words.why, at)
+
+    def _cap(self, name: str, words: CapWords, at: Steps) -> Bound | None:
+        if isinstance(words.max, str):
+            return None
+        window = self._window(words.window, at)
+        self.longest = max(self.longest, window.longest)
+        reserved = words.reserved
+        if reserved is not None:
+            self._known_journeys(reserved.journeys, (*at, "reserved", "journeys"))
+            if reserved.places > words.max:
+                what = f"{reserved.places} places are reserved of {words.max}"
+                self._problem(what, "reserve no more than `max`", *at, "reserved")
+        scope = self._scope(words, at)
+        rule = CapRule(
+            id=name,
+            version=self.version,
+            maximum=words.max,
+            window=window,
+            window_name=words.window,
+            scope=scope,
+            reserved=reserved.places if reserved else 0,
+            reserved_for=frozenset(reserved.journeys) if reserved else frozenset(),
+            member_limit=words.member_limit,
+        )
+        says = f"at most {words.max} per {words.window} over {_and(scope.channels) or 'all channels'}"
+        if reserved:
+            says += f", {reserved.places} of them kept for {_and(reserved.journeys)}"
+        return self._bound(rule, words.purposes, says, words.why, at, scope)
+
+    def _gap(self, name: str, words: GapWords, at: Steps) -> Bound | None:
+        gap = self._duration(words.at_least, *at, "at_least")
+        if not gap:
+            return None
+        self.longest = max(self.longest, gap)
+        scope = self._scope(words, at)
+        rule = GapRule(id=name, version=self.version, gap=gap, gap_name=words.at_least, scope=scope)
+        says = f"at least {words.at_least} between two over {_and(scope.channels) or 'all channels'}"
+        return self._bound(rule, words.purposes, says, words.why, at, scope)
+
+    # --- parts
+
+    def _bound(
+        self, rule: Rule, purposes: Collection[str] | None, says: str, why: str, at: Steps, scope: Scope | None = None
+    ) -> Bound:
+        channels = None if self.channel == HOUSE else frozenset((self.channel,))
+        return Bound(
+            rule=rule,
+            channels=scope.channels if scope else channels,
+            purposes=frozenset(purposes) if purposes is not None else None,
+            journeys=scope.journeys if scope else None,
+            says=says,
+            why=why,
+            place=f"{self.located.file}:{self.located.line(*at)}",
+        )
+
+    def _scope(self, words: CapWords | GapWords, at: Steps) -> Scope:
+        channels: frozenset[str] | None = None if self.channel == HOUSE else frozenset((self.channel,))
+        if isinstance(words.over, tuple):
+            channels = frozenset(words.over)
+        elif words.over == "all":
+            channels = None
+        named = words.journeys if isinstance(words.journeys, tuple) else None
+        if named:
+            self._known_journeys(named, (*at, "journeys"))
+        return Scope(
+            channels=channels,
+            purposes=frozenset(words.counts or words.purposes),
+            journeys=frozenset(named) if named else None,
+            same_journey=words.journeys == "each",
+        )
+
+    def _known_journeys(self, names: Collection[str], at: Steps) -> None:
+        for i, name in enumerate(names):
+            if self.journeys is not None and name not in self.journeys:
+                self._problem(f"there is no journey `{name}`", nearest(name, self.journeys), *at, i)
+
+    def _window(self, text: str, at: Steps) -> Window:
+        kind, _, rest = text.partition(" ")
+        if kind == "rolling" and rest:
+            length = self._duration(rest, *at, "window")
+            if length:
+                return Window("rolling", length)
+            if rest == NONE or length is not None:
+                self._problem("a window has a length", "write `rolling P7D`, for example", *at, "window")
+        elif kind == "calendar" and rest == "day":
+            return Window("day")
+        elif kind == "calendar" and rest == "week":
+            return Window("week")
+        elif kind == "calendar" and rest == "month":
+            return Window("month")
+        else:
+            self._problem(f"`{text}` is no window", nearest(text, WINDOWS), *at, "window")
+        return Window("day")
+
+    def _duration(self, text: str, *at: str | int) -> timedelta | None:
+        if text == NONE:
+            return None
+        try:
+            return duration(text)
+        except ValueError as error:
+            self._problem(f"`{at[-1]}`: {error}", "or write none", *at)
+            return None
+
+    def _week(self, closed: dict[str, list[str]], at: Steps) -> Week:
+        """The open week that closed windows leave; a holiday also keeps what any evening before may bring into it."""
+        days: list[list[tuple[int, int]]] = [[] for _ in range(HOLIDAY + 1)]
+        brought: list[tuple[int, int]] = []
+        for word, ranges in closed.items():
+            named = self._days(word, (*at, word))
+            for i, text in enumerate(ranges):
+                start, end = self._range(text, (*at, word, i))
+                if start >= end and HOLIDAY in named:
+                    cure = "write two windows: to 24:00, and from 00:00"
+                    self._problem("a window of `holiday` does not cross midnight", cure, *at, word, i)
+                    continue
+                for day in named:
+                    if start < end:
+                        days[day].append((start, end))
+                    else:
+                        days[day].append((start, MIDNIGHT))
+                        days[(day + 1) % HOLIDAY].append((0, end))
+                        brought.append((0, end))
+        weekdays: list[Windows | None] = [opened(windows) for windows in days[:HOLIDAY]]
+        return Week((*weekdays, opened(days[HOLIDAY] + brought) if "holiday" in closed else None))
+
+    def _days(self, word: str, at: Steps) -> list[int]:
+        if word == "holiday":
+            return [HOLIDAY]
+        first, _, last = word.partition("-")
+        if first in DAYS and (last or first) in DAYS and DAYS.index(first) <= DAYS.index(last or first):
+            return list(range(DAYS.index(first), DAYS.index(last or first) + 1))
+        self._problem(f"`{word}` is no day", nearest(word, (*DAYS, "mon-fri", "mon-sun", "holiday")), *at)
+        return []
+
+    def _range(self, text: str, at: Steps) -> tuple[int, int]:
+        match = _RANGE.fullmatch(text)
+        if match is None:
+            self._problem(f"`{text}` is no window of hours", 'write "21:00-08:00", or "00:00-24:00" for all day', *at)
+            return 0, 1
+        hour, minute, to_hour, to_minute = match.groups()
+        start = int(hour) * 60 + int(minute)
+        end = MIDNIGHT if to_hour is None else int(to_hour) * 60 + int(to_minute)
+        if start == end:
+            self._problem(f"`{text}` is empty, or all day", 'write "00:00-24:00" for all day', *at)
+        return start, end
+
+    def _problem(self, what: str, cure: str, *at: str | int) -> None:
+        self.problems.append(self.located.problem(what, cure, at=at))
+
+
+def _and(words: Collection[str] | None) -> str:
+    return ", ".join(sorted(words)) if words else ""

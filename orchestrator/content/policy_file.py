@@ -1,0 +1,135 @@
+"""What a policy file may hold, word for word; `channel_policies/README.md` tells it to marketers."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from orchestrator.events.types import Channel, Purpose
+
+# why the house wants a rule: asked of each, so that nobody has to guess later
+Why = Annotated[str, Meta(min_length=10, max_length=500)]
+Count = Annotated[int, Meta(ge=0, le=1000)]
+Purposes = Annotated[tuple[Purpose, ...], Meta(min_length=1)]
+MARKETING: tuple[Purpose, ...] = ("marketing",)
+
+
+class Words(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Common form: an unknown word is refused with its line and the nearest known one."""
+
+
+class SenderWords(Words, kw_only=True):
+    """Who messages come from."""
+
+    # from-name; "" is the programme's name
+    name: str = ""
+    # e-mail address, E.164 number, short code or sender id
+    address: Annotated[str, Meta(min_length=1)]
+    reply_to: str = ""
+
+
+class MembershipWords(Words, kw_only=True):
+    """What ends with a membership."""
+
+    # purposes that a former member is no longer contacted for
+    stops: Purposes = MARKETING
+    why: Why
+
+
+class ConsentWords(Words, kw_only=True):
+    """Which consent the house asks for, whatever the law allows."""
+
+    purposes: Purposes = MARKETING
+    required: bool
+    accept: Annotated[tuple[Literal["opt_in", "soft_opt_in"], ...], Meta(min_length=1)] = ("opt_in", "soft_opt_in")
+    why: Why
+
+
+class ContactPointWords(Words, kw_only=True):
+    """How contact points in bad health are spared."""
+
+    # ISO 8601 duration, or none
+    soft_bounced_pause: str
+    why: Why
+
+
+class QuietHoursWords(Words, kw_only=True):
+    """When the recipient is left in peace, by the recipient's own clock."""
+
+    purposes: Purposes = MARKETING
+    # days (mon, mon-fri, holiday) -> closed windows "21:00-08:00"; one that crosses midnight belongs to the day it
+    # starts on; none: no quiet hours from this entry on
+    closed: dict[str, list[str]] | Literal["none"]
+    why: Why
+
+
+class ReservedWords(Words, kw_only=True):
+    """Places of a cap that are kept for some journeys."""
+
+    places: Annotated[int, Meta(ge=1, le=1000)]
+    journeys: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class CapWords(Words, kw_only=True):
+    """At most so many touches in a window."""
+
+    # touches; 0: none at all; none: no cap from this entry on
+    max: Count | Literal["none"]
+    # "rolling P7D", "calendar day", "calendar week" (ISO), "calendar month"
+    window: str = ""
+    # which channels are bound and counted together; left out: this file's
+    over: Annotated[tuple[Channel, ...], Meta(min_length=1)] | Literal["all"] | None = None
+    # whose touches are bound
+    purposes: Purposes = MARKETING
+    # whose touches use the cap up; left out: those that are bound
+    counts: Purposes | None = None
+    # any: together; each: every journey by itself; or these journeys together
+    journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | Literal["any", "each"] = "any"
+    reserved: ReservedWords | None = None
+    # attribute in which a member's own, lower maximum may stand
+    member_limit: str = ""
+    why: Why
+
+
+class GapWords(Words, kw_only=True):
+    """At least so much time between two touches."""
+
+    # ISO 8601 duration, or none
+    at_least: str
+    over: Annotated[tuple[Channel, ...], Meta(min_length=1)] | Literal["all"] | None = None
+    purposes: Purposes = MARKETING
+    counts: Purposes | None = None
+    journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | Literal["any", "each"] = "any"
+    why: Why
+
+
+class EntryWords(Words, kw_only=True):
+    """What holds from a day on. Rules and settings that an entry does not name stay as they were."""
+
+    # from 00:00 UTC of this day
+    effective: date
+    why: Why
+    sender: SenderWords | None = None
+    # ISO 8601 duration: a call is made no later than this before quiet hours begin
+    latency_margin: str | None = None
+    # priority at dispatch, lower is sooner
+    rank: dict[Purpose, Count] | None = None
+    # from the least intrusive to the most
+    channel_order: tuple[Channel, ...] | None = None
+    membership: dict[str, MembershipWords] = {}
+    contact_points: dict[str, ContactPointWords] = {}
+    consent: dict[str, ConsentWords] = {}
+    quiet_hours: dict[str, QuietHoursWords] = {}
+    caps: dict[str, CapWords] = {}
+    gaps: dict[str, GapWords] = {}
+
+
+class PolicyWords(Words, kw_only=True):
+    """One policy file."""
+
+    channel: Channel | Literal["house"]
+    # what the numbers are counted in, in words
+    units: Annotated[str, Meta(min_length=10)]
+    entries: Annotated[tuple[EntryWords, ...], Meta(min_length=1)]
