@@ -1,0 +1,165 @@
+"""One batch in SQL: what it reads, and everything it writes, on the connection that holds the write lock."""
+
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection
+
+from orchestrator.errors import Refused
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, Progress, SuppressionRow, TouchRow
+from orchestrator.stores.outbox import told
+from orchestrator.stores.sql.statements import Words, marks
+
+# values of one look-up, padded with the last: few texts, so that the driver finds them prepared
+_LOOKUP_SIZES = (1, 8, 64, 512)
+
+Row = Sequence[Any]
+
+
+class SqlBatch:
+    """An open transaction; the store commits it when the block is left."""
+
+    def __init__(self, connection: Connection, words: Words) -> None:
+        self._connection = connection
+        self._words = words
+        self.written = False
+
+    def guard(self, held: Sequence[Progress]) -> None:
+        """Locks the rows; raises Refused unless each still has the epoch, offset and turn that the worker took."""
+        rows = self._among(self._words.lock, (row.partition for row in held))
+        stand = {row[0]: tuple(row[1:4]) for row in rows}
+        for mine in held:
+            if stand.get(mine.partition) != mine[1:4]:
+                raise _refused(mine.partition)
+
+    def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
+        wanted = {member: partition for partition, member in keys}
+        rows = self._among(self._words.members, wanted)
+        return {
+            row[1]: MemberRow(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows if wanted[row[1]] == row[0]
+        }
+
+    def keys(self, refs: Iterable[str]) -> dict[str, bytes]:
+        return {row[0]: row[1] for row in self._among(self._words.keys, refs)}
+
+    def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
+        if not buckets:
+            return {}
+        words = self._words.seen.replace("{buckets}", marks(len(buckets)))
+        return {row[0]: row[1] for row in self._among(words, identities, tuple(buckets))}
+
+    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
+        rows = [
+            InboxRow._make(row)
+            for partition in partitions
+            for row in self._connection.exec_driver_sql(self._words.due, (partition, until, limit))
+        ]
+        return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
+
+    def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
+        wanted = list(keys)
+        loaded = {row[0]: row[1] for row in self._among(self._words.registries, (name for name, _ in wanted))}
+        found: set[tuple[str, str]] = set()
+        for name in loaded:
+            contacts = (contact for among, contact in wanted if among == name)
+            found.update((name, row[0]) for row in self._among(self._words.listed, contacts, (name,)))
+        return {key: (key in found, loaded[key[0]]) for key in wanted if key[0] in loaded}
+
+    def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
+        return {row[0]: row[1] for row in self._among(self._words.touch_states, touch_ids)}
+
+    def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
+        return {row[0] for row in self._among(self._words.quarantined, members)}
+
+    def write(self, changes: Changes) -> None:
+        if self.written:
+            raise RuntimeError("a batch is written once")
+        self.written = True
+        try:
+            self._write(changes)
+        except BaseException:
+            # a caller that swallows this must still leave nothing
+            transaction = self._connection.get_transaction()
+            if transaction is not None:
+                transaction.rollback()
+            raise
+
+    def _write(self, changes: Changes) -> None:
+        words = self._words
+        for before, after in changes.progress:
+            row = (after.next_offset, after.turn, after.clock, after.log_n, after.head, before.partition, *before[1:4])
+            if self._connection.exec_driver_sql(words.advance, row).rowcount != 1:
+                raise _refused(before.partition)
+        self._many(words.put_member, changes.members)
+        self._many(words.put_key, changes.keys)
+        self._many(words.destroy_key, [(ref,) for ref in changes.destroyed])
+        self._many(words.add_journal, changes.journal)
+        self._many(words.add_seen, changes.seen)
+        self._many(words.add_log, changes.log)
+        self._many(words.consume, changes.consumed)
+        self._many(words.add_inbox, changes.inbox)
+        self._many(words.cancel, [(touch_id,) for touch_id in changes.cancelled])
+        self._many(words.reserve, changes.reserved)
+        clock = max((after.clock for _, after in changes.progress), default=0)
+        self._many(words.end_suppression, [(*key, clock) for key in changes.unsuppressed])
+        suppress(self._connection, words, changes.suppressions)
+        self._many(words.add_dead, changes.dead)
+        self._many(words.park, changes.parked)
+        self._many(words.add_total, [(*key, addition) for key, addition in changes.totals.items()])
+        self._many(words.add_daily, [(*key, addition) for key, addition in changes.daily.items()])
+        self._many(words.put_position, changes.positions)
+
+    def _many(self, statement: str, rows: Sequence[Row]) -> None:
+        if rows:
+            self._connection.exec_driver_sql(statement, list(rows))
+
+    def _among(self, statement: str, values: Iterable[Any], first: tuple[Any, ...] = ()) -> Iterator[Row]:
+        """The rows for which a column is one of `values`, looked up in few round trips."""
+        unique = list(dict.fromkeys(values))
+        most = _LOOKUP_SIZES[-1]
+        for start in range(0, len(unique), most):
+            chunk = unique[start : start + most]
+            size = next(size for size in _LOOKUP_SIZES if size >= len(chunk))
+            chunk += chunk[-1:] * (size - len(chunk))
+            yield from self._connection.exec_driver_sql(_sized(statement, size), (*first, *chunk)).all()
+
+
+def suppress(connection: Connection, words: Words, rows: Sequence[SuppressionRow]) -> list[str]:
+    """Writes suppressions and cancels the waiting touches they cover, each told by an inbox row; the touch ids."""
+    cancelled: list[str] = []
+    for row in rows:
+        connection.exec_driver_sql(words.put_suppression, row)
+        touches = covered(connection, words, row)
+        if touches:
+            connection.exec_driver_sql(words.cancel, [(touch.touch_id,) for touch in touches])
+            connection.exec_driver_sql(words.add_inbox, [told(touch, row) for touch in touches])
+            cancelled += [touch.touch_id for touch in touches]
+    return sorted(cancelled)
+
+
+def covered(connection: Connection, words: Words, row: SuppressionRow) -> list[TouchRow]:
+    """The reserved and claimed touches that a suppression covers, by touch_id."""
+    also = (row.channel, row.channel, row.purpose, row.purpose)
+    found = list(connection.exec_driver_sql(words.covered_contact, (row.subject, *also)))
+    try:
+        member = bytes.fromhex(row.subject)
+    except ValueError:
+        pass
+    else:
+        found += connection.exec_driver_sql(words.covered_member, (member, *also))
+    by_id = {touch.touch_id: touch for touch in map(TouchRow._make, found)}
+    return [touch for _, touch in sorted(by_id.items())]
+
+
+@cache
+def _sized(statement: str, size: int) -> str:
+    return statement.replace("{marks}", marks(size))
+
+
+def _refused(partition: int) -> Refused:
+    return Refused(f"partition {partition} is no longer at the epoch, offset and turn of this worker")

@@ -1,0 +1,94 @@
+"""Connections: one that writes, in turn, and a few that read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from orchestrator.errors import SetupError
+from orchestrator.stores.turnstile import Turnstile
+
+# How a SQLite file is used; `make bench` shows what the figures are worth.
+PRAGMAS = (
+    # read by a new file only. Each batch touches some 1,500 random leaves: the smallest usual page writes the least
+    "page_size = 4096",
+    "journal_mode = WAL",
+    # a commit that returned survives a power cut; NORMAL would lose the last ones
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    # milliseconds that one process waits for another; within a process writers queue in order
+    "busy_timeout = 30000",
+    # KiB, as a negative number
+    "cache_size = -65536",
+    "temp_store = MEMORY",
+    # pages: 64 MB of log before it is worked into the file, so that a page written often is copied once
+    "wal_autocheckpoint = 16384",
+    # a destroyed key is overwritten, not just unlinked
+    "secure_delete = ON",
+)
+
+
+def connect(url: str) -> Engine:
+    """An engine whose transactions are explicit; raises SetupError for an address that can't be served."""
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise SetupError('the store\'s url is not an address; write: url = "sqlite:///orchestrator.db"') from None
+    if address.get_backend_name() != "sqlite" or address.database in {None, "", ":memory:"}:
+        raise SetupError(
+            f"{address.render_as_string()} is no store that this version keeps; "
+            'set in orchestrator.toml, [store]: url = "sqlite:///orchestrator.db"'
+        )
+    return _sqlite(address)
+
+
+def _sqlite(address: URL) -> Engine:
+    # parameters hold personal data and stay out of error texts; the newest connection has the warmest cache
+    engine = create_engine(address, hide_parameters=True, pool_use_lifo=True, max_overflow=-1)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: SqliteConnection, _record: object) -> None:
+        # the driver would begin transactions of its own, and later than the first statement
+        connection.isolation_level = None
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a writer takes the lock at once: a lock taken half way can fail, and would have read old rows
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+class Sessions:
+    """Who may talk to the database, and when."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turnstile = Turnstile()
+        # one connection for all that writes keeps its page cache: another writer's commit would empty it
+        self._writer = engine.connect().execution_options(writes=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that writes; an exception leaves nothing."""
+        with self._turnstile.held(), self._writer.begin():
+            yield self._writer
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One snapshot, beside any writer."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Gives back connections; whoever writes is waited for."""
+        with self._turnstile.held():
+            self._writer.close()
+        self._engine.dispose()

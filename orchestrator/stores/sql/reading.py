@@ -1,0 +1,134 @@
+"""Reading in SQL, beside any writer.
+
+Long results come page by page, each page a snapshot of its own: a slow reader must not keep SQLite from working its
+write-ahead log into the file.
+"""
+
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, literal_column, select, tuple_
+
+from orchestrator.stores.contract import (
+    DeadRow,
+    FilePosition,
+    JournalRow,
+    LogRow,
+    MemberRow,
+    Progress,
+    SuppressionRow,
+    SwitchRow,
+    TouchRow,
+)
+from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known
+from orchestrator.stores.sql import schema
+from orchestrator.stores.sql.outbox import SqlOutbox
+
+_PAGE_ROWS = 1000
+
+
+class SqlReading(SqlOutbox):
+    """What is on record."""
+
+    partitions: int
+
+    def progress(self) -> list[Progress]:
+        return [Progress._make(row) for row in self._rows(_by(schema.progress, "partition"))]
+
+    def log(self, *, partition: int | None = None, ref: str | None = None, after: int = 0) -> Iterable[LogRow]:
+        chains = range(self.partitions) if partition is None else [partition]
+        if ref is not None:
+            return self._log_of(ref, chains, after)
+        of_chain = (self._pages(schema.log, ("n",), (after,), schema.log.c.partition == chain) for chain in chains)
+        return (LogRow._make(row) for rows in of_chain for row in rows)
+
+    def _log_of(self, ref: str, chains: Iterable[int], after: int) -> list[LogRow]:
+        # few rows, found by reference alone and sorted here: a condition on n would lead a planner to read whole chains
+        rows = map(LogRow._make, self._rows(select(schema.log).where(schema.log.c.ref == ref)))
+        return sorted(row for row in rows if row.n > after and row.partition in chains)
+
+    def journal(self, partition: int) -> Iterable[JournalRow]:
+        rows = self._pages(schema.journal, ("turn", "i"), (-1, -1), schema.journal.c.partition == partition)
+        return (JournalRow._make(row) for row in rows)
+
+    def member(self, member: bytes) -> MemberRow | None:
+        rows = self._rows(select(schema.members).where(schema.members.c.member == member))
+        return MemberRow._make(rows[0]) if rows else None
+
+    def key(self, ref: str) -> bytes | None:
+        return self._value(select(schema.keys.c.wrapped).where(schema.keys.c.ref == ref))
+
+    def touches(self, *, state: str | None = None, member: bytes | None = None) -> Iterable[TouchRow]:
+        touches = schema.touches
+        conditions: list[ColumnElement[bool]] = []
+        if state is not None:
+            # written out, so that the indexes over live states serve; it is a word of ours
+            conditions.append(touches.c.state == literal_column(f"'{known(state)}'"))
+        if member is not None:
+            conditions.append(touches.c.member == member)
+        if member is not None or state in WAITING | IN_FLIGHT:
+            return sorted(map(TouchRow._make, self._rows(select(touches).where(*conditions))))
+        return (TouchRow._make(row) for row in self._pages(touches, ("touch_id",), ("",), *conditions))
+
+    def next_due(self) -> int | None:
+        with self._reading() as connection:
+            found: int | None = connection.exec_driver_sql(self._words.next_due, (self.partitions,)).scalar()
+            return found
+
+    def totals(self) -> dict[tuple[int, str], int]:
+        return {(row[0], row[1]): row[2] for row in self._rows(select(schema.totals))}
+
+    def daily(self) -> dict[tuple[str, str, str, str, str], int]:
+        return {(row[0], row[1], row[2], row[3], row[4]): row[5] for row in self._rows(select(schema.daily))}
+
+    def dead(self) -> Iterable[DeadRow]:
+        pages = self._pages(schema.dead, ("partition", "offset", "seq"), (-1, -1, -1))
+        return (DeadRow._make(row[1:]) for row in pages)
+
+    def positions(self) -> list[FilePosition]:
+        return [FilePosition._make(row) for row in self._rows(_by(schema.positions, "content", "partition"))]
+
+    def suppressions(self) -> list[SuppressionRow]:
+        rows = self._rows(_by(schema.suppressions, "subject", "channel", "purpose"))
+        return [SuppressionRow._make(row) for row in rows]
+
+    def switches(self) -> list[SwitchRow]:
+        return [SwitchRow._make(row) for row in self._rows(_by(schema.switches, "scope"))]
+
+    def get_document(self, kind: str, name: str) -> bytes | None:
+        table = schema.documents
+        return self._value(select(table.c.body).where(table.c.kind == kind, table.c.name == name))
+
+    def documents(self, kind: str) -> list[str]:
+        table = schema.documents
+        return [row[0] for row in self._rows(select(table.c.name).where(table.c.kind == kind).order_by(table.c.name))]
+
+    def _rows(self, query: Select[Any]) -> list[Sequence[Any]]:
+        with self._reading() as connection:
+            return list(connection.execute(query).all())
+
+    def _value(self, query: Select[Any]) -> bytes | None:
+        with self._reading() as connection:
+            found: bytes | None = connection.execute(query).scalar_one_or_none()
+            return found
+
+    def _pages(
+        self, table: Table, order: tuple[str, ...], after: tuple[Any, ...], *where: ColumnElement[bool]
+    ) -> Iterator[Sequence[Any]]:
+        """All rows after a place in an order that no two rows share."""
+        columns = [table.c[name] for name in order]
+        places = [table.c.keys().index(name) for name in order]
+        query = select(table).where(*where).order_by(*columns).limit(_PAGE_ROWS)
+        while rows := self._rows(query.where(tuple_(*columns) > tuple_(*after))):
+            yield from rows
+            if len(rows) < _PAGE_ROWS:
+                return
+            after = tuple(rows[-1][place] for place in places)
+
+
+def _by(table: Table, *order: str) -> Select[Any]:
+    return select(table).order_by(*(table.c[name] for name in order))

@@ -1,0 +1,249 @@
+"""The tables, declared once. Columns of a row stand in the order of its named tuple in `stores.contract`.
+
+Instants are whole microseconds since 1970. Keys and indexes are chosen so that a batch costs the same however long the
+history is: whatever the hot path scans is bounded by what is live, never by what is finished.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+# the migration that leads here; a test proves that it does
+HEAD = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the key is declared INTEGER
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _words(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
+def _numbers(*names: str) -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in names]
+
+
+def _bytes(*names: str) -> list[Column[bytes]]:
+    return [Column(name, LargeBinary, nullable=False) for name in names]
+
+
+def _sequence() -> Column[int]:
+    return Column("seq", _SEQUENCE, primary_key=True, autoincrement=True)
+
+
+# one row: what does not change on a living store
+shape = Table("shape", metadata, Column("partitions", BigInteger, primary_key=True, autoincrement=False))
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("partition", BigInteger, primary_key=True, autoincrement=False),
+    *_numbers("epoch", "next_offset", "turn", "clock", "log_n"),
+    *_bytes("head"),
+)
+
+# rowid tables with a narrow unique key: a wide row in the key's own tree would make every look-up read more pages
+members = Table(
+    "members",
+    metadata,
+    *_numbers("partition"),
+    *_bytes("member"),
+    *_words("ref"),
+    *_bytes("state"),
+    Column("erased", Boolean, nullable=False),
+    PrimaryKeyConstraint("member"),
+)
+
+keys = Table("keys", metadata, *_words("ref"), *_bytes("wrapped"), PrimaryKeyConstraint("ref"))
+
+journal = Table(
+    "journal",
+    metadata,
+    *_numbers("partition", "turn", "i", "at"),
+    *_words("kind"),
+    *_numbers("offset"),
+    *_bytes("member"),
+    *_words("ref"),
+    *_bytes("input"),
+    PrimaryKeyConstraint("partition", "turn", "i"),
+)
+
+# narrow and found by its key alone: the key's tree is the table
+seen = Table(
+    "seen",
+    metadata,
+    *_numbers("bucket"),
+    *_bytes("identity", "content"),
+    PrimaryKeyConstraint("bucket", "identity"),
+    sqlite_with_rowid=False,
+)
+
+log = Table(
+    "log",
+    metadata,
+    *_numbers("partition", "n", "turn", "at", "occurred_at", "valid_until"),
+    *_words("kind", "ref", "journey", "step", "occurrence", "intent_id", "touch_id", "channel", "purpose"),
+    *_words("verdict", "reason"),
+    *_numbers("release_at"),
+    *_words("state", "revision", "trail"),
+    *_bytes("prev_hash", "hash"),
+    PrimaryKeyConstraint("partition", "n"),
+    # one member's rows
+    Index(None, "ref"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    *_numbers("partition"),
+    _sequence(),
+    *_numbers("due"),
+    *_bytes("member", "input"),
+    Index(None, "partition", "due", "member", "seq"),
+    # a number is never given twice, also after the newest row was consumed
+    sqlite_autoincrement=True,
+)
+
+touches = Table(
+    "touches",
+    metadata,
+    *_words("touch_id"),
+    *_numbers("partition"),
+    *_bytes("member"),
+    *_words("ref", "intent_id", "journey", "channel", "purpose", "contact"),
+    *_numbers("rank", "due", "valid_until"),
+    *_words("state", "token"),
+    *_numbers("lease_until", "attempts", "attempted_at", "call_by"),
+    *_words("call_rule"),
+    *_bytes("message"),
+    PrimaryKeyConstraint("touch_id"),
+    CheckConstraint(
+        "state IN ('reserved', 'claimed', 'attempting', 'accepted', 'rejected', 'unknown', 'cancelled')",
+        name="state",
+    ),
+    Index(None, "member", "state"),
+)
+# the outbox proper: rows leave these when their touch is settled
+_RESERVED = text("state = 'reserved'")
+_WAITING = text("state IN ('reserved', 'claimed')")
+_IN_FLIGHT = text("state IN ('claimed', 'attempting')")
+# in the order of claiming
+Index(
+    "ix_touches_reserved",
+    touches.c.rank,
+    touches.c.due,
+    touches.c.touch_id,
+    sqlite_where=_RESERVED,
+    postgresql_where=_RESERVED,
+)
+# what a suppression of a contact point covers
+Index("ix_touches_waiting", touches.c.contact, sqlite_where=_WAITING, postgresql_where=_WAITING)
+# leases to look after
+Index("ix_touches_in_flight", touches.c.lease_until, sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    *_words("subject", "channel", "purpose"),
+    *_numbers("since"),
+    *_words("reason"),
+    PrimaryKeyConstraint("subject", "channel", "purpose"),
+)
+
+switches = Table(
+    "switches", metadata, *_words("scope"), *_numbers("since"), *_words("actor"), PrimaryKeyConstraint("scope")
+)
+
+dead = Table(
+    "dead",
+    metadata,
+    _sequence(),
+    *_numbers("partition", "offset", "at"),
+    *_words("reason", "cure"),
+    *_bytes("raw"),
+    Index(None, "partition", "offset", "seq"),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    _sequence(),
+    *_numbers("partition", "offset"),
+    *_bytes("member"),
+    *_numbers("at"),
+    *_words("kind"),
+    *_bytes("raw"),
+    Index(None, "member", "seq"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    *_bytes("member"),
+    *_numbers("partition"),
+    *_words("reason"),
+    PrimaryKeyConstraint("member"),
+)
+
+tries = Table("tries", metadata, *_numbers("partition", "offset", "tries"), PrimaryKeyConstraint("partition", "offset"))
+
+totals = Table(
+    "totals",
+    metadata,
+    *_numbers("partition"),
+    *_words("name"),
+    *_numbers("count"),
+    PrimaryKeyConstraint("partition", "name"),
+)
+
+daily = Table(
+    "daily",
+    metadata,
+    *_words("day", "journey", "channel", "verdict", "reason"),
+    *_numbers("count"),
+    PrimaryKeyConstraint("day", "journey", "channel", "verdict", "reason"),
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    *_bytes("content"),
+    *_numbers("length", "partition", "byte"),
+    PrimaryKeyConstraint("content", "partition"),
+)
+
+documents = Table("documents", metadata, *_words("kind", "name"), *_bytes("body"), PrimaryKeyConstraint("kind", "name"))
+
+registries = Table("registries", metadata, *_words("name"), *_numbers("checked_at"), PrimaryKeyConstraint("name"))
+
+listed = Table(
+    "listed",
+    metadata,
+    Column("name", Text, ForeignKey("registries.name"), nullable=False),
+    *_words("contact"),
+    PrimaryKeyConstraint("name", "contact"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,239 @@
+"""The hot path in each dialect's own words, side by side: one attribute a statement, one value a dialect.
+
+Rows travel as the contract's named tuples, in column order, through the driver's `executemany`; nothing is compiled or
+named on the way. PostgreSQL's words get their place beside SQLITE, and a line in WORDS.
+"""
+
+# ruff: noqa: S608 - statements are put together from names of this file alone; values travel as parameters
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from orchestrator.stores.contract import (
+    DeadRow,
+    FilePosition,
+    InboxRow,
+    JournalRow,
+    KeyRow,
+    LogRow,
+    MemberRow,
+    NewInbox,
+    ParkedRow,
+    Progress,
+    SeenRow,
+    SuppressionRow,
+    SwitchRow,
+    TouchRow,
+)
+
+
+class Words(NamedTuple):
+    """The statements of one dialect. `{marks}` takes the placeholders of a list of values."""
+
+    # --- a batch reads
+    # partitions: the guarded rows, locked where the dialect has row locks
+    lock: str
+    members: str
+    keys: str
+    # buckets first, then identities: two lists of marks
+    seen: str
+    # partition, until, limit
+    due: str
+    registries: str
+    # name, then contacts
+    listed: str
+    quarantined: str
+    touch_states: str
+    # --- a batch writes
+    advance: str
+    put_member: str
+    put_key: str
+    destroy_key: str
+    add_journal: str
+    add_seen: str
+    add_log: str
+    add_inbox: str
+    consume: str
+    reserve: str
+    cancel: str
+    put_suppression: str
+    # subject, channel, purpose, clock
+    end_suppression: str
+    add_dead: str
+    park: str
+    add_total: str
+    add_daily: str
+    put_position: str
+    # --- an owner, outside a batch
+    # partition; gives the row
+    take: str
+    # partition, offset; gives the tries
+    count_try: str
+    # member, partition, reason
+    put_quarantine: str
+    put_document: str
+    put_registry: str
+    # --- the dispatcher's side; its instant stands as (now or None): None is the clock of the touch's partition
+    # now: lapsed claims go back
+    give_back: str
+    # the lowest rank above another
+    next_rank: str
+    # rank, the latest clock, now, now, channel, channel
+    claimable: str
+    # token, lease_until, touch_id
+    claim: str
+    # now, touch_id, token, now; gives the touch
+    attempt: str
+    # state, state, due, touch_id, token, state before
+    settle: str
+    # now
+    lapsed: str
+    # subject, channel, channel, purpose, purpose
+    covered_contact: str
+    # member, channel, channel, purpose, purpose
+    covered_member: str
+    put_switch: str
+    lift_switch: str
+    switched: str
+    latest_clock: str
+    # --- reading
+    next_due: str
+
+
+def quoted(columns: tuple[str, ...]) -> str:
+    """Column names for a statement; `offset` is a word of the language itself."""
+    return ", ".join('"offset"' if column == "offset" else column for column in columns)
+
+
+def marks(count: int) -> str:
+    """Placeholders for `count` values."""
+    return ", ".join("?" * count)
+
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({quoted(columns)}) VALUES ({marks(len(columns))})"
+
+
+def _upsert(table: str, columns: tuple[str, ...], key: str, where: str = "") -> str:
+    held = {name.strip() for name in key.split(",")}
+    news = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in held)
+    return f"{_insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {news}{where and f' WHERE {where}'}"
+
+
+def _add(table: str, columns: tuple[str, ...]) -> str:
+    return (
+        f"{_insert(table, (*columns, 'count'))} ON CONFLICT ({quoted(columns)}) "
+        f"DO UPDATE SET count = {table}.count + excluded.count"
+    )
+
+
+_TOUCH = quoted(TouchRow._fields)
+_RESERVE_ANEW = ", ".join(
+    f"{name} = excluded.{name}" for name in TouchRow._fields if name not in {"touch_id", "attempts", "attempted_at"}
+)
+_SUBJECTS = "(touches.contact, lower(hex(touches.member)))"
+# literal scopes and states: an index over some states serves only a statement that names them
+_STOPPED = f"""
+  EXISTS (SELECT 1 FROM suppressions AS s WHERE s.subject IN {_SUBJECTS}
+          AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*'))
+  OR EXISTS (SELECT 1 FROM switches
+             WHERE scope IN ('all', 'channel:' || touches.channel, 'journey:' || touches.journey))"""
+_CLOCK = "coalesce(?, (SELECT clock FROM progress WHERE progress.partition = touches.partition))"
+_IN_FLIGHT = "other.member = touches.member AND other.state IN ('claimed', 'attempting')"
+_COVERED = f"""SELECT {_TOUCH} FROM touches WHERE state IN ('reserved', 'claimed') AND {{found}}
+  AND (? = '*' OR ? = channel) AND (? = '*' OR ? = purpose)"""
+
+SQLITE = Words(
+    # the transaction has the file's only write lock
+    lock=f"SELECT {quoted(Progress._fields)} FROM progress WHERE partition IN ({{marks}})",
+    members=f"SELECT {quoted(MemberRow._fields)} FROM members WHERE member IN ({{marks}})",
+    keys="SELECT ref, wrapped FROM keys WHERE ref IN ({marks})",
+    seen="SELECT identity, content FROM seen WHERE bucket IN ({buckets}) AND identity IN ({marks})",
+    due=(
+        f"SELECT {quoted(InboxRow._fields)} FROM inbox "
+        "WHERE partition = ? AND due <= ? ORDER BY due, member, seq LIMIT ?"
+    ),
+    registries="SELECT name, checked_at FROM registries WHERE name IN ({marks})",
+    listed="SELECT contact FROM listed WHERE name = ? AND contact IN ({marks})",
+    quarantined="SELECT member FROM quarantine WHERE member IN ({marks})",
+    touch_states="SELECT touch_id, state FROM touches WHERE touch_id IN ({marks})",
+    advance=(
+        "UPDATE progress SET next_offset = ?, turn = ?, clock = ?, log_n = ?, head = ? "
+        "WHERE partition = ? AND epoch = ? AND next_offset = ? AND turn = ?"
+    ),
+    put_member=_upsert("members", MemberRow._fields, "member"),
+    put_key=_upsert("keys", KeyRow._fields, "ref"),
+    destroy_key="DELETE FROM keys WHERE ref = ?",
+    add_journal=_insert("journal", JournalRow._fields),
+    add_seen=_insert("seen", SeenRow._fields),
+    add_log=_insert("log", LogRow._fields),
+    add_inbox=_insert("inbox", NewInbox._fields),
+    consume="DELETE FROM inbox WHERE partition = ? AND seq = ?",
+    reserve=(
+        f"{_insert('touches', TouchRow._fields)} ON CONFLICT (touch_id) DO UPDATE SET {_RESERVE_ANEW} "
+        "WHERE touches.state = 'cancelled'"
+    ),
+    cancel=(
+        "UPDATE touches SET state = 'cancelled', token = '', lease_until = 0 "
+        "WHERE touch_id = ? AND state IN ('reserved', 'claimed')"
+    ),
+    put_suppression=_upsert(
+        "suppressions", SuppressionRow._fields, "subject, channel, purpose", "excluded.since > suppressions.since"
+    ),
+    end_suppression="DELETE FROM suppressions WHERE subject = ? AND channel = ? AND purpose = ? AND since <= ?",
+    add_dead=_insert("dead", DeadRow._fields),
+    park=_insert("parked", ParkedRow._fields),
+    add_total=_add("totals", ("partition", "name")),
+    add_daily=_add("daily", ("day", "journey", "channel", "verdict", "reason")),
+    put_position=_upsert("positions", FilePosition._fields, "content, partition"),
+    take=(
+        f"INSERT INTO progress ({quoted(Progress._fields)}) VALUES (?, 1, 0, 0, 0, 0, zeroblob(32)) "
+        f"ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1 RETURNING {quoted(Progress._fields)}"
+    ),
+    count_try=(
+        'INSERT INTO tries (partition, "offset", tries) VALUES (?, ?, 1) '
+        'ON CONFLICT (partition, "offset") DO UPDATE SET tries = tries + 1 RETURNING tries'
+    ),
+    put_quarantine=_upsert("quarantine", ("member", "partition", "reason"), "member"),
+    put_document=_upsert("documents", ("kind", "name", "body"), "kind, name"),
+    put_registry=_upsert("registries", ("name", "checked_at"), "name"),
+    give_back=(
+        "UPDATE touches SET state = 'reserved', token = '', lease_until = 0 "
+        f"WHERE state IN ('claimed', 'attempting') AND state = 'claimed' AND lease_until < {_CLOCK}"
+    ),
+    next_rank="SELECT min(rank) FROM touches WHERE state = 'reserved' AND rank > ?",
+    claimable=f"""
+SELECT {_TOUCH} FROM touches
+ WHERE state = 'reserved' AND rank = ? AND due <= ? AND due <= {_CLOCK} AND valid_until > {_CLOCK}
+   AND (? = '' OR ? = channel)
+   AND NOT EXISTS (SELECT 1 FROM touches AS other WHERE {_IN_FLIGHT})
+   AND NOT ({_STOPPED})
+ ORDER BY due, touch_id""",
+    claim="UPDATE touches SET state = 'claimed', token = ?, lease_until = ? WHERE touch_id = ?",
+    attempt=f"""
+UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = ?
+ WHERE touch_id = ? AND token = ? AND state = 'claimed' AND lease_until >= ? AND NOT ({_STOPPED})
+RETURNING {_TOUCH}""",
+    settle=(
+        "UPDATE touches SET state = ?, due = CASE ? WHEN 'reserved' THEN ? ELSE due END, token = '', lease_until = 0 "
+        "WHERE touch_id = ? AND token = ? AND state = ?"
+    ),
+    lapsed=(
+        f"SELECT {_TOUCH} FROM touches "
+        "WHERE state IN ('claimed', 'attempting') AND state = 'attempting' AND lease_until < ? ORDER BY touch_id"
+    ),
+    covered_contact=_COVERED.format(found="contact = ?"),
+    covered_member=_COVERED.format(found="member = ?"),
+    put_switch=_upsert("switches", SwitchRow._fields, "scope"),
+    lift_switch="DELETE FROM switches WHERE scope = ?",
+    switched="SELECT 1 FROM switches WHERE scope = ?",
+    latest_clock="SELECT coalesce(max(clock), 0) FROM progress",
+    # one look at the head of each partition's queue
+    next_due="""
+WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?)
+SELECT min((SELECT min(due) FROM inbox WHERE partition = n)) FROM numbers""",
+)
+
+# by the name SQLAlchemy gives the dialect
+WORDS = {"sqlite": SQLITE}
