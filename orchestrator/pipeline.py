@@ -85,6 +85,15 @@ class Given(Struct, frozen=True, omit_defaults=True):
     touches: dict[str, str] = {}
 
 
+class Recorded(NamedTuple):
+    """One input of a turn as the journal keeps it."""
+
+    kind: str
+    # source offset of an arrival; -1 for inbox rows
+    offset: int
+    raw: bytes
+
+
 class Ran(NamedTuple):
     """What one batch did."""
 
@@ -281,15 +290,16 @@ class _Batch:
                     first, last = min(first, arrival.at), max(last, arrival.at)
         if identities:
             size = self.pipeline.bucket
-            newest = max(last, max(progress.clock for progress in self.held.values()))
-            oldest = min(first, min(progress.clock for progress in self.held.values())) - self.pipeline.horizon
+            clocks = [progress.clock for progress in self.held.values()]
+            newest = max(last, *clocks)
+            oldest = min(first, *clocks) - self.pipeline.horizon
             self.seen = self.tx.seen(range(max(oldest, 0) // size, newest // size + 1), identities)
-        self._load(wanted)
+        self.load(wanted)
         if wanted:
             self.quarantined = self.tx.quarantined(wanted)
         return due
 
-    def _load(self, wanted: Mapping[bytes, int]) -> None:
+    def load(self, wanted: Mapping[bytes, int]) -> None:
         cache, absent = self.pipeline.cache, []
         for key, partition in wanted.items():
             known = cache.get(key)
@@ -313,7 +323,7 @@ class _Batch:
         work = _Partition(self, partition, self.held[partition], rows)
         queue = self.arrivals.get(partition, ())
         for arrival in queue:
-            if not work.take_due(arrival.at) or not self._may_go_on():
+            if not work.take_due(arrival.at) or not self.may_go_on():
                 break
             work.arrive(arrival)
             if work.stopped:
@@ -323,7 +333,7 @@ class _Batch:
                 work.take_due(self.until)
         work.close()
 
-    def _may_go_on(self) -> bool:
+    def may_go_on(self) -> bool:
         return self.turns < self.max_turns
 
     def _member_row(self, key: bytes, partition: int) -> MemberRow:
@@ -341,8 +351,8 @@ class _Batch:
         if missing:
             found = self.tx.registry(missing)
             for key in missing:
-                state = found.get(key)
-                self.registries[key] = None if state is None else RegistryState(state[0], instant(state[1]))
+                row = found.get(key)
+                self.registries[key] = None if row is None else RegistryState(row[0], instant(row[1]))
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = self.tx.touch_states(wants.touches) if wants.touches else {}
         for touch in wants.touches.intersection(row.touch_id for row in self.reserved):
@@ -384,7 +394,7 @@ class _Partition:
         """Runs the rows due at or before `until`, in order; False when it had to stop before all were taken."""
         heap = self.heap
         while heap and heap[0][0] <= until:
-            if heap[0][0] > self.sight or not self.batch._may_go_on():
+            if heap[0][0] > self.sight or not self.batch.may_go_on():
                 self.batch.more_due = True
                 return False
             due, member = heap[0][0], heap[0][1]
@@ -433,7 +443,7 @@ class _Partition:
             self._park(offset, member, now, "event", arrival.raw)
             return
         batch.totals[partition, "applied"] += 1
-        self._run(now, member, (EventInput(event),), [("event", offset, arrival.raw)], event.subject)
+        self._run(now, member, (EventInput(event),), [Recorded("event", offset, arrival.raw)], event.subject)
 
     def _due_turn(self, due: int, member: bytes, rows: list[tuple[int, bytes, int, int, bytes]]) -> None:
         batch = self.batch
@@ -449,12 +459,14 @@ class _Partition:
             return
         inputs = tuple(read_input(row[4]) for row in rows)
         batch.totals[self.partition, "applied"] += len(rows)
-        recorded = [(given.__struct_config__.tag or "", -1, row[4]) for given, row in zip(inputs, rows, strict=True)]
+        recorded = [
+            Recorded(str(given.__struct_config__.tag), -1, row[4]) for given, row in zip(inputs, rows, strict=True)
+        ]
         if not member:
             self._house_turn(now, inputs, recorded)
             return
         if member not in batch.members:
-            batch._load({member: self.partition})
+            batch.load({member: self.partition})
         self._run(now, member, inputs, recorded, "", key=-rows[0][3])
 
     def _run(
@@ -462,7 +474,7 @@ class _Partition:
         now: int,
         member: bytes,
         inputs: tuple[Input, ...],
-        recorded: list[tuple[object, int, bytes]],
+        recorded: Sequence[Recorded],
         subject: str,
         key: int | None = None,
     ) -> None:
@@ -495,7 +507,7 @@ class _Partition:
         for i, (kind, offset, raw) in enumerate(recorded):
             body = _encode((given, msgspec.Raw(raw))) if given is not None else b"[null," + raw + b"]"
             batch.journal.append(
-                JournalRow(self.partition, self.turn, i, now, str(kind), offset, member, ref, sealer.seal(body))
+                JournalRow(self.partition, self.turn, i, now, kind, offset, member, ref, sealer.seal(body))
             )
         self._record(now, ref, result.entries)
         self._apply(now, member, ref, sealer, result)
@@ -549,28 +561,28 @@ class _Partition:
             self.stopped = self.stopped or batch.stop_at_touch
 
     def _erased_turn(
-        self, now: int, member: bytes, ref: str, inputs: tuple[Input, ...], recorded: list[tuple[object, int, bytes]]
+        self, now: int, member: bytes, ref: str, inputs: tuple[Input, ...], recorded: Sequence[Recorded]
     ) -> None:
         """What comes for an erased member changes nothing; an event leaves a silence, its content is not kept."""
         batch = self.batch
         self.turn += 1
         batch.turns += 1
         for i, (kind, offset, _) in enumerate(recorded):
-            batch.journal.append(JournalRow(self.partition, self.turn, i, now, str(kind), offset, member, ref, b""))
+            batch.journal.append(JournalRow(self.partition, self.turn, i, now, kind, offset, member, ref, b""))
         if isinstance(inputs[0], EventInput):
             batch.totals[self.partition, "intents"] += 1
             batch.totals[self.partition, "silent"] += 1
             intent = f"erased-{self.partition}-{self.turn}"
             self._record(now, ref, (Entry(kind="decision", intent_id=intent, verdict="suppress", reason="erased"),))
 
-    def _house_turn(self, now: int, inputs: tuple[Input, ...], recorded: list[tuple[object, int, bytes]]) -> None:
+    def _house_turn(self, now: int, inputs: tuple[Input, ...], recorded: Sequence[Recorded]) -> None:
         """A turn about no member: operator's orders and ticks."""
         batch = self.batch
         self.turn += 1
         batch.turns += 1
         for i, (kind, offset, raw) in enumerate(recorded):
             batch.journal.append(
-                JournalRow(self.partition, self.turn, i, now, str(kind), offset, NOBODY, "", b"[null," + raw + b"]")
+                JournalRow(self.partition, self.turn, i, now, kind, offset, NOBODY, "", b"[null," + raw + b"]")
             )
         self._record(now, "", tuple(_house_entry(given) for given in inputs))
 

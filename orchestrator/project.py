@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from orchestrator import settings as settings_module
 from orchestrator.content.load import load_content
@@ -38,7 +39,7 @@ class Project:
         """The project's content as it lies on disk, compiled; raises ContentError with all problems."""
         return load_content(self.path, self.settings)
 
-    def __enter__(self) -> Project:
+    def __enter__(self) -> Self:
         """The project itself."""
         return self
 

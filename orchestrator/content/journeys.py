@@ -92,7 +92,9 @@ class _Reader:
     def read(self) -> Journey:
         file = convert(self.located, JourneyFile)
         if file.journey != self.folder_name:
-            self._problem(f"journey `{file.journey}` lies in folder `{self.folder_name}`", "give both one name", "journey")
+            self._problem(
+                f"journey `{file.journey}` lies in folder `{self.folder_name}`", "give both one name", "journey"
+            )
         trigger = self._trigger(file.trigger)
         steps = tuple(self._step(file.journey, i, given) for i, given in enumerate(file.steps))
         if not any(isinstance(given, Send) for given in steps):

@@ -68,7 +68,7 @@ def load_content(project: Path, settings: Settings) -> Content:
 
 
 def revision_of(folders: list[Path], settings: Settings) -> str:
-    """16 hex digits over every content file, the settings that decide, the engine's version and its tables' versions."""
+    """16 hex digits over every content file, the settings that decide, and the versions of engine and tables."""
     digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
     digest.update(repr((settings.programme, settings.locale, settings.public_url, settings.laws)).encode())
     for folder in folders:

@@ -81,9 +81,7 @@ def _aggregated(former: Aggregate | None, at: datetime, amount: int) -> Aggregat
     oldest = (last - EPOCH).days - ROLLING_DAYS
     if days[0][0] <= oldest:
         days = tuple(entry for entry in days if entry[0] > oldest)
-    return Aggregate(
-        count=former.count + 1, sum=former.sum + amount, first=min(former.first, at), last=last, days=days
-    )
+    return Aggregate(count=former.count + 1, sum=former.sum + amount, first=min(former.first, at), last=last, days=days)
 
 
 def _enrolled(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:

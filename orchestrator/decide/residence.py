@@ -50,9 +50,7 @@ def residence_of(member: Member, content: Content) -> Residence:
     return Residence(jurisdictions=jurisdictions, zones=zones, zone_from=ground)  # type: ignore[arg-type]  # grounds below
 
 
-def _zones(
-    zone: str, country: str, phones: tuple[ContactPoint, ...], content: Content
-) -> tuple[tuple[str, ...], str]:
+def _zones(zone: str, country: str, phones: tuple[ContactPoint, ...], content: Content) -> tuple[tuple[str, ...], str]:
     if zone and zone in content.zones:
         return (zone,), "profile"
     of_country = content.country_zones.get(country, ())

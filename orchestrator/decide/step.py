@@ -41,6 +41,7 @@ from orchestrator.events.inputs import (
 from orchestrator.render.contract import RenderError
 
 MAX_INSTANCES = 40
+MAX_CLOSED = 8
 # how long after `valid_until` a touch that is being called is looked at again
 STILL_CALLING = timedelta(minutes=5)
 
@@ -93,9 +94,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     return Needs(registries=registries, touches=touches) if registries or touches else NOTHING
 
 
-def step(
-    member: Member | None, shared: Shared, inputs: tuple[Input, ...], content: Content, now: datetime
-) -> Result:
+def step(member: Member | None, shared: Shared, inputs: tuple[Input, ...], content: Content, now: datetime) -> Result:
     """What these inputs, applied at `now`, make of a member; `inputs` are one turn's, in order."""
     turn = _Turn(member, shared, content, now)
     for given in inputs:
@@ -245,7 +244,7 @@ class _Turn:
         self._drop_place(returned.touch_id)
         self.entries.append(self._touch_entry(pending, returned.touch_id, "cancelled", "dispatch_window_closed"))
         window = (returned.closed_from, returned.closed_until)
-        pending = replace(pending, touch_id="", closed=(*pending.closed, window)[-8:])
+        pending = replace(pending, touch_id="", closed=(*pending.closed, window)[-MAX_CLOSED:])
         self._keep(pending)
         self._add("touched", -1)
         self._add("waiting", 1)
@@ -365,9 +364,7 @@ class _Turn:
             return
         if journey.reentry != "each":
             self.member = replace(member, entered={**member.entered, journey.name: self.now})
-        self._advance(
-            Instance(journey=journey.name, occurrence=occurrence, step=0, entered_at=self.now, trigger=facts)
-        )
+        self._advance(Instance(journey=journey.name, occurrence=occurrence, step=0, entered_at=self.now, trigger=facts))
 
     def _advance(self, instance: Instance) -> None:
         """Moves an instance on until it waits, is deferred, or is through."""
@@ -519,6 +516,12 @@ class _Turn:
         member, contact, channel = question.member, question.contact, question.channel
         if contact is None:
             raise ValueError("a contact that passed every rule has a contact point")
+        margin = self.content.policies.latency_margin(channel)
+        closes, call_rule = self._closes(journey, question)
+        if closes is not None and closes - margin <= self.now:
+            # too little is left of the open hours to reach the member within them: this stretch counts as closed
+            closed = (*intent.closed, (self.now, closes))
+            return self._decide(journey, send, replace(intent, closed=closed[-MAX_CLOSED:]), waiting=waiting)
         touch = ids.touch_id(self.shared.key, intent.intent_id, channel)
         try:
             message = self._message(member, contact, journey, send, intent, touch)
@@ -527,7 +530,6 @@ class _Turn:
             self._settle(intent, "silent", waiting=waiting)
             return "suppress"
         self._log_decision(journey, intent, channel, "send", "", tried, None)
-        call_by, call_rule = self._call_by(journey, question)
         intent = replace(intent, touch_id=touch)
         self._settle(intent, "touched", waiting=waiting)
         place = Place(
@@ -539,9 +541,7 @@ class _Turn:
             at=None,
         )
         known = self._known()
-        self.member = replace(
-            known, places=(*known.places, place), pending={**known.pending, intent.intent_id: intent}
-        )
+        self.member = replace(known, places=(*known.places, place), pending={**known.pending, intent.intent_id: intent})
         self.reservations.append(
             Reservation(
                 touch_id=touch,
@@ -553,7 +553,7 @@ class _Turn:
                 rank=self.content.policies.rank(journey.purpose),
                 due=self.now,
                 valid_until=intent.valid_until,
-                call_by=call_by,
+                call_by=None if closes is None else closes - margin,
                 call_rule=call_rule,
                 message=message,
             )
@@ -592,8 +592,8 @@ class _Turn:
             unsubscribe=url,
         )
 
-    def _call_by(self, journey: Journey, question: Question) -> tuple[datetime | None, str]:
-        """When the first of the permitted hours that hold now ends, less the latency margin, and whose they are."""
+    def _closes(self, journey: Journey, question: Question) -> tuple[datetime | None, str]:
+        """When the first of the permitted hours that hold now ends, and whose they are; None: no hours bind."""
         rules = self.content.policies.rules_for(question.channel, journey.purpose, journey.name) + (
             self.content.laws.rules_for(question.member.residence.jurisdictions, question.channel, journey.purpose)
         )
@@ -603,9 +603,7 @@ class _Turn:
             end = open_until(rule, question)
             if end is not None and (first is None or end < first):
                 first, name = end, rule.id
-        if first is None:
-            return None, ""
-        return max(first - self.content.policies.latency_margin(question.channel), self.now), name
+        return first, name
 
     # --- ends
 

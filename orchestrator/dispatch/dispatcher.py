@@ -11,9 +11,9 @@ names the token of the claim: whoever was frozen and wakes finds its token gone.
 moment that has closed goes back to the member.
 
 Two clocks. On the real one (`clock` is given) store calls run in threads, and each round waits only for the calls that
-answer soon; a call that hangs holds its own slot and no other. On the virtual one (`clock` is None) every instant is
-the `now` of the round, each round waits for all its calls, and outcomes are recorded in the order of the claims, so
-that the same inputs give the same record.
+answer soon; a call that hangs holds its own slot and no other. On the virtual one (`instant_of` is given) every instant
+is that of the touch's own partition, rounds are asked at None, each waits for all its calls, and outcomes are recorded
+in the order of the claims, so that the same inputs give the same record.
 """
 
 from __future__ import annotations
@@ -112,17 +112,21 @@ class Dispatcher:
         token_source: Callable[[], str],
         *,
         clock: Callable[[], int] | None = None,
+        instant_of: Callable[[TouchRow], int] | None = None,
         at_least_once: Callable[[TouchRow], bool] = lambda touch: False,  # noqa: ARG005 - the type names it
         breaker: int = BREAKER,
     ) -> None:
         """`open_message` gives None where the member's key is gone; `permitted` judges hours at an instant.
 
-        `token_source` gives a new unguessable token each time. `clock` gives microseconds since 1970; None: virtual.
+        `token_source` gives a new unguessable token each time. `clock` gives microseconds since 1970 and is read
+        anew before each call; None: instants are the `now` of the round, or on the virtual clock what `instant_of` says
+        of a touch.
         `at_least_once` says which touches may be called again after an unknown outcome; never ask that of marketing.
         """
         self._store, self._adapters = store, dict(adapters)
         self._open_message, self._permitted = open_message, permitted
         self._token_source, self._clock, self._at_least_once = token_source, clock, at_least_once
+        self._instant_of = instant_of
         self._max_attempts, self._breaker = settings.max_attempts, breaker
         self._lease = int(settings.lease_s * 1_000_000)
         # a call never outlives its claim
@@ -144,19 +148,22 @@ class Dispatcher:
             heapq.heappop(self._wakes)
         return self._wakes[0] if self._wakes else None
 
-    async def round(self, now: int) -> RoundReport:
-        """Fills the free call slots and records what has been answered; `now` is what the outbox is asked at."""
+    async def round(self, now: int | None) -> RoundReport:
+        """Fills the free call slots and records what has been answered; `now` is what the outbox is asked at.
+
+        None: each touch is asked at its own partition's clock (the virtual clock).
+        """
         report = RoundReport()
-        if now >= self._lapse_at:
+        if now is not None and now >= self._lapse_at:
             report += RoundReport(lapsed=await self.lapse(now))
             self._lapse_at = now + self._lease // 4
         for channel, adapter in self._adapters.items():
             busy = sum(call.claim.touch.channel == channel for call in self._calls.values())
-            if busy < adapter.slots and now >= self._rests_until.get(channel, 0):
+            if busy < adapter.slots and (now is None or now >= self._rests_until.get(channel, 0)):
                 report += await self._start(channel, adapter, adapter.slots - busy, now)
         return report + await self._record(now, everything=self._clock is None)
 
-    async def drain(self, now: int) -> RoundReport:
+    async def drain(self, now: int | None) -> RoundReport:
         """Rounds until nothing can be claimed and no call is under way."""
         total = RoundReport()
         while True:
@@ -165,7 +172,7 @@ class Dispatcher:
             if report.claimed == report.expired and not self._calls:
                 return total
 
-    async def finish(self, now: int) -> RoundReport:
+    async def finish(self, now: int | None) -> RoundReport:
         """Claims nothing more, waits for the calls under way (each has its time-out) and records them."""
         return await self._record(now, everything=True)
 
@@ -173,15 +180,16 @@ class Dispatcher:
         """Attempts whose lease lapsed become unknown, finally, and their members are told; how many."""
 
         def describe(touch: TouchRow) -> NewInbox:
+            at = now if self._instant_of is None else self._instant_of(touch)
             return _told(
                 touch,
-                now,
+                at,
                 Outcome(
                     touch_id=touch.touch_id,
                     kind="unknown",
                     attempt=touch.attempts,
                     attempted_at=instant(touch.attempted_at),
-                    occurred_at=instant(now),
+                    occurred_at=instant(at),
                     final=True,
                     code="lapsed",
                 ),
@@ -189,27 +197,28 @@ class Dispatcher:
 
         return await self._do(self._store.lapse, now, describe)
 
-    async def _start(self, channel: str, adapter: Adapter, free: int, now: int) -> RoundReport:
+    async def _start(self, channel: str, adapter: Adapter, free: int, now: int | None) -> RoundReport:
         """Claims up to `free` touches and begins to call those that may be called."""
-        token, lease_until = self._token_source(), now + self._lease
+        token, lease_until = self._token_source(), (now or 0) + self._lease
         claims = await self._do(self._store.claim, now, lease_until, token, free, channel)
         if not claims:
             return RoundReport()
-        at = self._at(now)
         try:
-            ready = await self._do(self._sort, claims, at)
+            ready = await self._do(self._sort, claims, now)
         except BaseException:
             await self._do(self._give_back, claims)
             raise
-        await self._do(self._hand_back, ready.back, at)
+        await self._do(self._hand_back, ready.back, now)
         # the attempt goes on record, durably, before the first byte of the call
-        held = await self._do(self._store.attempt, [claim for claim, _ in ready.call], at) if ready.call else []
+        latest = max((self._at(now, claim.touch) for claim, _ in ready.call), default=0)
+        held = await self._do(self._store.attempt, [claim for claim, _ in ready.call], latest) if ready.call else []
         attempted = {claim.touch.touch_id: claim for claim in held}
         stopped = [claim for claim, _ in ready.call if claim.touch.touch_id not in attempted]
         await self._do(self._give_back, stopped + ready.expired)
         for claim, message in ready.call:
             if touch := attempted.get(claim.touch.touch_id):
                 call = self._call(adapter, message, touch, lease_until, now)
+                at = latest if self._instant_of is None else self._instant_of(touch.touch)
                 self._calls[claim.touch.touch_id] = _Call(touch, at, asyncio.ensure_future(call))
         returned = sum(isinstance(why, Returned) for _, why in ready.back)
         return RoundReport(
@@ -220,11 +229,12 @@ class Dispatcher:
             called=len(held),
         )
 
-    def _sort(self, claims: list[Claim], at: int) -> _Ready:
-        """Which claims may be called at `at`, with their messages opened."""
+    def _sort(self, claims: list[Claim], now: int | None) -> _Ready:
+        """Which claims may be called now, with their messages opened."""
         ready = _Ready([], [], [])
         for claim in claims:
             touch = claim.touch
+            at = self._at(now, touch)
             if touch.valid_until <= at:
                 ready.expired.append(claim)
             elif closed := self._permitted(touch, at):
@@ -236,20 +246,24 @@ class Dispatcher:
                 ready.call.append((claim, message))
         return ready
 
-    def _hand_back(self, back: list[tuple[Claim, InternalInput]], at: int) -> None:
+    def _hand_back(self, back: list[tuple[Claim, InternalInput]], now: int | None) -> None:
         """Cancels touches and tells their members why."""
         for (touch, token), why in back:
-            self._store.release(touch.touch_id, token, "cancelled", touch.due, _told(touch, at, why))
+            told = _told(touch, self._at(now, touch), why)
+            self._store.release(touch.touch_id, token, "cancelled", touch.due, told)
 
     def _give_back(self, claims: list[Claim]) -> None:
         """Claims that were not used are reserved again; one that was cancelled meanwhile stays so."""
         for touch, token in claims:
             self._store.release(touch.touch_id, token, "reserved", touch.due, None)
 
-    async def _call(self, adapter: Adapter, message: Message, claim: Claim, lease_until: int, now: int) -> Answer:
+    async def _call(
+        self, adapter: Adapter, message: Message, claim: Claim, lease_until: int, now: int | None
+    ) -> Answer:
         """One call within its limit, whatever the adapter does."""
-        at = self._at(now)
-        if at >= min(claim.touch.valid_until, lease_until - self._lease // 2) or self._permitted(claim.touch, at):
+        at = self._at(now, claim.touch)
+        late = now is not None and at >= lease_until - self._lease // 2
+        if late or at >= claim.touch.valid_until or self._permitted(claim.touch, at):
             # it took so long to put the attempt on record that the moment has passed; nothing was sent
             return Answer(kind="transient", code="not_called")
         sending = asyncio.ensure_future(adapter.send(message))
@@ -265,7 +279,7 @@ class Dispatcher:
         finally:
             sending.cancel()
 
-    async def _record(self, now: int, *, everything: bool) -> RoundReport:
+    async def _record(self, now: int | None, *, everything: bool) -> RoundReport:
         """Writes the outcomes of answered calls in one transaction; a call stays ours until they are written."""
         if not self._calls:
             return RoundReport()
@@ -276,12 +290,12 @@ class Dispatcher:
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(under_way, timeout=GATHER_S)
         answered = [call for call in self._calls.values() if call.answer.done()]
-        at = self._at(now)
-        follows = [self._next(call, at) for call in answered]
-        rows = [self._outcome(call, following, at) for call, following in zip(answered, follows, strict=True)]
+        ats = [self._at(now, call.claim.touch) for call in answered]
+        follows = [self._next(call, at) for call, at in zip(answered, ats, strict=True)]
+        rows = [self._outcome(call, following, at) for call, following, at in zip(answered, follows, ats, strict=True)]
         held = await self._do(self._store.outcomes, rows)
         states = ["late" if not holds else follow.state for holds, follow in zip(held, follows, strict=True)]
-        for call, following in zip(answered, follows, strict=True):
+        for call, following, at in zip(answered, follows, ats, strict=True):
             del self._calls[call.claim.touch.touch_id]
             await self._learn(call, following, at)
         return RoundReport(
@@ -342,9 +356,12 @@ class Dispatcher:
                 await self._do(self._store.switch, row, True)
                 self._refusals[touch.channel] = 0
 
-    def _at(self, now: int) -> int:
-        """What time it is: on the virtual clock always the round's."""
-        return now if self._clock is None else max(now, self._clock())
+    def _at(self, now: int | None, touch: TouchRow) -> int:
+        """What time it is for a touch: the wall clock's, the round's, or on the virtual clock its partition's."""
+        if self._instant_of is not None:
+            return self._instant_of(touch)
+        wall = 0 if self._clock is None else self._clock()
+        return max(now or 0, wall)
 
     async def _do(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """A synchronous call: in a thread on the real clock, so that calls under way go on; else at once."""

@@ -84,10 +84,10 @@ class Engine:
         """
         files = [(path, recognise(path, self.store.positions())) for path in paths]
         first = [row for _, known in files for row in known.positions()]
-        sources = [
-            read_file(path, known, self._virtual, self.store.partitions) for path, known in files
-        ]
-        return self.run_virtual(merged(sources) if sources else iter(()), until, drain, first, _report(files, progressed))
+        sources = [read_file(path, known, self._virtual, self.store.partitions) for path, known in files]
+        return self.run_virtual(
+            merged(sources) if sources else iter(()), until, drain, first, _report(files, progressed)
+        )
 
     def run_virtual(
         self,

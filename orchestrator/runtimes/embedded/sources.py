@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -50,7 +51,7 @@ class Known(NamedTuple):
         return rows + [FilePosition(self.content, self.length, p, byte) for p, byte in self.partitions.items()]
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> gzip.GzipFile | BufferedReader:
     """The file's bytes, unpacked where its name ends in .gz."""
     try:
         return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
