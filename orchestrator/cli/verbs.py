@@ -113,11 +113,8 @@ class VerbGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> int:
         """Runs the verb; what it returns is nobody's business, so that no result is mistaken for an exit code."""
-        try:
-            super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise typer.Exit(quietly_without_reader()) from None
+        super().invoke(ctx)
+        sys.stdout.flush()
         return 0
 
     def main(
@@ -133,6 +130,11 @@ class VerbGroup(TyperGroup):
         words = sys.argv[1:] if args is None else list(args)
         try:
             code: int = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+        except SystemExit as ended:
+            # Typer ends by itself where completion was asked for, and where nobody reads our output any more.
+            if not isinstance(ended.__context__, BrokenPipeError):
+                raise
+            code = quietly_without_reader()
         except Exception as error:  # noqa: BLE001 - the outermost frame: no error may pass it with a raw trace
             code = report(error, as_json="--json" in hoisted(words)[:3])
         if standalone_mode:
