@@ -343,8 +343,7 @@ class Store(Protocol):
     def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
         """claimed -> attempting (attempts + 1, attempted_at = now); the claims that may now be called, so counted.
 
-        Only where the token and the lease (until `now`, inclusive) hold and neither `suppression` nor `switches` covers
-        the touch; one durable transaction.
+        Only where the token holds and neither `suppression` nor `switches` covers the touch; one durable transaction.
         """
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:

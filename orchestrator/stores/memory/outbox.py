@@ -58,7 +58,7 @@ class MemoryOutbox:
         with self._writing() as tables:
             for claim in claims:
                 touch = self._held(claim.touch.touch_id, claim.token, "claimed")
-                if touch and touch.lease_until >= now and not self._stopped(touch):
+                if touch and not self._stopped(touch):
                     touch = touch._replace(state="attempting", attempts=touch.attempts + 1, attempted_at=now)
                     tables.outbox.put(touch)
                     called.append(Claim(touch, claim.token))

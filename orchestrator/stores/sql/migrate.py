@@ -58,7 +58,7 @@ def lead(connection: Connection) -> None:
 
 
 def _revision(connection: Connection, tables: list[str]) -> str:
-    """ "" for a database that is no store of ours."""
+    """The revision on record; empty for a database that is no store of ours."""
     if "alembic_version" not in tables or "shape" not in tables:
         return ""
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())

@@ -55,7 +55,7 @@ class SqlOutbox(Sessions):
         with self._writing() as connection:
             for claim in claims:
                 found = connection.exec_driver_sql(
-                    self._words.attempt, (now, claim.touch.touch_id, claim.token, now)
+                    self._words.attempt, (now, claim.touch.touch_id, claim.token)
                 ).first()
                 if found:
                     called.append(Claim(TouchRow._make(found), claim.token))

@@ -83,7 +83,7 @@ class Words(NamedTuple):
     claimable: str
     # token, lease_until, touch_id
     claim: str
-    # now, touch_id, token, now; gives the touch
+    # now, touch_id, token; gives the touch
     attempt: str
     # state, state, due, touch_id, token, state before
     settle: str
@@ -213,7 +213,7 @@ SELECT {_TOUCH} FROM touches
     claim="UPDATE touches SET state = 'claimed', token = ?, lease_until = ? WHERE touch_id = ?",
     attempt=f"""
 UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = ?
- WHERE touch_id = ? AND token = ? AND state = 'claimed' AND lease_until >= ? AND NOT ({_STOPPED})
+ WHERE touch_id = ? AND token = ? AND state = 'claimed' AND NOT ({_STOPPED})
 RETURNING {_TOUCH}""",
     settle=(
         "UPDATE touches SET state = ?, due = CASE ? WHEN 'reserved' THEN ? ELSE due END, token = '', lease_until = 0 "
