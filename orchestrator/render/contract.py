@@ -24,9 +24,7 @@ class RenderError(Exception):
 class Templates(Protocol):
     """Compiled templates of one content revision."""
 
-    def render(
-        self, journey: str, message: str, channel: str, locale: str, context: Mapping[str, object]
-    ) -> Rendered:
+    def render(self, journey: str, message: str, channel: str, locale: str, context: Mapping[str, object]) -> Rendered:
         """The words of `message` in the best of the locales it has: exact, then language, then the house default.
 
         Raises RenderError on an undefined field, a missing template, or a bound (steps, output) exceeded.

@@ -1,0 +1,254 @@
+"""Templates read from `templates/` and compiled: MJML to HTML, Jinja to functions. All problems are told at once.
+
+templates/_layout/email.<locale>.mjml.j2      put around every e-mail, at its line {# content #}
+templates/_layout/email.<locale>.txt.j2       the same for the text part
+templates/<journey>/<message>.email.<locale>.mjml.j2
+templates/<journey>/<message>.email.<locale>.txt.j2     Subject: …, Preheader: … (optional), blank line, text
+templates/<journey>/<message>.sms.<locale>.txt.j2
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.content.mjml import CONTENT, around, pieces, to_html
+from orchestrator.errors import ContentError, Problem
+from orchestrator.render.program import Place, Program
+from orchestrator.render.sandbox import HTML, TEXT, Rejected, Sandbox
+from orchestrator.render.templates import Compiled, CompiledTemplates, best, canonical
+
+LAYOUT = "_layout"
+CHANNELS = ("email", "sms", "whatsapp", "telegram", "push")
+_NAME = re.compile(
+    r"(?:(?P<message>[a-z][a-z0-9-]*)\.)?(?P<channel>[a-z]+)\.(?P<locale>[a-z]{2,3}(?:-[A-Z]{2})?)\.(?P<form>mjml|txt)\.j2"
+)
+_HEADER = re.compile(r"(?P<name>Subject|Preheader):[ \t]*(?P<value>.*)", re.IGNORECASE)
+_MARKER = re.compile(rf"^[ \t]*\{{#-?\s*{CONTENT}\s*-?#\}}[ \t]*$")
+
+
+class TemplateFile(Struct, frozen=True, kw_only=True):
+    """One file of text, as its name tells it."""
+
+    # as shown to people: templates/welcome/hello.email.es.txt.j2
+    file: str
+    journey: str
+    # "" for a layout
+    message: str
+    channel: str
+    locale: str
+    # mjml | txt
+    form: str
+    source: str
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """HTML is escaped by itself, text is not."""
+        return HTML if self.form == "mjml" else TEXT
+
+
+def load_templates(folder: Path, default_locale: str = "en") -> CompiledTemplates:
+    """All templates of a folder, compiled; `default_locale` is the house's.
+
+    Raises ContentError with every problem of every file, with the author's own line numbers.
+    """
+    files, problems = read_templates(folder)
+    return compile_templates(files, default_locale, problems)
+
+
+def read_templates(folder: Path) -> tuple[list[TemplateFile], list[Problem]]:
+    """The template files of a folder in order, and what is wrong with their names or bytes."""
+    files: list[TemplateFile] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*/*.j2")):
+        shown = path.relative_to(folder.parent).as_posix()
+        match = _NAME.fullmatch(path.name)
+        in_layout = path.parent.name == LAYOUT
+        if match is None or (match["message"] is None) != in_layout or match["channel"] not in CHANNELS:
+            expected = "email.<locale>.mjml.j2" if in_layout else "<message>.<channel>.<locale>.txt.j2 or .mjml.j2"
+            problems.append(Problem(shown, 1, "this name says nothing", f"{expected}; channels: {', '.join(CHANNELS)}"))
+            continue
+        if match["form"] == "mjml" and match["channel"] != "email":
+            problems.append(Problem(shown, 1, "only e-mail is written in MJML", "name it .txt.j2"))
+            continue
+        try:
+            source = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            problems.append(Problem(shown, 1, "this file is not UTF-8 text", "save it as UTF-8"))
+            continue
+        files.append(
+            TemplateFile(
+                file=shown,
+                journey=path.parent.name,
+                message=match["message"] or "",
+                channel=match["channel"],
+                locale=canonical(match["locale"]),
+                form=match["form"],
+                source=source,
+            )
+        )
+    return files, problems
+
+
+def compile_templates(
+    files: Iterable[TemplateFile], default_locale: str = "en", problems: Iterable[Problem] = ()
+) -> CompiledTemplates:
+    """As `load_templates`, from files in hand; `problems` are told together with those found here."""
+    compiler = _Compiler(list(files), default_locale, list(problems))
+    messages = compiler.messages()
+    if compiler.problems:
+        raise ContentError(sorted(compiler.problems, key=lambda problem: (problem.file, problem.line)))
+    return CompiledTemplates(messages, default_locale)
+
+
+class _Compiler:
+    """Compiles one folder's files, collecting problems."""
+
+    def __init__(self, files: list[TemplateFile], default_locale: str, problems: list[Problem]) -> None:
+        self.default_locale, self.problems = default_locale, problems
+        sound = [file for file in files if self._reads(file)]
+        self.layouts = {
+            form: {file.locale: file for file in sound if file.journey == LAYOUT and file.form == form}
+            for form in ("mjml", "txt")
+        }
+        self.all = [file for file in files if file.journey != LAYOUT]
+        self.sound = [file for file in sound if file.journey != LAYOUT]
+
+    def messages(self) -> dict[tuple[str, str, str], dict[str, Compiled]]:
+        """(journey, message, channel) → locale → compiled."""
+        made: dict[tuple[str, str, str], dict[str, Compiled]] = {}
+        written = {(file.journey, file.message, file.channel, file.locale, file.form): file for file in self.all}
+        for file in self.sound:
+            if file.form == "mjml":
+                if (file.journey, file.message, "email", file.locale, "txt") not in written:
+                    self._problem(
+                        file, 1, "this e-mail has no text part", f"add {file.message}.email.{file.locale}.txt.j2"
+                    )
+                continue
+            partner = written.get((file.journey, file.message, file.channel, file.locale, "mjml"))
+            if file.channel == "email" and partner is None:
+                self._problem(
+                    file, 1, "this e-mail has no HTML part", f"add {file.message}.email.{file.locale}.mjml.j2"
+                )
+                continue
+            try:
+                compiled = self._email(file, partner) if partner is not None else self._text_only(file)
+            except ContentError as error:
+                self.problems.extend(error.problems)
+                continue
+            made.setdefault((file.journey, file.message, file.channel), {})[file.locale] = compiled
+        for (journey, message, channel), locales in made.items():
+            if best(self.default_locale, locales) is None:
+                folder = next(file for file in self.sound if file.journey == journey).file.rpartition("/")[0]
+                self.problems.append(
+                    Problem(folder, 1, f"{message} for {channel} has no text in the house locale {self.default_locale}")
+                )
+        return made
+
+    def _reads(self, file: TemplateFile) -> bool:
+        """Whether the file is sound by itself: its syntax, and nothing that the sandbox does not offer."""
+        try:
+            file.sandbox.tree(file.source)
+        except Rejected as error:
+            self.problems.extend(Problem(file.file, fault.line, fault.what, fault.cure) for fault in error.faults)
+            return False
+        return True
+
+    def _text_only(self, file: TemplateFile) -> Compiled:
+        return Compiled(locale=file.locale, text=program(TEXT, file.source, _lines(file)), place=f"{file.file}:1")
+
+    def _email(self, file: TemplateFile, partner: TemplateFile) -> Compiled:
+        headers, body_at = self._headers(file)
+        subject = headers["subject"]
+        html_layout, text_layout = self._layout("mjml", file), self._layout("txt", file)
+        html, html_places = to_html(
+            around(pieces(html_layout.source, html_layout.file), pieces(partner.source, partner.file))
+        )
+        return Compiled(
+            locale=file.locale,
+            subject=program(TEXT, subject[1], {1: (file.file, subject[0])}),
+            preheader=(
+                program(TEXT, headers["preheader"][1], {1: (file.file, headers["preheader"][0])})
+                if "preheader" in headers
+                else None
+            ),
+            html=program(HTML, html, html_places),
+            text=program(TEXT, *_within(text_layout, file, body_at)),
+            place=f"{file.file}:{subject[0]}",
+        )
+
+    def _headers(self, file: TemplateFile) -> tuple[dict[str, tuple[int, str]], int]:
+        """name → (line, source), and the index of the text's first line."""
+        headers: dict[str, tuple[int, str]] = {}
+        lines = file.source.split("\n")
+        for i, line in enumerate(lines):
+            match = _HEADER.fullmatch(line.rstrip("\r"))
+            if match is not None and match["name"].lower() not in headers:
+                headers[match["name"].lower()] = (i + 1, match["value"].strip())
+                continue
+            if "subject" in headers and not line.strip():
+                return headers, i + 1
+            break
+        raise ContentError(
+            [
+                Problem(
+                    file.file,
+                    len(headers) + 1,
+                    "an e-mail's text starts with its headers",
+                    "first line `Subject: …`, then if you like `Preheader: …`, then a blank line",
+                )
+            ]
+        )
+
+    def _layout(self, form: str, file: TemplateFile) -> TemplateFile:
+        layouts = self.layouts[form]
+        found = best(file.locale, layouts)
+        if found is None:
+            missing = f"templates/{LAYOUT}/email.{file.locale}.{form}.j2"
+            raise ContentError([Problem(file.file, 1, f"there is no sound layout for {file.locale}", f"see {missing}")])
+        return layouts[found]
+
+    def _problem(self, file: TemplateFile, line: int, what: str, cure: str = "") -> None:
+        self.problems.append(Problem(file.file, line, what, cure))
+
+
+def program(sandbox: Sandbox, source: str, places: Mapping[int, Place]) -> Program:
+    """A compiled template; raises ContentError with the author's lines."""
+    try:
+        return Program(sandbox, source, places)
+    except Rejected as error:
+        raise ContentError(
+            [_problem_at(fault.line, fault.what, fault.cure, places) for fault in error.faults]
+        ) from None
+
+
+def _problem_at(line: int, what: str, cure: str, places: Mapping[int, Place]) -> Problem:
+    file, at = places[max(known for known in places if known <= max(line, min(places)))]
+    return Problem(file, at, what, cure)
+
+
+def _lines(file: TemplateFile) -> dict[int, Place]:
+    return {line: (file.file, line) for line in range(1, file.source.count("\n") + 2)}
+
+
+def _within(layout: TemplateFile, file: TemplateFile, body_at: int) -> tuple[str, dict[int, Place]]:
+    """The text layout around a message's text, and where each line came from."""
+    body = [(line, (file.file, i)) for i, line in enumerate(file.source.split("\n"), 1) if i > body_at]
+    while body and not body[-1][0].strip():
+        body.pop()
+    whole: list[tuple[str, Place]] = []
+    found = 0
+    for i, line in enumerate(layout.source.split("\n"), 1):
+        if _MARKER.match(line):
+            found += 1
+            whole.extend(body)
+        else:
+            whole.append((line, (layout.file, i)))
+    if found != 1:
+        raise ContentError(
+            [Problem(layout.file, 1, "a layout needs the line {# content #} once", "put it where texts go")]
+        )
+    return "\n".join(line for line, _ in whole), {n: place for n, (_, place) in enumerate(whole, 1)}
