@@ -20,7 +20,7 @@ class Words(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Common form: an unknown word is refused with its line and the nearest known one."""
 
 
-class SenderWords(Words, kw_only=True):
+class SenderWords(Words, frozen=True, kw_only=True):
     """Who messages come from."""
 
     # from-name; "" is the programme's name
@@ -30,7 +30,7 @@ class SenderWords(Words, kw_only=True):
     reply_to: str = ""
 
 
-class MembershipWords(Words, kw_only=True):
+class MembershipWords(Words, frozen=True, kw_only=True):
     """What ends with a membership."""
 
     # purposes that a former member is no longer contacted for
@@ -38,7 +38,7 @@ class MembershipWords(Words, kw_only=True):
     why: Why
 
 
-class ConsentWords(Words, kw_only=True):
+class ConsentWords(Words, frozen=True, kw_only=True):
     """Which consent the house asks for, whatever the law allows."""
 
     purposes: Purposes = MARKETING
@@ -47,7 +47,7 @@ class ConsentWords(Words, kw_only=True):
     why: Why
 
 
-class ContactPointWords(Words, kw_only=True):
+class ContactPointWords(Words, frozen=True, kw_only=True):
     """How contact points in bad health are spared."""
 
     # ISO 8601 duration, or none
@@ -55,7 +55,7 @@ class ContactPointWords(Words, kw_only=True):
     why: Why
 
 
-class QuietHoursWords(Words, kw_only=True):
+class QuietHoursWords(Words, frozen=True, kw_only=True):
     """When the recipient is left in peace, by the recipient's own clock."""
 
     purposes: Purposes = MARKETING
@@ -65,14 +65,14 @@ class QuietHoursWords(Words, kw_only=True):
     why: Why
 
 
-class ReservedWords(Words, kw_only=True):
+class ReservedWords(Words, frozen=True, kw_only=True):
     """Places of a cap that are kept for some journeys."""
 
     places: Annotated[int, Meta(ge=1, le=1000)]
     journeys: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-class CapWords(Words, kw_only=True):
+class CapWords(Words, frozen=True, kw_only=True):
     """At most so many touches in a window."""
 
     # touches; 0: none at all; none: no cap from this entry on
@@ -93,7 +93,7 @@ class CapWords(Words, kw_only=True):
     why: Why
 
 
-class GapWords(Words, kw_only=True):
+class GapWords(Words, frozen=True, kw_only=True):
     """At least so much time between two touches."""
 
     # ISO 8601 duration, or none
@@ -105,7 +105,7 @@ class GapWords(Words, kw_only=True):
     why: Why
 
 
-class EntryWords(Words, kw_only=True):
+class EntryWords(Words, frozen=True, kw_only=True):
     """What holds from a day on. Rules and settings that an entry does not name stay as they were."""
 
     # from 00:00 UTC of this day
@@ -126,7 +126,7 @@ class EntryWords(Words, kw_only=True):
     gaps: dict[str, GapWords] = {}
 
 
-class PolicyWords(Words, kw_only=True):
+class PolicyWords(Words, frozen=True, kw_only=True):
     """One policy file."""
 
     channel: Channel | Literal["house"]
