@@ -37,11 +37,8 @@ class Balance(Struct, frozen=True):
     partition: int | None
     whole: int
     parts: dict[str, int]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the parts make the whole, and none is negative."""
-        return self.whole == sum(self.parts.values()) and min(self.parts.values()) >= 0
+    # whether the parts make the whole, and none is negative
+    holds: bool
 
     def __str__(self) -> str:
         """The equation with its numbers."""
@@ -63,6 +60,8 @@ class Difference(Struct, frozen=True):
 class Reconciliation(Struct, frozen=True, kw_only=True):
     """What the books say."""
 
+    # whether all of it adds up
+    holds: bool
     # both equations in sum
     sums: tuple[Balance, ...]
     # those of single partitions that do not hold
@@ -71,11 +70,6 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     # decisions in the log
     decisions: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether all of it adds up."""
-        return not self.broken and not self.differences and all(balance.holds for balance in self.sums)
 
 
 def reconcile(store: Store) -> Reconciliation:
@@ -99,9 +93,12 @@ def reconcile(store: Store) -> Reconciliation:
     summed: Counter[tuple[int, str]] = Counter()
     for (_, name), n in totals.items():
         summed[-1, name] += n
+    sums = tuple(balance(equation, summed, None) for equation in _SIDES)
+    broken = tuple(each for each in balances if not each.holds)
     return Reconciliation(
-        sums=tuple(balance(equation, summed, None) for equation in _SIDES),
-        broken=tuple(balance for balance in balances if not balance.holds),
+        holds=not broken and not differences and all(each.holds for each in sums),
+        sums=sums,
+        broken=broken,
         differences=tuple(differences),
         decisions=sum(days.values()),
     )
@@ -111,7 +108,8 @@ def balance(equation: Equation, totals: Mapping[tuple[int, str], int], partition
     """One equation of one partition; None stands for the totals under -1."""
     key = -1 if partition is None else partition
     parts = {name: totals.get((key, name), 0) for name in _SIDES[equation]}
-    return Balance(equation, partition, totals.get((key, equation), 0), parts)
+    whole = totals.get((key, equation), 0)
+    return Balance(equation, partition, whole, parts, whole == sum(parts.values()) and min(parts.values()) >= 0)
 
 
 def recount(rows: Iterable[LogRow], days: Counter[Day]) -> Counter[str]:

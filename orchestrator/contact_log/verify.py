@@ -15,6 +15,8 @@ from orchestrator.stores.contract import LogRow, Progress, Store
 class VerifyReport(Struct, frozen=True, kw_only=True):
     """What the verification of a log came to."""
 
+    # whether nothing is wrong
+    ok: bool
     # entries read
     entries: int
     # partitions that hold any entry
@@ -25,11 +27,6 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     # number and time of the checkpoint compared with; None: the chain alone was checked
     checkpoint: int | None = None
     checkpoint_at: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.found
 
 
 def verify(
@@ -63,6 +60,7 @@ def verify(
 def report(walked: Walked, faults: Faults, checkpoint: Checkpoint | None) -> VerifyReport:
     """The report of a walk."""
     return VerifyReport(
+        ok=not faults.found,
         entries=walked.entries,
         partitions=sum(n > 0 for n, _ in walked.ends.values()),
         found=faults.found,

@@ -1,0 +1,77 @@
+"""`orchestrator explain MEMBER`: why this member was, and was not, contacted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from orchestrator.cli.output import State, show, stderr
+from orchestrator.contact_log.about import Explanation, about, cites
+from orchestrator.contact_log.explain import CiteOf, Paragraph, no_cite
+from orchestrator.decide.law import LawBook
+from orchestrator.errors import ContentError, UsageError
+from orchestrator.project import Project, open_project
+
+_MARKS = {"touch": ("✉ ", "green"), "silence": ("∅ ", "yellow"), "waiting": ("… ", "cyan")}
+
+
+def command(
+    ctx: typer.Context,
+    member: Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")],
+    journey: Annotated[str, typer.Option(help="Only this journey.")] = "",
+    at: Annotated[
+        str, typer.Option(metavar="TIME", help="As it stood at this moment, such as 2026-03-01T09:00:00-05:00.")
+    ] = "",
+) -> None:
+    """Tell every touch and every silence of a member: when, by which rule, which numbers, which article.
+
+    Example: orchestrator explain member-0042 --journey welcome
+    """
+    until = _moment(at)
+    with open_project(State.of(ctx).project) as project:
+        told = about(project.store, project.vault, member, _cites(project), journey=journey, until=until)
+    show(ctx, told, lambda: _view(told))
+
+
+def _cites(project: Project) -> CiteOf:
+    """Articles of the law packs as they lie on disk; without their links where the content has an error."""
+    try:
+        laws = project.content.laws
+    except ContentError:
+        stderr().print(
+            "The content has errors (see: orchestrator content check), so articles come without their links."
+        )
+        return no_cite
+    return cites(laws) if isinstance(laws, LawBook) else no_cite
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError("--at takes a moment such as 2026-03-01T09:00:00-05:00") from None
+    if at.tzinfo is None:
+        raise UsageError("--at needs an offset, such as Z or -05:00")
+    return at.astimezone(UTC)
+
+
+def _view(told: Explanation) -> RenderableType:
+    if not told.paragraphs:
+        return Text("The log holds nothing about this member.")
+    counts = f"{told.touches} touches, {told.silences} silences, {told.waiting} waiting"
+    return Group(*[_paragraph(paragraph) for paragraph in told.paragraphs], Text(counts, style="bold"))
+
+
+def _paragraph(paragraph: Paragraph) -> RenderableType:
+    mark, style = _MARKS.get(paragraph.outcome, ("· ", "dim"))
+    title = Text.assemble((mark, f"bold {style}"), (paragraph.title, "bold"))
+    where = Text(f"Log entries {', '.join(paragraph.entries)}", style="dim")
+    lines = [Padding(Text(sentence), (0, 0, 0, 4)) for sentence in paragraph.sentences]
+    return Group(title, *lines, Padding(where, (0, 0, 1, 4)))

@@ -1,0 +1,77 @@
+"""All that the log says about one member, asked by the member's id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.contact_log.explain import CiteOf, Paragraph, explain, no_cite
+from orchestrator.contact_log.query import ref_of
+from orchestrator.decide.law import LawBook
+from orchestrator.decide.member import Member
+from orchestrator.stores.contract import Store
+from orchestrator.vault import Vault
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """What happened to one member, and why."""
+
+    member_ref: str
+    # intents that ended as a touch, as a silence, and that wait
+    touches: int
+    silences: int
+    waiting: int
+    paragraphs: tuple[Paragraph, ...]
+
+
+def about(
+    store: Store,
+    vault: Vault,
+    member_id: str,
+    cite_of: CiteOf = no_cite,
+    *,
+    journey: str = "",
+    until: datetime | None = None,
+) -> Explanation:
+    """Every touch and every silence of a member, told in the order they began; see `explain`.
+
+    Raises UsageError where nobody of this id is known.
+    """
+    ref = ref_of(store, vault, member_id)
+    zone = _clock(store, vault, member_id)
+    told = explain(store.log(ref=ref), cite_of, zone, journey=journey, until=until)
+    outcomes = [paragraph.outcome for paragraph in told]
+    return Explanation(
+        member_ref=ref,
+        touches=outcomes.count("touch"),
+        silences=outcomes.count("silence"),
+        waiting=outcomes.count("waiting"),
+        paragraphs=tuple(told),
+    )
+
+
+def cites(book: LawBook) -> CiteOf:
+    """The title and link of the article behind each rule of these packs, by rule id and pack (`US-NY@2026.11.0`)."""
+    articles: dict[tuple[str, str], tuple[str, str]] = {}
+    for pack in book.packs.values():
+        for rule in pack.rules:
+            for cite in rule.cites[:1]:
+                source = pack.source(cite.source)
+                articles.setdefault((rule.id, pack.name), (source.title, source.url))
+    return lambda rule, version: articles.get((rule, version))
+
+
+def _clock(store: Store, vault: Vault, member_id: str) -> ZoneInfo | None:
+    """The member's present clock, for entries that name none; None where it is unknown, or the member is erased."""
+    row = store.member(vault.member(member_id))
+    wrapped = store.key(row.ref) if row is not None and not row.erased else None
+    if row is None or wrapped is None:
+        return None
+    member = msgspec.json.decode(vault.sealer(row.ref, wrapped).open(row.state), type=Member)
+    try:
+        return ZoneInfo(member.residence.zones[0]) if member.residence.zones else None
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
