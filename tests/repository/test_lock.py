@@ -1,4 +1,4 @@
-"""requirements.lock pins, with hashes, everything that pyproject.toml asks for, and names no address to fetch it from."""
+"""requirements.lock pins, with hashes, all that pyproject.toml asks for, and names no address to fetch it from."""
 
 from __future__ import annotations
 
