@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 
 from orchestrator.content import tables
 from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
-from orchestrator.content.policies import HOUSE, load_policies
+from orchestrator.content.policies import EVER, HOUSE, load_policies
 from orchestrator.content.policy_file import Words
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.member import Consent, ContactPoint, Health, Member, Place, Residence
@@ -278,3 +278,33 @@ def _unknown_words(located: Located, file: CaseFile, channel: str, policies: Hou
         if (expect.says == "pass") != (not expect.reason):
             problem("`reason` goes with defer and suppress", "name the reason code, or leave it out", i, "expect")
     return problems
+
+
+class RuleLine(Struct, frozen=True):
+    """One version of one rule, as a person reads it."""
+
+    rule: str
+    # from 00:00 UTC of this day
+    effective: str
+    # who is asked it; "all" for everyone
+    channels: tuple[str, ...]
+    purposes: tuple[str, ...]
+    says: str
+    why: str
+    # file:line
+    place: str
+
+
+def list_rules(folder: Path) -> tuple[RuleLine, ...]:
+    """Every version of every house rule, in the order in which they are asked."""
+    lines = []
+    for rule in load_policies(folder).rules:
+        for since, bound in rule.versions:
+            effective = since.date().isoformat() if since > EVER else "always"
+            if bound is None:
+                lines.append(RuleLine(rule.id, effective, (), (), "no longer in force", "", ""))
+                continue
+            channels = tuple(sorted(bound.channels or ("all",)))
+            purposes = tuple(sorted(bound.purposes or ("all",)))
+            lines.append(RuleLine(rule.id, effective, channels, purposes, bound.says, bound.why, bound.place))
+    return tuple(lines)
