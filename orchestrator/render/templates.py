@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
+from babel.core import Locale, UnknownLocaleError
 from msgspec import Struct
 
 from orchestrator.render.contract import Rendered, RenderError
@@ -28,24 +30,28 @@ class Compiled(Struct, frozen=True, kw_only=True):
     # where the subject stands, for errors
     place: str = ""
 
-    def render(self, context: Mapping[str, object]) -> Rendered:
-        """The words for this context; raises RenderError."""
+    def render(self, context: Mapping[str, object], wanted: str) -> Rendered:
+        """The words for this context; raises RenderError.
+
+        Numbers and dates are written as in `wanted` (es-MX), where that is a locale of the text's own language.
+        """
+        tongue = written_as(wanted, self.locale)
         if self.subject is None:
-            return Rendered(locale=self.locale, text=self.text.run(context, self.locale, SMS_LIMIT).strip())
-        subject = self._header(self.subject, context, "subject")
+            return Rendered(locale=self.locale, text=self.text.run(context, tongue, SMS_LIMIT).strip())
+        subject = self._header(self.subject, context, tongue, "subject")
         if not subject:
             raise RenderError(f"{self.place}: the subject is empty")
-        preheader = self._header(self.preheader, context, "preheader") if self.preheader is not None else ""
+        preheader = self._header(self.preheader, context, tongue, "preheader") if self.preheader is not None else ""
         data = {**context, "subject": subject, "preheader": preheader}
         return Rendered(
             locale=self.locale,
             subject=subject,
-            html=self.html.run(data, self.locale) if self.html is not None else "",
-            text=self.text.run(data, self.locale).strip() + "\n",
+            html=self.html.run(data, tongue) if self.html is not None else "",
+            text=self.text.run(data, tongue).strip() + "\n",
         )
 
-    def _header(self, program: Program, context: Mapping[str, object], name: str) -> str:
-        value = program.run(context, self.locale, SUBJECT_LIMIT).strip()
+    def _header(self, program: Program, context: Mapping[str, object], tongue: str, name: str) -> str:
+        value = program.run(context, tongue, SUBJECT_LIMIT).strip()
         if _UNFIT_IN_HEADER.search(value):
             raise RenderError(f"{self.place}: the {name} would hold a line break or NUL")
         return value
@@ -70,7 +76,7 @@ class CompiledTemplates:
 
         Raises RenderError on an undefined field, a missing template, or a bound (steps, output) exceeded.
         """
-        return self.compiled(journey, message, channel, locale).render(context)
+        return self.compiled(journey, message, channel, locale).render(context, locale)
 
     def compiled(self, journey: str, message: str, channel: str, locale: str) -> Compiled:
         """What `render` renders; raises RenderError where there is none."""
@@ -89,6 +95,18 @@ class CompiledTemplates:
     def __iter__(self) -> Iterator[tuple[str, str, str, str]]:
         """(journey, message, channel, locale) of every text, in order."""
         return iter(sorted((*key, locale) for key, locales in self._messages.items() for locale in locales))
+
+
+@lru_cache(maxsize=1024)
+def written_as(wanted: str, own: str) -> str:
+    """The locale for numbers and dates: the wanted one, if known and of the text's own language; else the text's."""
+    if canonical(wanted).partition("-")[0] != own.partition("-")[0]:
+        return own
+    try:
+        Locale.parse(canonical(wanted).replace("-", "_"))
+    except (ValueError, UnknownLocaleError):
+        return own
+    return canonical(wanted)
 
 
 def canonical(locale: str) -> str:

@@ -1,0 +1,124 @@
+"""`orchestrator template lint|preview`: whether the texts are sound, and how they look to a member."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from orchestrator.cli.output import State, key_values, show, verdict
+from orchestrator.content import locate
+from orchestrator.content.confine import LintRequest, PreviewRequest, confined_lint, confined_preview
+from orchestrator.content.lint import LintReport
+from orchestrator.content.preview import Preview
+from orchestrator.settings import FILE, Settings, load
+
+app = typer.Typer(help="Check and preview the texts of journeys.", no_args_is_help=True)
+
+
+class Previewed(Struct, frozen=True, kw_only=True):
+    """What `preview` wrote, and where."""
+
+    # the file to open in a browser or editor
+    file: Path
+    who: str
+    locale: str
+    subject: str
+    text: str
+    # sms: segments that are billed
+    segments: int
+
+
+@app.command("lint", epilog="Example: orchestrator template lint thank-you")
+def lint(
+    ctx: typer.Context,
+    journey: Annotated[str, typer.Argument(help="Only this journey; all of them where left out.")] = "",
+) -> None:
+    """Check every text: syntax, MJML, names, and what members with little or much data would get; exit 1 if unsound."""
+    settings, folder = _settings(ctx), locate.folder("templates", State.of(ctx).project)
+    report = confined_lint(
+        LintRequest(
+            folder=str(folder.resolve()),
+            default_locale=settings.locale,
+            programme=settings.programme,
+            journey=journey,
+        )
+    )
+    show(ctx, report, lambda: _report(report))
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command("preview", epilog="Example: orchestrator template preview thank-you thanks --locale es --open")
+def preview(  # one argument for each option that a person may give
+    ctx: typer.Context,
+    journey: Annotated[str, typer.Argument(help="The journey: a folder of templates/.")],
+    message: Annotated[str, typer.Argument(help="The message, such as hello.")],
+    channel: Annotated[str, typer.Option(help="email, sms, …")] = "email",
+    locale: Annotated[str, typer.Option(help="es, pt-BR, …; the member's own where left out.")] = "",
+    case: Annotated[str, typer.Option(help="Name of a case in cases.yaml whose member gets it.")] = "",
+    out: Annotated[Path | None, typer.Option(help="File to write; previews/… in the project where left out.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write the message as a member would get it, and say where it is."""
+    state, settings = State.of(ctx), _settings(ctx)
+    words = confined_preview(
+        PreviewRequest(
+            folder=str(locate.folder("templates", state.project).resolve()),
+            default_locale=settings.locale,
+            programme=settings.programme,
+            journey=journey,
+            message=message,
+            channel=channel,
+            locale=locale,
+            case=case,
+        )
+    )
+    file = (out or state.project / "previews" / _name(words)).resolve()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(words.html or words.text, encoding="utf-8")
+    result = Previewed(
+        file=file, who=words.who, locale=words.locale, subject=words.subject, text=words.text, segments=words.segments
+    )
+    show(ctx, result, lambda: _previewed(result))
+    if open_:
+        webbrowser.open(file.as_uri())
+
+
+def _settings(ctx: typer.Context) -> Settings:
+    project = State.of(ctx).project
+    # templates can be checked wherever they lie; without a project the defaults hold
+    return load(project) if (project / FILE).is_file() else Settings()
+
+
+def _name(words: Preview) -> str:
+    return f"{words.journey}.{words.message}.{words.channel}.{words.locale}.{'html' if words.html else 'txt'}"
+
+
+def _report(report: LintReport) -> RenderableType:
+    lines: list[RenderableType] = []
+    for found in report.problems:
+        lines.append(Text.assemble((f"{found.file}:{found.line}", "bold"), f": {found.what}"))
+        if found.cure:
+            lines.append(Text(f"    {found.cure}", style="dim"))
+    journeys = f"{len(report.journeys)} journey{'s' if len(report.journeys) != 1 else ''}"
+    said = f"{journeys}, {report.files} files, {report.rendered} texts rendered for sample members"
+    count = len(report.problems)
+    problems = "no problems" if not count else f"{count} problem{'s' if count != 1 else ''}"
+    return Group(*lines, verdict(not count, f"{said}: {problems}"))
+
+
+def _previewed(result: Previewed) -> RenderableType:
+    shown: dict[str, object] = {"for": result.who, "locale": result.locale}
+    if result.subject:
+        shown["subject"] = result.subject
+    if result.segments:
+        shown["segments"] = result.segments
+    return Group(
+        key_values(shown), Text(""), Text(result.text), Text.assemble("written to ", (str(result.file), "bold"))
+    )

@@ -1,0 +1,100 @@
+"""`templates/<journey>/cases.yaml`: sample members, what happens to them, and what they must (not) hear of it.
+
+What a case says of its member is known when the first event comes; it starts no journey by itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
+from orchestrator.decide.rules import REASONS
+from orchestrator.errors import ContentError, Problem
+from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
+
+Sentence = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class CaseEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that happens to the case's member."""
+
+    type: str
+    time: datetime
+    # the event's data; checked against its type
+    data: dict[str, object] = field(default_factory=dict)
+
+
+class Expected(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One touch, or one silence, that must come of it."""
+
+    journey: str
+    step: str
+    # instant of the decision; any where left out
+    at: datetime | None = None
+    # send: a touch; suppress: a silence; defer: put off
+    verdict: Literal["send", "suppress", "defer"] = "send"
+    # suppress and defer: code from decide.rules.REASONS
+    reason: str = ""
+    # a touch's channel and the locale of its text
+    channel: str = ""
+    locale: str = ""
+    # what its words hold, and what they must not hold: subject, text and HTML together
+    contains: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+
+class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One story with its outcome. Touches and silences that it does not expect must not happen."""
+
+    name: Sentence
+    # what is known beforehand: the data of member.enrolled
+    member: MemberEnrolled
+    events: tuple[CaseEvent, ...]
+    # the clock runs to here
+    until: datetime
+    expect: tuple[Expected, ...] = ()
+
+
+def read_cases(path: Path, shown_as: str = "") -> list[Case]:
+    """The cases of a file; raises ContentError with every problem and its line."""
+    located = read_yaml(path, shown_as)
+    cases = convert(located, list[Case])
+    problems = [problem for i, case in enumerate(cases) for problem in _problems(located, i, case, cases)]
+    if problems:
+        raise ContentError(problems)
+    return cases
+
+
+def event_data(event: CaseEvent) -> Data:
+    """The typed data of a case's event; raises msgspec.ValidationError."""
+    return msgspec.convert(event.data, EVENT_TYPES[event.type])
+
+
+def _problems(located: Located, i: int, case: Case, cases: list[Case]) -> list[Problem]:
+    found: list[Problem] = []
+    if any(case.name == other.name for other in cases[:i]):
+        found.append(located.problem("two cases have this name", "give each its own", at=(i, "name")))
+    moments: list[tuple[Steps, datetime]] = [((i, "until"), case.until)]
+    moments += [((i, "events", j, "time"), event.time) for j, event in enumerate(case.events)]
+    for at, moment in moments:
+        if moment.tzinfo is None:
+            found.append(located.problem("a time needs an offset", "such as 2026-11-24T10:00:00Z", at=at))
+    for j, event in enumerate(case.events):
+        if event.type not in EVENT_TYPES:
+            cure = nearest(event.type, EVENT_TYPES)
+            found.append(located.problem(f"`{event.type}` is no event type", cure, at=(i, "events", j, "type")))
+            continue
+        try:
+            event_data(event)
+        except msgspec.ValidationError as error:
+            found.append(located.problem(f"the data does not fit: {error}", at=(i, "events", j, "data")))
+    for j, expected in enumerate(case.expect):
+        if expected.reason and expected.reason not in REASONS:
+            cure = nearest(expected.reason, REASONS)
+            found.append(located.problem(f"`{expected.reason}` is no reason code", cure, at=(i, "expect", j, "reason")))
+    return found

@@ -1,0 +1,157 @@
+"""All that can be found wrong with templates before any member is concerned: `orchestrator template lint`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.content.cases import read_cases
+from orchestrator.content.files import convert, nearest, read_yaml
+from orchestrator.content.journeys import JourneyFile
+from orchestrator.content.samples import declared, samples, unknown
+from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates
+from orchestrator.errors import ContentError, Problem, UsageError
+from orchestrator.render.contract import RenderError
+from orchestrator.render.language import reads
+from orchestrator.render.sandbox import Rejected
+from orchestrator.render.templates import CompiledTemplates
+
+_PLACE = re.compile(r"(?P<file>[^:\n]+):(?P<line>\d+): (?P<what>.*)", re.DOTALL)
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One problem, for people and for JSON."""
+
+    file: str
+    line: int
+    what: str
+    cure: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem) -> Found:
+        """The same, as data."""
+        return cls(file=problem.file, line=problem.line, what=problem.what, cure=problem.cure)
+
+    def problem(self) -> Problem:
+        """The same, as the errors hold it."""
+        return Problem(self.file, self.line, self.what, self.cure)
+
+
+class LintReport(Struct, frozen=True, kw_only=True):
+    """What was looked at and what was found; sound if `problems` is empty."""
+
+    journeys: tuple[str, ...]
+    files: int
+    # texts that were rendered for sample members
+    rendered: int
+    problems: tuple[Found, ...]
+
+
+class _Journey(Struct, frozen=True):
+    """What lint needs of a journey.yaml."""
+
+    # event type of the trigger, "" if unknown
+    event: str
+    purpose: str
+
+
+def lint(folder: Path, default_locale: str, programme: str, journey: str = "") -> LintReport:
+    """All problems of all templates of the folder, or of one journey and the layouts.
+
+    Raises UsageError where there is no such journey.
+    """
+    files, problems = read_templates(folder)
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != LAYOUT)
+    if journey:
+        if journey not in names:
+            raise UsageError(f"there is no journey {journey} in {folder}; {nearest(journey, names)}")
+        names = [journey]
+        files = [file for file in files if file.journey in (journey, LAYOUT)]
+        problems = [problem for problem in problems if Path(problem.file).parent.name in (journey, LAYOUT)]
+    journeys: dict[str, _Journey] = {}
+    for name in names:
+        try:
+            journeys[name] = _journey(folder, name)
+        except ContentError as error:
+            problems.extend(error.problems)
+    for file in files:
+        problems.extend(_names(file, journeys.get(file.journey, _Journey("", "")).event))
+    rendered = 0
+    try:
+        templates = compile_templates(files, default_locale)
+    except ContentError as error:
+        problems.extend(error.problems)
+    else:
+        rendered = len(list(templates))
+        problems.extend(_trials(templates, journeys, programme))
+    seen = {(problem.file, problem.line, problem.what): problem for problem in problems}
+    return LintReport(
+        journeys=tuple(names),
+        files=len(files),
+        rendered=rendered,
+        problems=tuple(Found.of(seen[k]) for k in sorted(seen)),
+    )
+
+
+def trigger_of(folder: Path, journey: str) -> str:
+    """The event type that a journey starts with, or waits for the absence of; "" where its file is not sound."""
+    try:
+        return _journey(folder, journey, with_cases=False).event
+    except ContentError:
+        return ""
+
+
+def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
+    path = folder / name / "journey.yaml"
+    shown = path.relative_to(folder.parent).as_posix()
+    file = convert(read_yaml(path, shown), JourneyFile)
+    cases = path.with_name("cases.yaml")
+    if with_cases and cases.is_file():
+        read_cases(cases, cases.relative_to(folder.parent).as_posix())
+    return _Journey(file.trigger.event or file.trigger.after, file.purpose)
+
+
+def _names(file: TemplateFile, event_type: str) -> list[Problem]:
+    """Variables that no decision offers."""
+    try:
+        tree = file.sandbox.tree(file.source)
+    except Rejected:
+        return []
+    names = declared(event_type)
+    found: list[Problem] = []
+    for path, line in sorted(reads(tree), key=lambda read: (read[1], read[0])):
+        missing = unknown(path, names)
+        if missing is not None:
+            found.append(Problem(file.file, line, f"`{path}` is not known here", nearest(*missing)))
+    return found
+
+
+def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], programme: str) -> list[Problem]:
+    """Every text rendered for a member of whom nothing is known, and for one of whom all is known."""
+    found: list[Problem] = []
+    for journey, message, channel, locale in templates:
+        about = journeys.get(journey, _Journey("", ""))
+        compiled = templates.compiled(journey, message, channel, locale)
+        if channel == "email" and about.purpose == "marketing" and compiled.html is not None:
+            for part, program in (("HTML", compiled.html), ("text", compiled.text)):
+                if "unsubscribe_url" not in program.fields:
+                    file, line = program.place(1)
+                    found.append(
+                        Problem(file, line, f"the {part} part of {message} ({locale}) has no unsubscribe link",
+                                "use {{ unsubscribe_url }}, best in the layout")
+                    )  # fmt: skip
+        for sample in samples(about.event, locale, programme, journey):
+            try:
+                compiled.render(sample.context, locale)
+            except RenderError as error:
+                found.append(_of_render(error, sample.who))
+    return found
+
+
+def _of_render(error: RenderError, who: str) -> Problem:
+    match = _PLACE.fullmatch(str(error))
+    if match is None:
+        return Problem("templates", 1, f"{error}, for {who}")
+    return Problem(match["file"], int(match["line"]), f"{match['what']}, for {who}")

@@ -1,0 +1,84 @@
+"""One message as a member would get it: `orchestrator template preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from orchestrator.content.cases import read_cases
+from orchestrator.content.files import nearest
+from orchestrator.content.lint import trigger_of
+from orchestrator.content.samples import Sample, of_case, samples
+from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
+from orchestrator.errors import ContentError, Problem, UsageError
+from orchestrator.render.contract import RenderError
+from orchestrator.render.segments import segments
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """The words, and for whom."""
+
+    journey: str
+    message: str
+    channel: str
+    locale: str
+    # name of the case, or what is known of the sample member
+    who: str
+    subject: str
+    html: str
+    text: str
+    # sms: billed segments; 0 for other channels
+    segments: int
+
+
+def preview(
+    folder: Path,
+    default_locale: str,
+    programme: str,
+    journey: str,
+    message: str,
+    channel: str = "email",
+    locale: str = "",
+    case: str = "",
+) -> Preview:
+    """The message rendered for a case's member, or for a sample member of whom all is known.
+
+    Raises UsageError for what does not exist, ContentError where the template is not sound for this member.
+    """
+    files, problems = read_templates(folder)
+    files = [file for file in files if file.journey in (journey, LAYOUT)]
+    problems = [problem for problem in problems if Path(problem.file).parent.name in (journey, LAYOUT)]
+    templates = compile_templates(files, default_locale, problems)
+    if not templates.has(journey, message, channel):
+        there = sorted({f"{j} {m} --channel {c}" for j, m, c, _ in templates})
+        raise UsageError(f"there is no {message} for {channel} in {journey}; there is: {', '.join(there) or 'nothing'}")
+    sample = _sample(folder, journey, programme, locale or default_locale, case)
+    member = sample.context["member"]
+    own = str(member.get("locale", "")) if isinstance(member, dict) else ""
+    try:
+        words = templates.render(journey, message, channel, locale or own or default_locale, sample.context)
+    except RenderError as error:
+        raise ContentError([Problem(f"templates/{journey}", 1, f"{error}, for {sample.who}")]) from None
+    return Preview(
+        journey=journey,
+        message=message,
+        channel=channel,
+        locale=words.locale,
+        who=sample.who,
+        subject=words.subject,
+        html=words.html,
+        text=words.text,
+        segments=segments(words.text).count if channel == "sms" else 0,
+    )
+
+
+def _sample(folder: Path, journey: str, programme: str, locale: str, case: str) -> Sample:
+    event_type = trigger_of(folder, journey)
+    if not case:
+        return samples(event_type, locale, programme, journey)[-1]
+    path = folder / journey / "cases.yaml"
+    cases = {item.name: item for item in read_cases(path, path.relative_to(folder.parent).as_posix())}
+    if case not in cases:
+        raise UsageError(f"there is no case {case!r}; {nearest(case, cases)}")
+    return of_case(cases[case], event_type, programme, journey)

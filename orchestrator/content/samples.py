@@ -1,0 +1,147 @@
+"""Made-up members and events to try templates on, and the names that templates may use.
+
+The names are those that `orchestrator.decide.context.view` gives at decision; a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.content.cases import Case, event_data
+from orchestrator.decide.context import plain
+from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
+
+ANY = "*"
+MEMBER_FIELDS = (
+    "given_name", "family_name", "birthday", "locale", "country", "region", "tier", "status", "attributes", "since",
+)  # fmt: skip
+AGGREGATE_FIELDS = ("count", "sum", "first", "last")
+_NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
+_UNSUBSCRIBE = "https://example.com/u/sample-9b1c2f7a40d85e63"
+
+# one full example of each event type; the smallest one keeps only what the type requires
+_EVENTS: dict[str, dict[str, object]] = {
+    "member.enrolled": {"given_name": "Lucía", "family_name": "Gómez", "country": "ES", "tier": "Oro"},
+    "member.updated": {"given_name": "Lucía", "family_name": "Gómez", "country": "ES", "tier": "Oro"},
+    "member.cancelled": {"reason": "moved"},
+    "consent.granted": {"channel": "email", "wording": "v1", "method": "web form", "evidence": "form 1"},
+    "consent.withdrawn": {"channel": "email", "purpose": "marketing", "method": "link"},
+    "purchase.completed": {
+        "purchase_id": "p-1", "amount": 1234567, "currency": "EUR", "lines": 3, "store": "Calle Mayor",
+        "category": "home",
+    },
+    "points.earned": {"points": 120, "balance": 1840, "activity": "purchase"},
+    "points.expiring": {"points": 300, "expires_on": "2026-12-31"},
+    "reward.delivered": {"reward_id": "r-1", "name": "Coffee", "points": 200, "value": 450, "currency": "EUR"},
+    "tier.changed": {"tier": "Oro", "former": "Plata"},
+    "survey.answered": {"survey_id": "s-1", "score": 9, "answers": {"again": True}},
+    "complaint.opened": {"complaint_id": "c-1", "topic": "delivery"},
+    "complaint.closed": {"complaint_id": "c-1", "outcome": "refunded"},
+    "social.mentioned": {"network": "mastodon", "url": "https://example.social/@lucia/1", "sentiment": "positive"},
+}  # fmt: skip
+
+
+class Sample(Struct, frozen=True):
+    """One context to render for."""
+
+    # for people: "a member of whom nothing is known"
+    who: str
+    context: dict[str, object]
+
+
+def samples(event_type: str, locale: str, programme: str, journey: str) -> list[Sample]:
+    """The two ends: a member of whom nothing is known, and one of whom all is known."""
+    full = _EVENTS.get(event_type, {})
+    kind = EVENT_TYPES.get(event_type)
+    required = {field.name for field in msgspec.structs.fields(kind) if field.required} if kind else set[str]()
+    smallest = {name: value for name, value in full.items() if name in required}
+    known = MemberEnrolled(
+        given_name="Lucía", family_name="Gómez", birthday=date(1988, 5, 14), locale=locale, country="ES", tier="Oro"
+    )
+    return [
+        Sample("a member of whom nothing is known", _context(MemberEnrolled(), smallest, kind, {}, programme, journey)),
+        Sample(
+            "a member of whom all is known",
+            _context(known, full, kind, {event_type: (7, 412_300)}, programme, journey),
+        ),
+    ]
+
+
+def of_case(case: Case, event_type: str, programme: str, journey: str) -> Sample:
+    """The case's member at the last of its events of this type."""
+    matching = [event for event in case.events if event.type == event_type]
+    totals: dict[str, tuple[int, int]] = {}
+    for event in case.events:
+        data = event_data(event)
+        count, total = totals.get(event.type, (0, 0))
+        amount = getattr(data, "amount", getattr(data, "points", 0))
+        totals[event.type] = (count + 1, total + (amount or 0))
+    given = matching[-1].data if matching else {}
+    kind = EVENT_TYPES.get(event_type) if matching else None
+    return Sample(case.name, _context(case.member, given, kind, totals, programme, journey))
+
+
+def _context(
+    member: MemberEnrolled,
+    given: Mapping[str, object],
+    kind: type[Data] | None,
+    totals: Mapping[str, tuple[int, int]],
+    programme: str,
+    journey: str,
+) -> dict[str, object]:
+    return {
+        "member": {
+            "given_name": member.given_name or "",
+            "family_name": member.family_name or "",
+            "birthday": member.birthday,
+            "locale": member.locale or "",
+            "country": member.country or "",
+            "region": member.region or "",
+            "tier": member.tier or "",
+            "status": "enrolled",
+            "attributes": member.attributes,
+            "since": _NOW,
+        },
+        "event": plain(msgspec.convert(dict(given), kind)) if kind else {},
+        "aggregates": {
+            name.replace(".", "_"): {"count": count, "sum": total, "first": _NOW, "last": _NOW}
+            for name, (count, total) in totals.items()
+        },
+        "now": _NOW,
+        "programme": programme,
+        "journey": journey,
+        "unsubscribe_url": _UNSUBSCRIBE,
+    }
+
+
+def declared(event_type: str) -> dict[str, object]:
+    """The names templates may use, as nested dicts; ANY where whatever follows is the project's own."""
+    kind = EVENT_TYPES.get(event_type)
+    fields: object = {field.name: ANY for field in msgspec.structs.fields(kind)} if kind else ANY
+    return {
+        "member": dict.fromkeys(MEMBER_FIELDS, ANY),
+        "event": fields,
+        "aggregates": {name.replace(".", "_"): dict.fromkeys(AGGREGATE_FIELDS, ANY) for name in EVENT_TYPES},
+        "now": ANY,
+        "programme": ANY,
+        "journey": ANY,
+        "unsubscribe_url": ANY,
+        "subject": ANY,
+        "preheader": ANY,
+    }
+
+
+def unknown(path: str, names: Mapping[str, object]) -> tuple[str, list[str]] | None:
+    """The first part of a dotted path that is not declared, with what there is in its place; None if all is well."""
+    level: object = names
+    for part in path.split("."):
+        if not isinstance(level, Mapping):
+            return None
+        if part not in level:
+            return part, sorted(level)
+        level = level[part]
+    return None
