@@ -41,7 +41,7 @@ class TestSmtp(ChannelSuite):
     @asynccontextmanager
     async def rig(self, folder: Path) -> AsyncIterator[Rig]:  # noqa: ARG002 - a relay keeps nothing on disk
         async with Relay() as relay:
-            settings = SmtpSettings(host=relay.host, port=relay.port, security="none", timeout_s=0.5, connections=4)
+            settings = SmtpSettings(host=relay.host, port=relay.port, security="none", timeout_s=1.0, connections=4)
             adapter = Smtp(
                 settings,
                 password="",

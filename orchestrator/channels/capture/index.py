@@ -38,7 +38,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:start;padding:.45rem .9rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600;white-space:nowrap}
 tbody tr:last-child td{border-bottom:0}tbody tr:hover{background:var(--ground)}
-td:nth-child(-n+3){white-space:nowrap}td:last-child{width:50%}
+td,th{white-space:nowrap}td:nth-child(2){white-space:normal;width:50%;min-width:14rem}
 .turn{display:flex;gap:1.2rem;align-items:center;margin:1rem 0}
 """
 
@@ -119,8 +119,8 @@ def _write_page(folder: Path, lines: BinaryIO, found: dict[Filter, array[int]], 
     main = (
         f"<h1>Captured messages</h1>{_filters(found, key, up)}"
         f'<p class="soft">{total:,} messages, newest first. Times are UTC.</p>{turn}'
-        '<div class="card scroll"><table><thead><tr><th scope="col">Sent</th><th scope="col">Channel</th>'
-        '<th scope="col">Journey</th><th scope="col">To</th><th scope="col">Message</th></tr></thead>'
+        '<div class="card scroll"><table><thead><tr><th scope="col">Sent</th><th scope="col">Message</th>'
+        '<th scope="col">Channel</th><th scope="col">Journey</th><th scope="col">To</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{turn}"
     )
     target = folder / "index.html" if first else folder / PAGES / name
@@ -140,8 +140,9 @@ def _read(lines: BinaryIO, begins: Iterable[int]) -> Iterator[Line]:
 def _row(line: Line, up: str) -> str:
     title = escape(line.title) or "(no words)"
     return (
-        f"<tr><td>{line.at:%Y-%m-%d %H:%M:%S}</td><td>{escape(line.channel)}</td><td>{escape(line.journey)}</td>"
-        f'<td>{escape(line.to)}</td><td><a href="{up}{escape(quote(line.path))}" dir="auto">{title}</a></td></tr>'
+        f"<tr><td>{line.at:%Y-%m-%d %H:%M:%S}</td>"
+        f'<td><a href="{up}{escape(quote(line.path))}" dir="auto">{title}</a></td>'
+        f"<td>{escape(line.channel)}</td><td>{escape(line.journey)}</td><td>{escape(line.to)}</td></tr>"
     )
 
 
