@@ -286,19 +286,30 @@ def read_cases(path: Path, jurisdiction: str) -> list[tuple[int, Case]]:
     found: list[tuple[int, Case]] = []
     problems: list[Problem] = []
     for i, case in enumerate(convert(located, tuple[Case, ...])):
+        own = "" if case.country else region
         stated = msgspec.structs.replace(
-            case, country=case.country or case.region[:2] or country, region=case.region or (region if not case.country else "")
+            case, country=case.country or case.region[:2] or country, region=case.region or own
         )
         try:
-            for text in (case.at, case.earliest):
-                if text:
-                    moment(text)
+            _understood(stated)
         except ValueError as error:
             problems.append(located.problem(str(error), at=(i,)))
         found.append((located.line(i), stated))
     if problems:
         raise ContentError(problems)
     return found
+
+
+def _understood(case: Case) -> None:
+    """Raises ValueError where an instant of the case can't be read."""
+    at, zone = moment(case.at)
+    for text in (case.given, case.registry_checked, case.last_purchase, *(word.at for word in case.words)):
+        if text and _when(text, zone) > at:
+            raise ValueError(f"{text!r} lies after the case's own moment")
+    for prior in case.prior:
+        _when(prior.at, zone)
+    if case.earliest and moment(case.earliest)[0] <= at:
+        raise ValueError("`earliest` is not after the case's own moment")
 
 
 # --- the CSV table

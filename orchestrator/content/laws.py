@@ -175,11 +175,11 @@ def _wrong_rule(
         yield from _wrong_cap(located, at, rule)
     elif isinstance(rule, RegistryForm):
         yield from _wrong_value(located, (*at, "max_age"), duration, rule.max_age)
+        if not rule.applies.channels:
+            yield located.problem(f"{rule.id}: which channels?", "add `applies: {channels: […]}`", at=at)
 
 
-def _wrong_week(
-    located: Located, at: tuple[str | int, ...], rule: HoursForm, has_calendar: bool
-) -> Iterator[Problem]:
+def _wrong_week(located: Located, at: tuple[str | int, ...], rule: HoursForm, has_calendar: bool) -> Iterator[Problem]:
     told: set[str] = set()
     for key, windows in rule.week.items():
         days = _days(key)
@@ -191,7 +191,9 @@ def _wrong_week(
     if missing := [day for day in DAYS[:HOLIDAY] if day not in told]:
         yield located.problem(f"{', '.join(missing)}: not told", "add it; closed is `[]`", at=at)
     if "holiday" in told and not has_calendar:
-        yield located.problem("a holiday entry without a calendar", "add `holidays: {calendar: …}`", at=(*at, "holiday"))
+        yield located.problem(
+            "a holiday entry without a calendar", "add `holidays: {calendar: …}`", at=(*at, "holiday")
+        )
 
 
 def _wrong_cap(located: Located, at: tuple[str | int, ...], rule: CapForm) -> Iterator[Problem]:
@@ -263,9 +265,7 @@ def _pack(located: Located, form: PackForm, forms: dict[str, tuple[Located, Pack
         review_due=form.review_due,
         timezones=form.timezones,
         sources=form.sources,
-        rules=tuple(
-            _rule(form, rule, calendar, located.line("rules", i)) for i, rule in enumerate(form.rules)
-        ),
+        rules=tuple(_rule(form, rule, calendar, located.line("rules", i)) for i, rule in enumerate(form.rules)),
         file=located.file,
     )
 
@@ -337,7 +337,9 @@ def _clause(form: PackForm, rule: AnyRule, calendar: Calendar) -> Clause | None:
                 **common,
             )
         case RegistryForm():
-            return RegistryClause(name=rule.name, max_age=duration(rule.max_age), **common)
+            return RegistryClause(
+                name=rule.name, max_age=duration(rule.max_age), per_channel=rule.per_channel, **common
+            )
         case BlockForm():
             return BlockClause(**common)
         case AgeForm():

@@ -26,6 +26,7 @@ from orchestrator.decide.law_rules import (
     HoursClause,
     RegistryClause,
     excepted,
+    for_channel,
 )
 from orchestrator.decide.rules import Finding, Question, Rule
 
@@ -203,6 +204,20 @@ class LawBook(Struct, frozen=True):
             first = (home,) if home else ()
         return first + tuple(sorted({each for each in phone_countries if each and each != home}))
 
+    def binds(self, rule: LawRule) -> bool:
+        """Whether a rule of this authority binds under the book's profile; else it is logged as advisory."""
+        return rule.authority in BINDS[self.profile]
+
+    def lists(self) -> dict[str, frozenset[str]]:
+        """Every do-not-contact list by the name the store keeps it under, with the channels it is asked about."""
+        found: dict[str, frozenset[str]] = {}
+        for rule in (rule for pack in self.packs.values() for rule in pack.rules):
+            for channel in sorted(rule.channels):
+                clause = for_channel(rule.clause, channel) if rule.clause is not None else None
+                if isinstance(clause, RegistryClause):
+                    found[clause.name] = found.get(clause.name, frozenset()) | {channel}
+        return found
+
     @property
     def longest_window(self) -> timedelta:
         """How far back any rule of any pack looks at earlier touches."""
@@ -252,7 +267,6 @@ class LawBook(Struct, frozen=True):
     def _asked(self, chain: Iterable[LawPack], channel: str, purpose: str) -> Iterator[tuple[AskedRule, bool]]:
         """Each rule of these packs that speaks of such contacts, and whether it may be what a contact rests on."""
         overridden: set[str] = set()
-        binding = BINDS[self.profile]
         for pack in chain:
             versions: dict[str, list[LawRule]] = {}
             for rule in pack.rules:
@@ -260,11 +274,11 @@ class LawBook(Struct, frozen=True):
                     versions.setdefault(rule.id, []).append(rule)
             for name, rules in versions.items():
                 clauses = tuple(
-                    replace(rule.clause, advisory=rule.authority not in binding)
+                    for_channel(replace(rule.clause, advisory=not self.binds(rule)), channel)
                     for rule in sorted(rules, key=lambda rule: rule.starts or date.min)
                     if rule.clause is not None
                 )
-                sure = all(rule.confidence != "unverified" and rule.authority in binding for rule in rules)
+                sure = all(rule.confidence != "unverified" and self.binds(rule) for rule in rules)
                 yield AskedRule(name, clauses), sure
             overridden |= {rule.overrides for rule in pack.rules if rule.overrides}
 

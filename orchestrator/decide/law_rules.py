@@ -12,6 +12,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.decide.caps import Window, counted, free_at
 from orchestrator.decide.hours import HOLIDAY, Week, next_open, open_at
@@ -305,8 +306,10 @@ class CapClause(Clause, frozen=True, kw_only=True):
 class RegistryClause(Clause, frozen=True, kw_only=True):
     """Whoever stands on a do-not-contact list is left alone; so is everybody while the list is too old to tell."""
 
+    # as the store keeps it: `RNE/sms` where the list has an entry for each channel apart
     name: str
     max_age: timedelta
+    per_channel: bool = False
 
     def answer(self, question: Question) -> Finding:
         """Passes where a fresh list does not name the contact point.
@@ -393,6 +396,13 @@ EXCEPTIONS: dict[str, Callable[[Question], bool]] = {
 }
 # exceptions that rest on the member's own recorded word: they hold for unverified rules too
 OWN_WORD = frozenset({"opt_in"})
+
+
+def for_channel(clause: Clause, channel: str) -> Clause:
+    """The clause as it is asked about this channel: which list to look at."""
+    if isinstance(clause, RegistryClause) and clause.per_channel:
+        return replace(clause, name=f"{clause.name}/{channel}")
+    return clause
 
 
 def excepted(names: tuple[str, ...], question: Question) -> str:
