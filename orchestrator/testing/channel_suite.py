@@ -129,7 +129,7 @@ class ChannelSuite:
             rig.script("accept")
             assert "accepted" == (await rig.adapter.send(self.message("touch-2"))).kind
 
-        self._run(tmp_path, check, "refuse")
+        self._run(tmp_path, check, "down")
 
     def test_no_more_calls_at_once_than_slots(self, tmp_path: Path) -> None:
         async def check(rig: Rig) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from orchestrator.channels.contract import Answer, Message
+from orchestrator.channels.email.smtp.message import build
 from orchestrator.channels.email.smtp.receipts import read_bounce, read_reply
 from orchestrator.channels.email.smtp.send import Smtp
 from orchestrator.errors import SetupError
@@ -122,6 +123,19 @@ def test_a_message_that_was_taken_keeps_the_queue_id() -> None:
     answer, relay = sent_to({})
     assert ("accepted", "4Zx9yK1Qw2", "250 2.0.0") == (answer.kind, answer.provider_id, answer.code)
     assert ["touch-1"] == relay.calls
+
+
+@pytest.mark.parametrize("text", [".\n..\n.fin\n", "a\r\n.\r\nb", "x" * 5000, "", " \n", "¡Olé! 🎁\n." * 30])
+def test_the_body_arrives_as_it_was_built_whatever_dots_and_lines_it_has(text: str) -> None:
+    async def work(relay: Relay) -> None:
+        adapter = smtp(relay)
+        mail = message(text=f"begin {text} end")
+        assert "accepted" == (await adapter.send(mail)).kind
+        assert [build(mail, NOW, "Club")] == [received.raw for received in relay.mails]
+        assert ("bounce+touch-1@example.com", mail.to) == (relay.mails[0].sender, relay.mails[0].recipient)
+        await adapter.close()
+
+    with_relay(Relay, work)
 
 
 @pytest.mark.parametrize("step", ["CONNECT", "MAIL", "RCPT", "DATA"])
