@@ -230,7 +230,7 @@ def _here(located: Located, value: object, type_: Any, at: Steps, error: msgspec
         return located.problem(named + what, nearest(given or "", names), at=(*at, field))
     options = _options(type_, value)
     words = [str(word) for option in options if get_origin(option) is Literal for word in get_args(option)]
-    if words and not isinstance(value, (dict, list)):
+    if words and not isinstance(value, (dict, list)) and type(value) not in options:
         words += [_KINDS[option] for option in options if option in _KINDS]
         return located.problem(f"{named}{_show(value)} is not known here", nearest(value, words), at=at)
     what = _PLACE.sub("", str(error)).replace("`", "")

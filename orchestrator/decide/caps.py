@@ -2,7 +2,7 @@
 
 A rolling window of length L around `at` holds the places with `t <= at < t + L`, elapsed time. A calendar window holds
 those of the same local day, ISO week or month as `at`, in the member's zone; with several candidate zones a place
-counts if it shares the window in any of them, and without a zone the two ends of the world and UTC are the candidates.
+counts if it shares the window in any of them, and without a zone it may be any of the world's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ GAP = "minimum_gap"
 
 # a local window is never longer than this: clock changes, and days that a zone had twice, included
 _LONGEST = {"day": timedelta(days=3), "week": timedelta(days=9), "month": timedelta(days=33)}
-_ANYWHERE: tuple[tzinfo, ...] = (timezone(-timedelta(hours=12)), timezone(timedelta(0)), timezone(timedelta(hours=14)))
+# every whole hour that a zone may be off
+_ANYWHERE: tuple[tzinfo, ...] = tuple(timezone(timedelta(hours=hours)) for hours in range(-12, 15))
 # no zone is farther from UTC, either way
 _FARTHEST = timedelta(hours=26)
 _DAYS_OF_WEEK = 7
