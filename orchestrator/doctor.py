@@ -1,0 +1,108 @@
+"""Is this project fit to run? Each check says what it found and what cures it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.channels.load import load_adapters
+from orchestrator.contact_log import checkpoint as checkpoints
+from orchestrator.content import tables
+from orchestrator.decide.law import LawBook
+from orchestrator.errors import OrchestratorError
+from orchestrator.project import Project, open_project
+
+ENOUGH_DISK = 1 << 30
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One check."""
+
+    name: str
+    # warn: it runs, but somebody should look
+    state: Literal["ok", "warn", "fail"]
+    found: str
+    cure: str = ""
+
+
+def examine(path: Path, today: date) -> list[Check]:
+    """Every check of a project folder; `today` judges review dates. Never raises for what it examines."""
+    try:
+        project = open_project(path)
+    except OrchestratorError as error:
+        return [Check(name="settings", state="fail", found=str(error))]
+    checks = [Check(name="settings", state="ok", found=f"{project.path}/orchestrator.toml")]
+    with project:
+        for name, examined in _EXAMINED.items():
+            try:
+                checks.extend(examined(project, today))
+            except OrchestratorError as error:
+                checks.append(Check(name=name, state="fail", found=str(error)))
+    return checks
+
+
+def _keys(project: Project, _today: date) -> Iterator[Check]:
+    public = project.vault.public_key.hex()
+    yield Check(name="keys", state="ok", found=f"{project.settings.keys.file}, signs as {public[:16]}…")
+
+
+def _store(project: Project, _today: date) -> Iterator[Check]:
+    partitions = project.store.progress()
+    entries = sum(row.log_n for row in partitions)
+    yield Check(name="store", state="ok", found=f"{len(partitions)} partitions in use, {entries:,} log entries")
+    dead = sum(n for (_, name), n in project.store.totals().items() if name == "dead")
+    if dead:
+        yield Check(name="dead letters", state="warn", found=f"{dead:,}", cure="orchestrator dlq list")
+    parked = sum(n for (_, name), n in project.store.totals().items() if name == "parked")
+    if parked:
+        yield Check(name="quarantine", state="warn", found=f"{parked:,} inputs parked", cure="orchestrator dlq list")
+    if entries and checkpoints.latest(project.store, project.vault) is None:
+        cure = "orchestrator log checkpoint --out FILE, and keep FILE where the operator can't reach it"
+        yield Check(name="checkpoint", state="warn", found="the log was never signed", cure=cure)
+
+
+def _content(project: Project, today: date) -> Iterator[Check]:
+    content = project.content
+    found = f"revision {content.revision}: {len(content.journeys)} journeys"
+    yield Check(name="content", state="ok", found=found)
+    if not isinstance(content.laws, LawBook):
+        return
+    for pack in content.laws.packs.values():
+        if pack.status == "draft":
+            yield Check(name=f"law {pack.name}", state="warn", found="draft: nobody has reviewed it")
+        if pack.review_due < today:
+            cure = "read its sources again and set reviewed_on and review_due"
+            yield Check(name=f"law {pack.name}", state="warn", found=f"review was due {pack.review_due}", cure=cure)
+
+
+def _channels(project: Project, _today: date) -> Iterator[Check]:
+    adapters = load_adapters(project.settings, project.path)
+    for channel, name in project.settings.dispatch.adapters.items():
+        slots = adapters[channel].slots
+        where = "kept on disk, nobody is written to" if name == "capture" else f"{slots} calls at once"
+        yield Check(name=f"channel {channel}", state="ok", found=f"{name}: {where}")
+
+
+def _machine(project: Project, _today: date) -> Iterator[Check]:
+    versions = ", ".join(f"{name} {version}" for name, version in tables.versions().items())
+    yield Check(name="tables", state="ok", found=f"{versions}, SQLite {sqlite3.sqlite_version}")
+    free = shutil.disk_usage(project.path).free
+    state: Literal["ok", "warn"] = "ok" if free > ENOUGH_DISK else "warn"
+    yield Check(
+        name="disk", state=state, found=f"{free / (1 << 30):,.1f} GiB free", cure="" if state == "ok" else "make room"
+    )
+
+
+_EXAMINED: dict[str, Callable[[Project, date], Iterator[Check]]] = {
+    "keys": _keys,
+    "store": _store,
+    "content": _content,
+    "channels": _channels,
+    "machine": _machine,
+}

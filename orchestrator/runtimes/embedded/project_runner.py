@@ -1,0 +1,69 @@
+"""The runner of a project: its store, keys, content and adapters put together."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.channels.capture.index import write_index
+from orchestrator.channels.load import load_adapters
+from orchestrator.pipeline import Arrival
+from orchestrator.project import Project
+from orchestrator.runtimes.embedded.engine import Totals
+from orchestrator.runtimes.embedded.runner import Runner
+from orchestrator.runtimes.embedded.sources import Delivery, read_file, read_stream, recognise
+
+# how long the engine sleeps when nothing came and nothing was due
+IDLE_S = 0.2
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 by the machine's clock."""
+    return time.time_ns() // 1_000
+
+
+class ProjectRunner(Runner):
+    """A runner that knows where its project's files lie."""
+
+    def __init__(self, project: Project, *, dispatch: bool) -> None:
+        """Opens what the project names; raises SetupError or ContentError with the cure."""
+        adapters = load_adapters(project.settings, project.path) if dispatch else None
+        super().__init__(project.store, project.vault, project.content, project.settings, adapters)
+        self.project = project
+
+    def run_real(self, paths: list[Path], *, follow: bool, until: int | None) -> Totals:
+        """Runs files and standard input on the real clock; with `follow` goes on when they end."""
+        source = self._real(paths, follow=follow)
+        return self.engine.run_real(source, self.drain, wall_clock, follow=follow, until=until)
+
+    def write_pages(self) -> Path | None:
+        """Brings the index of captured messages up to date; None where nothing is captured."""
+        if "capture" not in self.project.settings.dispatch.adapters.values():
+            return None
+        folder = self.project.path / self.project.settings.dispatch.capture_dir
+        if not folder.is_dir():
+            return None
+        write_index(folder)
+        return folder / "index.html"
+
+    def _real(self, paths: list[Path], *, follow: bool) -> Iterator[Delivery | None]:
+        pipeline, partitions = self.engine.pipeline, self.store.partitions
+
+        def make(raw: bytes, file: bytes, length: int, byte: int) -> Arrival:
+            return pipeline.arrival(raw, wall_clock(), file, length, byte)
+
+        for path in paths:
+            if str(path) == "-":
+                yield from read_stream(sys.stdin.buffer, make, partitions)
+            else:
+                yield from read_file(path, recognise(path, self.store.positions()), make, partitions)
+        while follow:
+            yield None
+            time.sleep(IDLE_S)
+
+
+def open_runner(project: Project, *, dispatch: bool = True) -> ProjectRunner:
+    """The project's runner; to be used as a context manager."""
+    return ProjectRunner(project, dispatch=dispatch)
