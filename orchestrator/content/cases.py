@@ -75,6 +75,16 @@ def event_data(event: CaseEvent) -> Data:
     return msgspec.convert(event.data, EVENT_TYPES[event.type])
 
 
+def unkept(expected: Expected, *parts: str) -> tuple[list[str], list[str]]:
+    """Words of `contains` that subject, text and HTML together lack, and words of `lacks` that they hold.
+
+    Any run of white space is one space: `5 €` is found however the locale sets the gap.
+    """
+    said = " ".join(" ".join(parts).split())
+    wanted, unwanted = ([" ".join(words.split()) for words in side] for side in (expected.contains, expected.lacks))
+    return [words for words in wanted if words not in said], [words for words in unwanted if words in said]
+
+
 def _problems(located: Located, i: int, case: Case, cases: list[Case]) -> list[Problem]:
     found: list[Problem] = []
     if any(case.name == other.name for other in cases[:i]):

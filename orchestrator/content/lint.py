@@ -10,7 +10,7 @@ from msgspec import Struct
 from orchestrator.content.cases import read_cases
 from orchestrator.content.files import convert, nearest, read_yaml
 from orchestrator.content.journeys import JourneyFile
-from orchestrator.content.samples import declared, samples, unknown
+from orchestrator.content.samples import Occasion, declared, samples, unknown
 from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates
 from orchestrator.errors import ContentError, Problem, UsageError
 from orchestrator.render.contract import RenderError
@@ -52,9 +52,8 @@ class LintReport(Struct, frozen=True, kw_only=True):
 class _Journey(Struct, frozen=True):
     """What lint needs of a journey.yaml."""
 
-    # event type of the trigger, "" if unknown
-    event: str
-    purpose: str
+    occasion: Occasion = Occasion()  # frozen
+    purpose: str = ""
 
 
 def lint(folder: Path, default_locale: str, programme: str, journey: str = "") -> LintReport:
@@ -77,7 +76,7 @@ def lint(folder: Path, default_locale: str, programme: str, journey: str = "") -
         except ContentError as error:
             problems.extend(error.problems)
     for file in files:
-        problems.extend(_names(file, journeys.get(file.journey, _Journey("", "")).event))
+        problems.extend(_names(file, journeys.get(file.journey, _Journey()).occasion))
     rendered = 0
     try:
         templates = compile_templates(files, default_locale)
@@ -95,12 +94,12 @@ def lint(folder: Path, default_locale: str, programme: str, journey: str = "") -
     )
 
 
-def trigger_of(folder: Path, journey: str) -> str:
-    """The event type that a journey starts with, or waits for the absence of; "" where its file is not sound."""
+def occasion_of(folder: Path, journey: str) -> Occasion:
+    """What starts a journey; empty where its file is not sound."""
     try:
-        return _journey(folder, journey, with_cases=False).event
+        return _journey(folder, journey, with_cases=False).occasion
     except ContentError:
-        return ""
+        return Occasion()
 
 
 def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
@@ -110,16 +109,17 @@ def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
     cases = path.with_name("cases.yaml")
     if with_cases and cases.is_file():
         read_cases(cases, cases.relative_to(folder.parent).as_posix())
-    return _Journey(file.trigger.event or file.trigger.after, file.purpose)
+    occasion = Occasion(file.trigger.event or file.trigger.after, silence=not file.trigger.event)
+    return _Journey(occasion, file.purpose)
 
 
-def _names(file: TemplateFile, event_type: str) -> list[Problem]:
+def _names(file: TemplateFile, occasion: Occasion) -> list[Problem]:
     """Variables that no decision offers."""
     try:
         tree = file.sandbox.tree(file.source)
     except Rejected:
         return []
-    names = declared(event_type)
+    names = declared(occasion)
     found: list[Problem] = []
     for path, line in sorted(reads(tree), key=lambda read: (read[1], read[0])):
         missing = unknown(path, names)
@@ -132,7 +132,7 @@ def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], program
     """Every text rendered for a member of whom nothing is known, and for one of whom all is known."""
     found: list[Problem] = []
     for journey, message, channel, locale in templates:
-        about = journeys.get(journey, _Journey("", ""))
+        about = journeys.get(journey, _Journey())
         compiled = templates.compiled(journey, message, channel, locale)
         if channel == "email" and about.purpose == "marketing" and compiled.html is not None:
             for part, program in (("HTML", compiled.html), ("text", compiled.text)):
@@ -142,7 +142,7 @@ def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], program
                         Problem(file, line, f"the {part} part of {message} ({locale}) has no unsubscribe link",
                                 "use {{ unsubscribe_url }}, best in the layout")
                     )  # fmt: skip
-        for sample in samples(about.event, locale, programme, journey):
+        for sample in samples(about.occasion, locale, programme, journey):
             try:
                 compiled.render(sample.context, locale)
             except RenderError as error:

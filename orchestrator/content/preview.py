@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.content.cases import read_cases
 from orchestrator.content.files import nearest
-from orchestrator.content.lint import trigger_of
+from orchestrator.content.lint import occasion_of
 from orchestrator.content.samples import Sample, of_case, samples
 from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
 from orchestrator.errors import ContentError, Problem, UsageError
@@ -74,11 +74,11 @@ def preview(
 
 
 def _sample(folder: Path, journey: str, programme: str, locale: str, case: str) -> Sample:
-    event_type = trigger_of(folder, journey)
+    occasion = occasion_of(folder, journey)
     if not case:
-        return samples(event_type, locale, programme, journey)[-1]
+        return samples(occasion, locale, programme, journey)[-1]
     path = folder / journey / "cases.yaml"
     cases = {item.name: item for item in read_cases(path, path.relative_to(folder.parent).as_posix())}
     if case not in cases:
         raise UsageError(f"there is no case {case!r}; {nearest(case, cases)}")
-    return of_case(cases[case], event_type, programme, journey)
+    return of_case(cases[case], occasion, programme, journey)

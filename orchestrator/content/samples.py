@@ -23,6 +23,19 @@ AGGREGATE_FIELDS = ("count", "sum", "first", "last")
 _NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 _UNSUBSCRIBE = "https://example.com/u/sample-9b1c2f7a40d85e63"
 
+# what a journey that starts by silence offers as `event`
+SILENCE: dict[str, object] = {"last": "2026-10-25T11:00:00+00:00", "days": 30}
+
+
+class Occasion(Struct, frozen=True):
+    """What starts a journey."""
+
+    # event type; "" where the journey's file is not sound
+    event: str = ""
+    # True: silence after it
+    silence: bool = False
+
+
 # one full example of each event type; the smallest one keeps only what the type requires
 _EVENTS: dict[str, dict[str, object]] = {
     "member.enrolled": {"given_name": "Lucía", "family_name": "Gómez", "country": "ES", "tier": "Oro"},
@@ -53,42 +66,45 @@ class Sample(Struct, frozen=True):
     context: dict[str, object]
 
 
-def samples(event_type: str, locale: str, programme: str, journey: str) -> list[Sample]:
+def samples(occasion: Occasion, locale: str, programme: str, journey: str) -> list[Sample]:
     """The two ends: a member of whom nothing is known, and one of whom all is known."""
-    full = _EVENTS.get(event_type, {})
-    kind = EVENT_TYPES.get(event_type)
+    full = _EVENTS.get(occasion.event, {})
+    kind = EVENT_TYPES.get(occasion.event)
     required = {field.name for field in msgspec.structs.fields(kind) if field.required} if kind else set[str]()
     smallest = {name: value for name, value in full.items() if name in required}
+    least, most = (SILENCE, SILENCE) if occasion.silence else (_plain(smallest, kind), _plain(full, kind))
     known = MemberEnrolled(
         given_name="Lucía", family_name="Gómez", birthday=date(1988, 5, 14), locale=locale, country="ES", tier="Oro"
     )
     return [
-        Sample("a member of whom nothing is known", _context(MemberEnrolled(), smallest, kind, {}, programme, journey)),
+        Sample("a member of whom nothing is known", _context(MemberEnrolled(), least, {}, programme, journey)),
         Sample(
             "a member of whom all is known",
-            _context(known, full, kind, {event_type: (7, 412_300)}, programme, journey),
+            _context(known, most, {occasion.event: (7, 412_300)}, programme, journey),
         ),
     ]
 
 
-def of_case(case: Case, event_type: str, programme: str, journey: str) -> Sample:
+def of_case(case: Case, occasion: Occasion, programme: str, journey: str) -> Sample:
     """The case's member at the last of its events of this type."""
-    matching = [event for event in case.events if event.type == event_type]
+    matching = [event for event in case.events if event.type == occasion.event]
     totals: dict[str, tuple[int, int]] = {}
     for event in case.events:
         data = event_data(event)
         count, total = totals.get(event.type, (0, 0))
         amount = getattr(data, "amount", getattr(data, "points", 0))
         totals[event.type] = (count + 1, total + (amount or 0))
-    given = matching[-1].data if matching else {}
-    kind = EVENT_TYPES.get(event_type) if matching else None
-    return Sample(case.name, _context(case.member, given, kind, totals, programme, journey))
+    given = SILENCE if occasion.silence else plain(event_data(matching[-1])) if matching else {}
+    return Sample(case.name, _context(case.member, given, totals, programme, journey))
+
+
+def _plain(given: Mapping[str, object], kind: type[Data] | None) -> dict[str, object]:
+    return plain(msgspec.convert(dict(given), kind)) if kind else {}
 
 
 def _context(
     member: MemberEnrolled,
-    given: Mapping[str, object],
-    kind: type[Data] | None,
+    event: Mapping[str, object],
     totals: Mapping[str, tuple[int, int]],
     programme: str,
     journey: str,
@@ -106,7 +122,7 @@ def _context(
             "attributes": member.attributes,
             "since": _NOW,
         },
-        "event": plain(msgspec.convert(dict(given), kind)) if kind else {},
+        "event": dict(event),
         "aggregates": {
             name.replace(".", "_"): {"count": count, "sum": total, "first": _NOW, "last": _NOW}
             for name, (count, total) in totals.items()
@@ -118,10 +134,12 @@ def _context(
     }
 
 
-def declared(event_type: str) -> dict[str, object]:
+def declared(occasion: Occasion) -> dict[str, object]:
     """The names templates may use, as nested dicts; ANY where whatever follows is the project's own."""
-    kind = EVENT_TYPES.get(event_type)
+    kind = EVENT_TYPES.get(occasion.event)
     fields: object = {field.name: ANY for field in msgspec.structs.fields(kind)} if kind else ANY
+    if occasion.silence:
+        fields = dict.fromkeys(SILENCE, ANY)
     return {
         "member": dict.fromkeys(MEMBER_FIELDS, ANY),
         "event": fields,
