@@ -100,4 +100,4 @@ def gap(kind: OutcomeKind, touch_id: str, attempt: int, asked: timedelta | None 
         wait = min(wait * rule.growth, rule.longest)
     wait = max(wait, asked or timedelta(0))
     drawn = int.from_bytes(hashlib.blake2b(f"{touch_id}/{attempt}".encode(), digest_size=4).digest(), "big")
-    return wait + wait * drawn // (_SPREAD * 2**32)
+    return wait + wait / _SPREAD * (drawn / 2**32)
