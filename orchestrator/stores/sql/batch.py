@@ -18,6 +18,9 @@ from orchestrator.stores.sql.statements import Words, marks
 # values of one look-up, padded with the last: few texts, so that the driver finds them prepared
 _LOOKUP_SIZES = (1, 8, 64, 512)
 
+# queues looked into by one statement
+_QUEUES = 64
+
 Row = Sequence[Any]
 
 
@@ -54,11 +57,12 @@ class SqlBatch:
         return {row[0]: row[1] for row in self._among(words, identities, tuple(buckets))}
 
     def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
-        rows = [
-            InboxRow._make(row)
-            for partition in partitions
-            for row in self._connection.exec_driver_sql(self._words.due, (partition, until, limit))
-        ]
+        rows: list[InboxRow] = []
+        for start in range(0, len(partitions), _QUEUES):
+            some = partitions[start : start + _QUEUES]
+            values = [value for partition in some for value in (partition, until, limit)]
+            found = self._connection.exec_driver_sql(_union(self._words.due, len(some)), tuple(values))
+            rows += map(InboxRow._make, found.all())
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
@@ -74,6 +78,8 @@ class SqlBatch:
         return {row[0]: row[1] for row in self._among(self._words.touch_states, touch_ids)}
 
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
+        if not self._connection.exec_driver_sql(self._words.any_quarantined).first():
+            return set()
         return {row[0] for row in self._among(self._words.quarantined, members)}
 
     def write(self, changes: Changes) -> None:
@@ -115,8 +121,9 @@ class SqlBatch:
         self._many(words.put_position, changes.positions)
 
     def _many(self, statement: str, rows: Sequence[Row]) -> None:
+        # plain tuples: the driver asks a subclass for its items one by one, which costs more than copying it
         if rows:
-            self._connection.exec_driver_sql(statement, list(rows))
+            self._connection.exec_driver_sql(statement, list(map(tuple, rows)))
 
     def _among(self, statement: str, values: Iterable[Any], first: tuple[Any, ...] = ()) -> Iterator[Row]:
         """The rows for which a column is one of `values`, looked up in few round trips."""
@@ -159,6 +166,11 @@ def covered(connection: Connection, words: Words, row: SuppressionRow) -> list[T
 @cache
 def _sized(statement: str, size: int) -> str:
     return statement.replace("{marks}", marks(size))
+
+
+@cache
+def _union(statement: str, count: int) -> str:
+    return " UNION ALL ".join([f"SELECT * FROM ({statement})"] * count)  # noqa: S608 - our own statement, repeated
 
 
 def _refused(partition: int) -> Refused:

@@ -38,11 +38,12 @@ class Words(NamedTuple):
     keys: str
     # buckets first, then identities: two lists of marks
     seen: str
-    # partition, until, limit
+    # partition, until, limit; several are put together with UNION ALL
     due: str
     registries: str
     # name, then contacts
     listed: str
+    any_quarantined: str
     quarantined: str
     touch_states: str
     # --- a batch writes
@@ -156,6 +157,7 @@ SQLITE = Words(
     ),
     registries="SELECT name, checked_at FROM registries WHERE name IN ({marks})",
     listed="SELECT contact FROM listed WHERE name = ? AND contact IN ({marks})",
+    any_quarantined="SELECT 1 FROM quarantine LIMIT 1",
     quarantined="SELECT member FROM quarantine WHERE member IN ({marks})",
     touch_states="SELECT touch_id, state FROM touches WHERE touch_id IN ({marks})",
     advance=(
