@@ -158,7 +158,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def moment(text: str) -> tuple[datetime, ZoneInfo]:
-    """An RFC 9557 instant as (UTC, its zone). Raises ValueError where offset and zone disagree, or either is missing."""
+    """An RFC 9557 instant as (UTC, its zone). Raises ValueError where offset and zone disagree, or one is missing."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no moment such as 2026-11-24T07:59:00-05:00[America/Bogota]")

@@ -37,7 +37,8 @@ class Entry(Struct, frozen=True):
 
     def fits(self, channel: str) -> bool:
         """Whether it is an address of this channel, and meant for it."""
-        return self.channel in ("", channel) and (("@" in self.address) == (channel == "email"))
+        right_kind = channel == "email" if "@" in self.address else channel in PHONES
+        return right_kind and self.channel in ("", channel)
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -58,11 +59,15 @@ def load_registry_file(path: Path, country: str = "") -> tuple[tuple[Entry, ...]
     entries: list[Entry] = []
     problems: list[Problem] = []
     checked_at: datetime | None = None
+    head = True
     for number, line in enumerate(_lines(path), start=1):
         text = line.strip()
         if text.startswith("#"):
             checked_at = _stamp(text, path, number) or checked_at
-        elif text and not (number == 1 and text.lower().partition(",")[0] in _HEADS):
+        elif head and text.lower().partition(",")[0] in _HEADS:
+            head = False
+        elif text:
+            head = False
             entry = _entry(text, country)
             if entry is not None:
                 entries.append(entry)
