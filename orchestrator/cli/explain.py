@@ -27,6 +27,7 @@ def command(
     at: Annotated[
         str, typer.Option(metavar="TIME", help="As it stood at this moment, such as 2026-03-01T09:00:00-05:00.")
     ] = "",
+    full: Annotated[bool, typer.Option("--full", help="Also every rule that let it pass.")] = False,
 ) -> None:
     """Tell every touch and every silence of a member: when, by which rule, which numbers, which article.
 
@@ -35,7 +36,7 @@ def command(
     until = _moment(at)
     with open_project(State.of(ctx).project) as project:
         told = about(project.store, project.vault, member, _cites(project), journey=journey, until=until)
-    show(ctx, told, lambda: _view(told))
+    show(ctx, told, lambda: _view(told, full=full))
 
 
 def _cites(project: Project) -> CiteOf:
@@ -62,16 +63,23 @@ def _moment(text: str) -> datetime | None:
     return at.astimezone(UTC)
 
 
-def _view(told: Explanation) -> RenderableType:
+def _view(told: Explanation, *, full: bool) -> RenderableType:
     if not told.paragraphs:
         return Text("The log holds nothing about this member.")
     counts = f"{told.touches} touches, {told.silences} silences, {told.waiting} waiting"
-    return Group(*[_paragraph(paragraph) for paragraph in told.paragraphs], Text(counts, style="bold"))
+    return Group(*[_paragraph(paragraph, full=full) for paragraph in told.paragraphs], Text(counts, style="bold"))
 
 
-def _paragraph(paragraph: Paragraph) -> RenderableType:
+def _paragraph(paragraph: Paragraph, *, full: bool) -> RenderableType:
     mark, style = _MARKS.get(paragraph.outcome, ("· ", "dim"))
-    title = Text.assemble((mark, f"bold {style}"), (paragraph.title, "bold"))
-    where = Text(f"Log entries {', '.join(paragraph.entries)}", style="dim")
-    lines = [Padding(Text(sentence), (0, 0, 0, 4)) for sentence in paragraph.sentences]
-    return Group(title, *lines, Padding(where, (0, 0, 1, 4)))
+    told = [each.text for each in paragraph.sentences if full or not each.detail]
+    hidden = len(paragraph.sentences) - len(told)
+    if paragraph.outcome in _MARKS:
+        title = Text.assemble((mark, f"bold {style}"), (paragraph.title, "bold"))
+    else:
+        # a fact is one sentence, which says more than its title
+        title, told = Text.assemble((mark, style), " ".join(told)), []
+    more = f"; {hidden} more sentences on rules that let it pass: --full" if hidden else ""
+    where = Text(f"Log entries {', '.join(paragraph.entries)}{more}", style="dim")
+    lines = [Padding(line, (0, 0, 0, 4), expand=False) for line in [*map(Text, told), where]]
+    return Group(title, *lines, Text())

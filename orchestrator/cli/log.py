@@ -48,6 +48,10 @@ def show_(
     verdict: Annotated[
         Literal["", "send", "defer", "suppress"], typer.Option(help="Only decisions of this verdict.")
     ] = "",
+    kind: Annotated[
+        Literal["", "decision", "touch", "consent", "contact_point", "member", "operator", "tick"],
+        typer.Option(help="Only entries of this kind."),
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many entries, the latest.")] = 50,
 ) -> None:
     """Show the latest entries of the log.
@@ -56,7 +60,7 @@ def show_(
     """
     with open_project(State.of(ctx).project) as project:
         ref = query.ref_of(project.store, project.vault, member) if member else None
-        shown = query.show(project.store, ref=ref, journey=journey, verdict=verdict, limit=limit)
+        shown = query.show(project.store, ref=ref, journey=journey, verdict=verdict, kind=kind, limit=limit)
     show(ctx, shown, lambda: _entries(shown))
 
 

@@ -58,8 +58,9 @@ def cites(book: LawBook) -> CiteOf:
     articles: dict[tuple[str, str], tuple[str, str]] = {}
     for pack in book.packs.values():
         for rule in pack.rules:
-            for cite in rule.cites[:1]:
-                source = pack.source(cite.source)
+            sources = [pack.source(cite.source) for cite in rule.cites]
+            # the text of the law rather than what somebody wrote of it
+            for source in sorted(sources, key=lambda source: source.kind != "primary")[:1]:
                 articles.setdefault((rule.id, pack.name), (source.title, source.url))
     return lambda rule, version: articles.get((rule, version))
 

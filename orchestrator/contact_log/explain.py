@@ -33,6 +33,18 @@ _RANKS = (
 )
 
 
+class Sentence(Struct, frozen=True):
+    """One sentence of a story."""
+
+    text: str
+    # True: for whoever wants every rule, also those that let it pass
+    detail: bool = False
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.text
+
+
 class Paragraph(Struct, frozen=True, kw_only=True):
     """One story: an intent from its beginning to where it stands, or one fact about the member."""
 
@@ -45,7 +57,7 @@ class Paragraph(Struct, frozen=True, kw_only=True):
     journey: str
     step: str
     intent_id: str
-    sentences: tuple[str, ...]
+    sentences: tuple[Sentence, ...]
     # "partition/n" of the entries it rests on
     entries: tuple[str, ...]
 
@@ -75,7 +87,7 @@ def explain(
         if (last is not None and row.at > last) or row.kind == "tick":
             continue
         # a receipt knows its touch alone
-        key = row.intent_id or story_of_touch.get(row.touch_id) or row.touch_id or f"{row.partition}/{row.n}"
+        key = row.intent_id or story_of_touch.get(row.touch_id) or row.touch_id or _key_of_fact(row)
         if row.touch_id and row.intent_id:
             story_of_touch[row.touch_id] = row.intent_id
         stories.setdefault(key, []).append(row)
@@ -86,6 +98,13 @@ def explain(
     )
 
 
+def _key_of_fact(row: LogRow) -> str:
+    """Consents given or taken back in one turn, for the same purpose, are one fact."""
+    if row.kind == "consent":
+        return f"{row.partition}/{row.turn}/{row.state}/{row.purpose}"
+    return f"{row.partition}/{row.n}"
+
+
 def _is_intent(story: list[LogRow]) -> bool:
     return any(row.kind in ("decision", "touch") for row in story)
 
@@ -94,14 +113,14 @@ def _is_intent(story: list[LogRow]) -> bool:
 
 
 def _story(story: list[LogRow], cite_of: CiteOf, zone: ZoneInfo | None) -> Paragraph:
-    told: list[str] = []
+    told: list[Sentence] = []
     for row in story:
         if row.kind == "decision":
             trail = _trail_of(row)
             zone = _zone_of(trail, zone)
             told.extend(_decision(row, trail, cite_of, zone))
         else:
-            told.append(_touch(row, zone))
+            told.append(Sentence(_touch(row, zone)))
     first, outcome = story[0], _outcome(story)
     return Paragraph(
         at=rfc3339(instant(first.at)),
@@ -155,62 +174,59 @@ def _sent(state: str, channel: str) -> str:
     }.get(state, f"sent by {channel}, and {state.replace('_', '-')}")
 
 
-def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[str]:
+def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[Sentence]:
     when = moment(instant(row.at), zone)
     by = f"to send it by {channel_name(row.channel)}"
-    revision = f" Content revision {row.revision}." if row.revision else ""
     if row.verdict == "send":
-        yield f"Decided on {when}: {by}.{revision}"
+        yield Sentence(f"Decided on {when}: {by}.")
     elif row.verdict == "defer":
         release = f"until {moment(instant(row.release_at), zone)}, at the earliest" if row.release_at else "for now"
-        yield f"Decided on {when}: {by}, but to wait {release}, because {because(row.reason)}.{revision}"
+        yield Sentence(f"Decided on {when}: {by}, but to wait {release}, because {because(row.reason)}.")
     else:
-        yield f"Decided on {when}: to stay silent, because {because(row.reason)}.{revision}"
+        yield Sentence(f"Decided on {when}: to stay silent, because {because(row.reason)}.")
         if row.release_at:
             earliest = moment(instant(row.release_at), zone)
-            yield f"It could have gone out from {earliest}, which is too late for it, or the policy is not to wait."
+            yield Sentence(f"It could have gone out from {earliest}: too late for it, or the journey is not to wait.")
     if trail is None:
-        yield "The ground of this decision can't be read."
+        yield Sentence("The ground of this decision can't be read.")
         return
     if trail.note:
-        yield f"The error: {trail.note}"
+        yield Sentence(f"The error: {trail.note}")
     if trail.tried:
-        yield sentences.zones(trail.zones, trail.zone_from)
-        if trail.packs:
-            yield f"Laws asked: {sentences.listed(trail.packs)}."
+        packs = f" Laws asked: {sentences.listed(trail.packs)}." if trail.packs else ""
+        revision = f" Content revision: {row.revision}." if row.revision else ""
+        yield Sentence(f"{sentences.zones(trail.zones, trail.zone_from)}{packs}{revision}")
     for tried in trail.tried:
         yield from _tried(tried, cite_of, zone)
 
 
-def _tried(tried: Tried, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[str]:
+def _tried(tried: Tried, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[Sentence]:
     """One channel: first what spoke against it, then what let it pass, then what was only noted."""
     channel, asked = channel_name(tried.channel), len(tried.findings)
     against = [found for found in tried.findings if found.says != "pass" and not found.advisory]
     rules = f"{asked} rule{'' if asked == 1 else 's'} asked"
-    yield f"By {channel}: {rules}, " + (f"{len(against)} against." if against else "all let it pass.")
+    yield Sentence(f"By {channel}: {rules}, {f'{len(against)} against' if against else 'none against'}.")
     for found in against:
-        yield f"Against: {because(found.reason)}. {_ground(found, cite_of)}{_until(found, zone)}"
+        yield Sentence(f"Against: {because(found.reason)}. {_ground(found, cite_of, zone)}")
     for found in tried.findings:
         if found.says == "pass" and not found.advisory:
-            yield f"Passed: {_ground(found, cite_of)}"
+            rests = tried.says == "pass" and found.saw.get("consent") is not None
+            word = "Rests on" if rests else "Passed"
+            yield Sentence(f"{word}: {_ground(found, cite_of, zone)}", detail=not rests)
     for found in tried.findings:
         if found.advisory:
             word = "it would have passed" if found.says == "pass" else because(found.reason)
-            yield f"Noted, binding nobody here: {word}. {_ground(found, cite_of)}"
+            yield Sentence(f"Noted, binding nobody here: {word}. {_ground(found, cite_of, zone)}", detail=True)
 
 
-def _ground(found: Finding, cite_of: CiteOf) -> str:
-    """`Rule co.hours (CO@2026.11.0): 21:14 in America/Bogota, permitted 07:00-19:00. Ley 2300, art. 3: https://….`"""
+def _ground(found: Finding, cite_of: CiteOf, zone: ZoneInfo | None) -> str:
+    """`Rule co.hours (CO@2026.11.0): 21:14 in America/Bogota, permitted 07:00-19:00. Law: art. 3 (Ley 2300, https://…)`."""
     saw = sentences.numbers(found.saw)
-    text = f"Rule {found.rule} ({found.version})" + (f": {saw}." if saw else ".")
-    article = cite_of(found.rule, found.version) if found.cite else None
-    if article is not None:
-        title, link = article
-        place = found.cite if title in found.cite else f"{title}, {found.cite}"
-        text += f" {place}: {link} ." if link else f" {place}."
-    elif found.cite:
-        text += f" {found.cite}."
-    return text
+    text = f"Rule {found.rule} ({found.version}){f': {saw}' if saw else ''}.{_until(found, zone)}"
+    if not found.cite:
+        return text
+    article = cite_of(found.rule, found.version)
+    return f"{text} Law: {found.cite}" + (f" ({', '.join(filter(None, article))})." if article else ".")
 
 
 def _until(found: Finding, zone: ZoneInfo | None) -> str:
@@ -237,7 +253,8 @@ def _touch(row: LogRow, zone: ZoneInfo | None) -> str:
 
 def _fact(story: list[LogRow], zone: ZoneInfo | None) -> Paragraph:
     row = story[0]
-    words = {"channel": channel_name(row.channel), "purpose": row.purpose or "every purpose"}
+    channels = sentences.listed(tuple(channel_name(each.channel) for each in story))
+    words = {"channel": channels, "purpose": row.purpose or "every purpose"}
     when = moment(instant(row.occurred_at or row.at), zone)
     if row.kind == "operator":
         said = f"An operator {sentences.COMMANDS.get(row.reason, f'gave the order {row.reason}')}"
@@ -245,15 +262,14 @@ def _fact(story: list[LogRow], zone: ZoneInfo | None) -> Paragraph:
         lists = {"consent": sentences.CONSENT, "contact_point": sentences.HEALTH, "member": sentences.MEMBER}
         known = lists.get(row.kind, {}).get(row.state)
         said = known.format(**words) if known else f"{row.kind} {row.state}".strip()
-    title = f"{said}."
     return Paragraph(
         at=rfc3339(instant(row.at)),
         outcome=row.kind,
-        title=title,
+        title=f"{said}.",
         journey=row.journey,
         step=row.step,
         intent_id="",
-        sentences=(f"{said} on {when}{_facts(row)}.",),
+        sentences=(Sentence(f"{said} on {when}{_facts(row)}."),),
         entries=_entries(story),
     )
 

@@ -22,14 +22,20 @@ class Shown(Struct, frozen=True, kw_only=True):
     found: int
 
 
-def show(store: Store, *, ref: str | None = None, journey: str = "", verdict: str = "", limit: int = 50) -> Shown:
-    """The latest `limit` entries, oldest first; of one member, journey or verdict where given. Reads the whole log."""
+def show(
+    store: Store, *, ref: str | None = None, journey: str = "", verdict: str = "", kind: str = "", limit: int = 50
+) -> Shown:
+    """The latest `limit` entries, oldest first; of one member, journey, verdict or kind where given.
+
+    Reads the whole log, or all of one member's.
+    """
+    asked = [(name, value) for name, value in (("journey", journey), ("verdict", verdict), ("kind", kind)) if value]
     found = 0
 
     def wanted() -> Iterator[LogRow]:
         nonlocal found
         for row in store.log(ref=ref):
-            if (not journey or row.journey == journey) and (not verdict or row.verdict == verdict):
+            if all(getattr(row, name) == value for name, value in asked):
                 found += 1
                 yield row
 

@@ -165,8 +165,9 @@ def numbers(saw: Saw) -> str:
     """What a rule saw, in words; what has no words of its own is named by its key. "" where it saw nothing."""
     left = dict(saw)
     parts = [part for part in (say(left) for say in _SAYINGS) if part]
-    parts.extend(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in left.items())
-    return ", ".join(parts)
+    rest = [f"{key.replace('_', ' ')} {_plain(value)}" for key, value in left.items()]
+    # the reading of an open text may be long: it stands last
+    return "; ".join(filter(None, [", ".join([*parts, *rest]), _reading_of(saw)]))
 
 
 def listed(names: tuple[str, ...]) -> str:
@@ -239,6 +240,10 @@ def _consent(left: Left) -> str:
     if state is None:
         state, first = first, record
     basis = left.pop("basis", None)
+    if state == "withdrawn":
+        basis = None
+    if left.get("expires_at", "") is None:
+        del left["expires_at"]
     details = ", ".join(str(part).replace("_", "-") for part in (state, basis) if part)
     return f"consent record {first or 'without a name'} ({details})"
 
@@ -266,7 +271,9 @@ def _contact(left: Left) -> str:
 def _closed(left: Left) -> str:
     """Windows that the dispatcher found closed."""
     n = left.pop("windows", None)
-    return "" if n is None else f"{n} window{'' if n == 1 else 's'} found closed at hand-over"
+    if n is None:
+        return ""
+    return f"{n or 'no'} window{'' if n == 1 else 's'} found closed at hand-over"
 
 
 def _in_force(left: Left) -> str:
@@ -278,7 +285,20 @@ def _unless(left: Left) -> str:
     return f"an exception holds: {str(why).replace('_', ' ')}" if why else ""
 
 
-_SAYINGS = (_in_force, _local, _count, _gap, _in_flight, _consent, _registry, _contact, _closed, _unless)
+def _no_reading(left: Left) -> str:
+    for key in ("reading", "alt", "confidence"):
+        left.pop(key, None)
+    return ""
+
+
+def _reading_of(saw: Saw) -> str:
+    """How the law pack reads an open text, and how sure it is of it."""
+    reading, other, sure = saw.get("reading"), saw.get("alt"), saw.get("confidence")
+    parts = (f"read as: {reading}" if reading else "", f"it might also mean: {other}" if other else "")
+    return "; ".join(filter(None, (*parts, f"sources {sure}" if sure else "")))
+
+
+_SAYINGS = (_in_force, _local, _count, _gap, _in_flight, _consent, _registry, _contact, _closed, _unless, _no_reading)
 
 
 def _plain(value: str | int | bool | None) -> str:
