@@ -7,17 +7,18 @@ counts if it shares the window in any of them, and without a zone it may be any 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from orchestrator.decide.local import aware, stretch_at
 from orchestrator.decide.member import Member, Place
-from orchestrator.decide.rules import Finding, Question, Says
-from orchestrator.times import rfc3339
+from orchestrator.decide.rules import Finding, Question
 
 CAP = "frequency_cap"
 GAP = "minimum_gap"
@@ -61,8 +62,12 @@ def counted(
     """
     if not places:
         return []
-    instants = sorted([now if place.at is None or place.at > now else place.at for place in places])
-    return _within(instants, window, at, zones)
+    return _within(_instants(places, now), window, at, zones)
+
+
+def _instants(places: Iterable[Place], now: datetime) -> list[datetime]:
+    """When each place counts, in order: what is in flight, or later than `now`, counts as now."""
+    return sorted([now if place.at is None or place.at > now else place.at for place in places])
 
 
 def free_at(
@@ -151,20 +156,19 @@ class Scope(Struct, frozen=True):
     # only places of the journey that asks
     same_journey: bool = False
 
-    def of(self, places: tuple[Place, ...], journey: str) -> tuple[Place, ...]:
-        """Those of the places that count."""
+    def of(self, places: tuple[Place, ...], journey: str, since: datetime) -> list[Place]:
+        """Those of the places after `since` that count for a touch of this journey."""
         channels, purposes, journeys = self.channels, self.purposes, self.journeys
         if self.same_journey:
             journeys = frozenset((journey,))
-        return tuple(
-            [
-                place
-                for place in places
-                if (purposes is None or place.purpose in purposes)
-                and (channels is None or place.channel in channels)
-                and (journeys is None or place.journey in journeys)
-            ]
-        )
+        return [
+            place
+            for place in places
+            if (place.at is None or place.at > since)
+            and (purposes is None or place.purpose in purposes)
+            and (channels is None or place.channel in channels)
+            and (journeys is None or place.journey in journeys)
+        ]
 
 
 class CapRule(Struct, frozen=True, kw_only=True):
@@ -185,34 +189,41 @@ class CapRule(Struct, frozen=True, kw_only=True):
     reserved: int = 0
     reserved_for: frozenset[str] = frozenset()
     member_limit: str = ""
+    # the answer to a member without any place, made once: it is by far the commonest
+    clear: Finding | None = None
+
+    def __post_init__(self) -> None:
+        """Makes the answer for members without places."""
+        if self.clear is None and self.maximum > self.reserved:
+            saw = {"n": 0, "max": self.maximum, "window": self.window_name}
+            force_setattr(self, "clear", Finding(rule=self.id, version=self.version, says="pass", saw=saw))
 
     def judge(self, question: Question) -> Finding:
         """Pass with fewer than `maximum` in the window; else defer to when one has left it; suppress when it is 0."""
         member = question.member
-        places = self.scope.of(member.places, question.journey) if member.places else ()
-        at, now, window, zones = question.at, question.now, self.window, question.zones
+        if not member.places and self.clear is not None and self.member_limit not in member.attributes:
+            return self.clear
+        at, window, zones, journey = question.at, self.window, question.zones, question.journey
+        places = self.scope.of(member.places, journey, at - window.longest)
         maximum = self._maximum(member)
-        instants = counted(places, window, at, now, zones) if places else []
+        instants = _within(_instants(places, question.now), window, at, zones)
         saw: dict[str, str | int | bool | None] = {"n": len(instants), "max": maximum, "window": self.window_name}
-        full = len(instants) >= maximum
-        until = free_at(instants, maximum, window, at, zones) if full else None
-        if self.reserved and maximum and question.journey not in self.reserved_for:
-            others = tuple(place for place in places if place.journey not in self.reserved_for)
-            rest = maximum - self.reserved
-            taken = counted(others, window, at, now, zones)
+        # (instants that hold places, places there are for them)
+        limits = [(instants, maximum)]
+        if self.reserved and journey not in self.reserved_for:
+            others = [place for place in places if place.journey not in self.reserved_for]
+            taken = _within(_instants(others, question.now), window, at, zones)
+            limits.append((taken, max(0, maximum - self.reserved)))
             saw |= {"reserved": self.reserved, "n_others": len(taken)}
-            if len(taken) >= rest:
-                free = free_at(taken, rest, window, at, zones)
-                until = free if until is None or free is None else max(until, free)
-                full = True
-                if free is None:
-                    return Finding(rule=self.id, version=self.version, says="suppress", reason=CAP, saw=saw)
+        full = [(held, most) for held, most in limits if len(held) >= most]
         if not full:
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         if flying := sum(place.at is None for place in places):
             saw["in_flight"] = flying
-        says: Says = "suppress" if until is None else "defer"
-        return Finding(rule=self.id, version=self.version, says=says, reason=CAP, until=until, saw=saw)
+        if any(most == 0 for _, most in full):
+            return Finding(rule=self.id, version=self.version, says="suppress", reason=CAP, saw=saw)
+        until = max(free_at(held, most, window, at, zones) or at for held, most in full)
+        return Finding(rule=self.id, version=self.version, says="defer", reason=CAP, until=until, saw=saw)
 
     def _maximum(self, member: Member) -> int:
         if self.member_limit:
@@ -234,14 +245,14 @@ class GapRule(Struct, frozen=True, kw_only=True):
 
     def judge(self, question: Question) -> Finding:
         """Pass when `gap` or more has passed since the last; else defer to the instant at which it has."""
-        places = question.member.places
-        places = self.scope.of(places, question.journey) if places else places
+        places: list[Place] = []
+        if question.member.places:
+            places = self.scope.of(question.member.places, question.journey, question.at - self.gap)
         if not places:
             return Finding(rule=self.id, version=self.version, says="pass", saw={"gap": self.gap_name, "last": None})
-        now = question.now
-        last = max([now if place.at is None or place.at > now else place.at for place in places])
+        last = _instants(places, question.now)[-1]
         free = last + self.gap
-        saw: dict[str, str | int | bool | None] = {"gap": self.gap_name, "last": rfc3339(last)}
+        saw: dict[str, str | int | bool | None] = {"gap": self.gap_name, "last": last.isoformat()}
         if free <= question.at:
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         if flying := sum(place.at is None for place in places):

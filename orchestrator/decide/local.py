@@ -32,11 +32,7 @@ def aware(at: datetime) -> datetime:
 
 def stretch_at(zone: tzinfo, at: datetime) -> Stretch:
     """The stretch of one UTC day around `at` in which the zone's offset is constant."""
-    stretches = _stretches(zone, at.toordinal())
-    for stretch in stretches:
-        if at < stretch[1]:
-            return stretch
-    return stretches[-1]
+    return next(stretch for stretch in _stretches(zone, at.toordinal()) if at < stretch[1])
 
 
 def stretch_before(zone: tzinfo, at: datetime) -> Stretch:

@@ -65,12 +65,9 @@ class Dated(Struct, frozen=True, kw_only=True):
 
     def judge(self, question: Question) -> Finding:
         """The answer of the version in force; a pass where there is none."""
-        at = question.at
-        for since, rule in reversed(self.versions):
-            if at >= since:
-                if rule is not None:
-                    return rule.judge(question)
-                break
+        rule = in_force(self.versions, question.at, None)
+        if rule is not None:
+            return rule.judge(question)
         return Finding(rule=self.id, version="none", says="pass", saw={"in_force": False})
 
     def open_until(self, question: Question) -> datetime | None:

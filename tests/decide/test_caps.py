@@ -146,6 +146,10 @@ def test_without_a_zone_a_day_is_as_long_as_anywhere_on_earth() -> None:
     assert utc(2026, 11, 19, 11) == free_at([sent], 1, Window("day"), sent, ())
 
 
+def test_without_places_nothing_counts() -> None:
+    assert [] == counted((), Window("day"), NOON, NOON, MADRID)
+
+
 def test_what_is_in_flight_or_later_than_now_counts_as_now() -> None:
     places = (place(None), place(NOON + HOUR), place(NOON - HOUR))
     assert [NOON - HOUR, NOON, NOON] == counted(places, Window("rolling", WEEK), NOON, NOON, MADRID)
@@ -229,6 +233,8 @@ def test_a_gap_ends_to_the_second(ago: timedelta, says: str) -> None:
 
 def test_a_gap_counts_from_now_while_something_is_in_flight() -> None:
     rule = GapRule(id="gap", version="1", gap=20 * HOUR, gap_name="PT20H", scope=Scope())
+    later = ask(rule, place(None), at=NOON + 20 * HOUR)
+    assert later.says == "pass"
     assert (NOON + 20 * HOUR, 1) == ((found := ask(rule, place(None))).until, found.saw["in_flight"])
     assert ask(rule).says == "pass"
 

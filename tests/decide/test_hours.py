@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -162,6 +162,26 @@ def test_a_stretch_has_one_offset_and_holds_its_instant(name: str, at: datetime)
         assert offset == probe.astimezone(zone).utcoffset()
 
 
+def test_a_change_at_midnight_utc_belongs_to_the_day_it_begins() -> None:
+    zone = ZoneInfo("Africa/Casablanca")
+    change = datetime(2008, 6, 1, tzinfo=UTC)
+    before, after = (stretch_at(zone, naive(at)) for at in (change - timedelta(microseconds=1), change))
+    assert (timedelta(0), timedelta(hours=1)) == (before[2], after[2])
+    assert naive(change) == before[1] == after[0]
+
+
+def test_a_zone_that_tells_no_offset_is_refused() -> None:
+    class Nowhere(tzinfo):
+        def utcoffset(self, _: datetime | None) -> None:
+            return None
+
+        def fromutc(self, at: datetime) -> datetime:
+            return at
+
+    with pytest.raises(ValueError, match="without an offset"):
+        stretch_at(Nowhere(), naive(datetime(2026, 6, 10, tzinfo=UTC)))
+
+
 DAY_8_TO_21 = Week((((480, 1260),),) * 7 + (None,))
 
 
@@ -292,6 +312,13 @@ def test_a_holiday_has_hours_of_its_own_only_where_it_is_one() -> None:
     assert ("defer", datetime(2026, 6, 11, tzinfo=UTC)) == (found.says, found.until)
     assert rule.judge(question(at, "UTC", jurisdictions=("CO",))).says == "pass"
     assert datetime(2026, 6, 10, tzinfo=UTC) == open_until(rule, question(datetime(2026, 6, 9, 12, tzinfo=UTC), "UTC"))
+
+
+def test_without_a_calendar_no_day_is_a_holiday() -> None:
+    at = datetime(2026, 12, 25, 12, tzinfo=UTC)
+    week = Week((OPEN,) * HOLIDAY + ((),))
+    assert open_at(week, (ZoneInfo("UTC"),), no_holidays, at)
+    assert QuietHoursRule(id="q", version="1", week=week).judge(question(at, "UTC")).says == "pass"
 
 
 def test_open_until_tells_when_the_hours_end() -> None:

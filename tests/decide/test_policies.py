@@ -5,20 +5,23 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Meta, Struct
 
 from orchestrator.content import locate
-from orchestrator.content.files import convert, parse_yaml
+from orchestrator.content.files import convert, parse_yaml, read_yaml
 from orchestrator.content.policies import is_holiday, load_policies
 from orchestrator.content.policy_cases import HOUSE_REASONS, list_rules, run_cases
 from orchestrator.content.policy_file import PolicyWords
 from orchestrator.decide.decision import weigh
-from orchestrator.decide.hours import HOLIDAY
+from orchestrator.decide.hours import HOLIDAY, open_until
 from orchestrator.decide.member import Consent, ContactPoint, Member, Place
+from orchestrator.decide.policies import HousePolicies
 from orchestrator.decide.rules import REASONS, Question, strictest
 from orchestrator.errors import ContentError
 
@@ -132,7 +135,7 @@ def test_one_more_rule_never_turns_suppress_or_defer_into_send(
 ) -> None:
     asked = question(at, "welcome", "marketing", *sent(*(timedelta(minutes=minutes) for minutes in ago), at=at))
     rules = POLICIES.rules_for("email", "marketing", "welcome")
-    some = data.draw(st.lists(st.sampled_from(rules), unique=True))
+    some = data.draw(st.lists(st.sampled_from(rules), unique_by=lambda rule: rule.id))
     order = ("pass", "defer", "suppress")
     before = 0
     for n in range(len(some) + 1):
@@ -220,6 +223,28 @@ def test_what_an_entry_does_not_name_stays_as_it_was(tmp_path: Path) -> None:
     assert any(line.says == "no longer in force" for line in list_rules(tmp_path / "channel_policies"))
 
 
+def test_the_hours_of_the_entry_in_force_end_when_they_say(tmp_path: Path) -> None:
+    policies = load_policies(folder(tmp_path, email=DATED))
+    ends = {
+        rule.id: [open_until(rule, question(datetime(2026, 11, day, 12, tzinfo=UTC))) for day in (19, 20)]
+        for rule in policies.rules_for("email", "marketing", "welcome")
+    }
+    assert [datetime(2026, 11, 19, 20, tzinfo=UTC), None] == ends["house.email.night"]
+    assert [None, None] == ends["house.email.week"]
+
+
+def test_no_policies_ask_nothing_and_name_nobody() -> None:
+    none = HousePolicies()
+    assert ((), "", timedelta(0), ()) == (
+        none.rules_for("email", "marketing", "welcome"),
+        none.sender("email").address,
+        none.latency_margin("email"),
+        none.channel_order(),
+    )
+    assert not none.holiday_in("ES", date(2026, 12, 25))
+    assert none.rank("marketing") > POLICIES.rank("marketing")
+
+
 def test_a_window_over_midnight_closes_the_evening_and_the_next_morning_also_into_a_holiday(tmp_path: Path) -> None:
     text = EMAIL + f"""\
     quiet_hours:
@@ -243,6 +268,10 @@ def test_quiet_hours_of_house_and_channel_leave_open_what_both_do(tmp_path: Path
     week = load_policies(folder(tmp_path, house=house, email=email)).quiet("email", "marketing")
     assert week is not None
     assert (((420, 720), (780, 1200)), ((420, 1200),), ((720, 1200),)) == (week.days[0], week.days[6], week.days[7])
+    (tmp_path / "channel_policies" / "email.yaml").write_text(email.replace(', holiday: ["00:00-12:00"]', ""))
+    week = load_policies(tmp_path / "channel_policies").quiet("email", "marketing")
+    assert week is not None
+    assert (((420, 720), (780, 1200)), None) == (week.days[0], week.days[7])
 
 
 def test_a_cap_may_bind_a_group_of_channels_and_named_journeys(tmp_path: Path) -> None:
@@ -447,3 +476,49 @@ def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, told: str) ->
 def test_an_empty_file_lacks_everything() -> None:
     with pytest.raises(ContentError, match="f:1:"):
         convert(parse_yaml("", "f"), PolicyWords)
+
+
+def test_what_can_not_be_read_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("a: señor".encode("latin-1"))
+    with pytest.raises(ContentError, match=r"latin\.yaml:1: this file is not UTF-8"):
+        read_yaml(tmp_path / "latin.yaml")
+    with pytest.raises(ContentError, match=r"short:1: this file does not exist"):
+        read_yaml(tmp_path / "absent.yaml", "short")
+
+
+class Wait(Struct, tag="wait", tag_field="do", forbid_unknown_fields=True):
+    days: int
+
+
+class Send(Struct, tag="send", tag_field="do", forbid_unknown_fields=True):
+    channel: Literal["email", "sms"]
+
+
+class Steps(Struct, forbid_unknown_fields=True):
+    steps: list[Wait | Send]
+    pair: tuple[int, str] = (0, "")
+    note: Annotated[str, Meta(max_length=3)] | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("steps:\n- {do: wait, days: 1}\n- {do: snd}\n", "f:3: `snd` is no `do` (did you mean `send`?"),
+        ("steps:\n- {days: 1}\n", "f:2: `do` is missing (there is: send, wait)"),
+        ("steps:\n- do: send\n  channel: smss\n", "f:3: `channel`: `smss` is not known here (did you mean `sms`?"),
+        ("steps:\n- do: wait\n  days: 1\n  channel: sms\n", "f:4: `channel` is not known here"),
+        ("steps: []\npair:\n- 1\n- 2\n", "f:4: Expected str, got int (it says `2`)"),
+        ("steps: []\nnote: long\n", "f:2: `note`: Expected str of length <= 3 (it says `long`)"),
+        ("steps: 3\n", "f:1: `steps`: Expected array, got int (it says `3`)"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_told_where_it_stands(text: str, told: str) -> None:
+    with pytest.raises(ContentError) as caught:
+        convert(parse_yaml(text, "f"), Steps)
+    assert str(caught.value).startswith(told)
+
+
+def test_a_part_of_a_file_keeps_its_lines() -> None:
+    located = parse_yaml("a: 1\nb:\n  steps:\n  - {do: wait, days: 2}\n", "f")
+    assert [Wait(days=2)] == convert(located, Steps, at=("b",)).steps
+    assert (4, 4, 1) == (located.line("b", "steps", 0), located.line("b", "steps", 0, "x", "y"), located.line("z"))
