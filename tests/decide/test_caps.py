@@ -243,3 +243,7 @@ def test_a_gap_counts_from_now_while_something_is_in_flight() -> None:
 def test_a_window_that_is_none_is_refused(kind: str, length: timedelta | None) -> None:
     with pytest.raises(ValueError, match="rolling window"):
         Window(kind, length)  # type: ignore[arg-type]
+
+
+def test_where_none_is_allowed_there_is_never_room() -> None:
+    assert free_at([], 0, Window("day"), NOON, MADRID) is None
