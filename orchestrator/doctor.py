@@ -14,6 +14,7 @@ from msgspec import Struct
 from orchestrator.channels.load import load_adapters
 from orchestrator.contact_log import checkpoint as checkpoints
 from orchestrator.content import tables
+from orchestrator.content.laws import overdue
 from orchestrator.decide.law import LawBook
 from orchestrator.errors import OrchestratorError
 from orchestrator.project import Project, open_project
@@ -76,9 +77,9 @@ def _content(project: Project, today: date) -> Iterator[Check]:
     for pack in content.laws.packs.values():
         if pack.status == "draft":
             yield Check(name=f"law {pack.name}", state="warn", found="draft: nobody has reviewed it")
-        if pack.review_due < today:
-            cure = "read its sources again and set reviewed_on and review_due"
-            yield Check(name=f"law {pack.name}", state="warn", found=f"review was due {pack.review_due}", cure=cure)
+    for late in overdue(content.laws, today):
+        cure = "read its sources again and set reviewed_on and review_due"
+        yield Check(name="law", state="warn", found=f"review is overdue: {late}", cure=cure)
 
 
 def _channels(project: Project, _today: date) -> Iterator[Check]:

@@ -233,6 +233,8 @@ class _Batch:
         self.log: list[LogRow] = []
         self.reserved: list[TouchRow] = []
         self.cancelled: list[str] = []
+        # touch id -> state, of those this batch reserved or cancelled
+        self.moved: dict[str, str] = {}
         self.inbox: list[NewInbox] = []
         self.taken: list[tuple[int, int]] = []
         self.suppressions: list[SuppressionRow] = []
@@ -355,10 +357,9 @@ class _Batch:
                 self.registries[key] = None if row is None else RegistryState(row[0], instant(row[1]))
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = self.tx.touch_states(wants.touches) if wants.touches else {}
-        for touch in wants.touches.intersection(row.touch_id for row in self.reserved):
-            touches[touch] = "reserved"
-        for touch in wants.touches.intersection(self.cancelled):
-            touches[touch] = "cancelled"
+        for touch in wants.touches:
+            if touch in self.moved:
+                touches[touch] = self.moved[touch]
         if not registries and not touches:
             return shared, None
         journaled = Given(
@@ -539,7 +540,10 @@ class _Partition:
                     message=sealer.seal(_encode(reservation.message)),
                 )
             )
-        batch.cancelled.extend(result.cancels)
+            batch.moved[reservation.touch_id] = "reserved"
+        for touch in result.cancels:
+            batch.cancelled.append(touch)
+            batch.moved[touch] = "cancelled"
         for due, given in result.timers:
             self._put(micros(due), member, write_input(given))
         for subject, channel, purpose, reason in result.suppressions:

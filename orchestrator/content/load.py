@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 
 from orchestrator import __version__
@@ -18,14 +17,10 @@ from orchestrator.decide.journey import Journey
 from orchestrator.errors import ContentError, Problem
 from orchestrator.settings import Settings
 
-# laws look back at most a calendar month, or 30 days
-LAWS_LOOK_BACK = timedelta(days=32)
-
-
 def load_content(project: Path, settings: Settings) -> Content:
     """The content of a project folder; raises ContentError with every problem of every file."""
-    templates_folder = locate.folder(project, "templates")
-    policies_folder = locate.folder(project, "channel_policies")
+    templates_folder = locate.folder("templates", project)
+    policies_folder = locate.folder("channel_policies", project)
     problems: list[Problem] = []
     try:
         templates = load_templates(templates_folder)
@@ -53,8 +48,8 @@ def load_content(project: Path, settings: Settings) -> Content:
     return Content(
         revision=revision_of([templates_folder, policies_folder], settings),
         journeys=journeys,
-        started_by=_by_event(journey for journey in journeys.values() if journey.trigger.inactivity is None),
-        silent_after=_by_event(journey for journey in journeys.values() if journey.trigger.inactivity is not None),
+        started_by=by_event(journey for journey in journeys.values() if journey.trigger.inactivity is None),
+        silent_after=by_event(journey for journey in journeys.values() if journey.trigger.inactivity is not None),
         policies=policies,
         laws=laws,
         templates=templates,
@@ -63,7 +58,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         programme=settings.programme,
         locale=settings.locale,
         public_url=settings.public_url,
-        keep_places=max(LAWS_LOOK_BACK, policies.longest_window),
+        keep_places=max(laws.longest_window, policies.longest_window),
     )
 
 
@@ -79,7 +74,8 @@ def revision_of(folders: list[Path], settings: Settings) -> str:
     return digest.hexdigest()[:16]
 
 
-def _by_event(journeys: Iterable[Journey]) -> dict[str, tuple[Journey, ...]]:
+def by_event(journeys: Iterable[Journey]) -> dict[str, tuple[Journey, ...]]:
+    """event type -> the journeys that it starts."""
     table: dict[str, tuple[Journey, ...]] = {}
     for journey in journeys:
         table[journey.trigger.event] = (*table.get(journey.trigger.event, ()), journey)

@@ -13,22 +13,25 @@ from orchestrator.decide.rules import Finding, Question, Rule, strictest
 ROUNDS = 64
 
 
-def weigh(rules: tuple[Rule, ...], question: Question) -> Tried:
+def weigh(rules: tuple[Rule, ...], question: Question, drop_on: frozenset[str] = frozenset()) -> Tried:
     """All rules asked at `question.at`, with the earliest instant at which they pass together.
 
     `release_at` is the fixed point of "ask all; move to the latest `until`", so caps, hours and law hold at once; it is
-    a lower bound while something is in flight. A deferral without such an instant is a suppression.
+    a lower bound while something is in flight. A deferral without such an instant is a suppression, and so is one for
+    a reason in `drop_on`: the contact is not worth waiting for.
     """
     findings = [rule.judge(question) for rule in rules]
     says = strictest(findings)
-    contact = question.contact.fingerprint if question.contact is not None else ""
-    if says != "defer":
-        return Tried(channel=question.channel, says=says, contact=contact, findings=tuple(findings))
-    release = release_at(rules, question, findings)
+    release: datetime | None = None
+    if says == "defer":
+        if not any(found.says == "defer" and not found.advisory and found.reason in drop_on for found in findings):
+            release = release_at(rules, question, findings)
+        if release is None:
+            says = "suppress"
     return Tried(
         channel=question.channel,
-        says="defer" if release is not None else "suppress",
-        contact=contact,
+        says=says,
+        contact=question.contact.fingerprint if question.contact is not None else "",
         release_at=release,
         findings=tuple(findings),
     )

@@ -161,6 +161,16 @@ class AskedRule(Struct, frozen=True):
         return replace(clause, notes={}).found("pass", {"in_force": False})
 
 
+    def open_until(self, question: Question) -> datetime | None:
+        """When the permitted hours that hold at `question.at` end; None for other rules, and where an exception holds."""
+        for clause in self.clauses:
+            if isinstance(clause, HoursClause) and clause.starts <= question.at < clause.ends:
+                if clause.exceptions and excepted(clause.exceptions, question):
+                    return None
+                return clause.open_until(question)
+        return None
+
+
 class LawBook(Struct, frozen=True):
     """All packs, under one profile."""
 
@@ -171,6 +181,7 @@ class LawBook(Struct, frozen=True):
     require_reviewed: bool = False
     # what was compiled before: the same arguments have the same answer
     memo: dict[tuple[tuple[str, ...], str, str], tuple[AskedRule, ...]] = field(default_factory=dict)
+    listed: dict[tuple[tuple[str, ...], str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def under(self, profile: Profile) -> LawBook:
         """The same packs under another profile."""
@@ -186,9 +197,13 @@ class LawBook(Struct, frozen=True):
 
     def registries_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[str, ...]:
         """Names of the do-not-contact lists that these rules read, in order."""
-        rules = self.rules_for(jurisdictions, channel, purpose)
-        clauses = (clause for rule in rules for clause in rule.clauses)
-        return tuple(sorted({clause.name for clause in clauses if isinstance(clause, RegistryClause)}))
+        key = (jurisdictions, channel, purpose)
+        names = self.listed.get(key)
+        if names is None:
+            clauses = (clause for rule in self.rules_for(*key) for clause in rule.clauses)
+            names = tuple(sorted({clause.name for clause in clauses if isinstance(clause, RegistryClause)}))
+            self.listed[key] = names
+        return names
 
     def names(self, jurisdictions: tuple[str, ...]) -> tuple[str, ...]:
         """The packs asked, overlays before the packs they extend: `US-NY@2026.11.0`, `US@2026.11.0`."""

@@ -24,7 +24,7 @@ from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send, Wait
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.result import Entry, Reservation, Result, Trail, Tried
-from orchestrator.decide.rules import Question, RegistryState
+from orchestrator.decide.rules import Finding, Question, RegistryState
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import (
     Cancelled,
@@ -77,20 +77,31 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     """The shared facts that these inputs may ask for."""
     known = member
     touches: frozenset[str] = frozenset()
+    weighs = False
     for given in inputs:
-        if isinstance(given, EventInput) and given.event.type in ("member.enrolled", "member.updated"):
-            before = known or Member(id=given.event.subject, ref=shared.new_ref)
-            known = apply_event(before, given.event, content, shared.fingerprint).member
-        if isinstance(given, Expired) or (isinstance(given, EventInput | Receipt | Command) and known is not None):
-            pending = known.pending.values() if known is not None else ()
-            touches = touches.union(intent.touch_id for intent in pending if intent.touch_id)
-    if known is None:
-        return Needs(touches=touches) if touches else NOTHING
-    registries = frozenset(
-        (name, point.fingerprint)
-        for point in known.contact_points
-        for name in content.laws.registries_for(known.residence.jurisdictions, point.channel, "marketing")
-    )
+        if isinstance(given, EventInput):
+            weighs = True
+            if given.event.type in ("member.enrolled", "member.updated"):
+                before = known or Member(id=given.event.subject, ref=shared.new_ref)
+                known = apply_event(before, given.event, content, shared.fingerprint).member
+        elif isinstance(given, TimerDue | Returned):
+            weighs = True
+        if (
+            known is not None
+            and known.pending
+            and isinstance(given, EventInput | Expired | Receipt | Command | Outcome)
+        ):
+            touches = touches.union(intent.touch_id for intent in known.pending.values() if intent.touch_id)
+    registries: frozenset[tuple[str, str]] = frozenset()
+    if weighs and known is not None:
+        jurisdictions, registries_for = known.residence.jurisdictions, content.laws.registries_for
+        registries = frozenset(
+            [
+                (name, point.fingerprint)
+                for point in known.contact_points
+                for name in registries_for(jurisdictions, point.channel, "marketing")
+            ]
+        )
     return Needs(registries=registries, touches=touches) if registries or touches else NOTHING
 
 
@@ -455,20 +466,23 @@ class _Turn:
         member = self._known()
         tried: list[Tried] = []
         for channel in send.channels:
-            question = self._question(member, journey, channel, intent)
+            contact = _contact_for(member, channel)
+            if contact is None:
+                tried.append(Tried(channel=channel, says="suppress", findings=(NO_CONTACT_POINT,)))
+                continue
+            question = self._question(member, journey, channel, contact, intent)
             rules = self.content.policies.rules_for(channel, journey.purpose, journey.name) + (
                 self.content.laws.rules_for(member.residence.jurisdictions, channel, journey.purpose)
             )
-            found = weigh(rules, question)
+            found = weigh(rules, question, send.drop_on)
             tried.append(found)
-            if found.says == "pass" and question.contact is not None:
-                return self._send(journey, send, intent, question, tuple(tried), waiting=waiting)
+            if found.says == "pass":
+                return self._send(journey, send, intent, question, contact, tuple(tried), waiting=waiting)
         waits = [found for found in tried if found.says == "defer" and found.release_at is not None]
         if waits:
             soonest = min(waits, key=lambda found: found.release_at or self.now)
             release = soonest.release_at or self.now
-            dropped = any(f.says == "defer" and f.reason in send.drop_on for f in soonest.findings)
-            if not dropped and release < intent.valid_until:
+            if release < intent.valid_until:
                 self._log_decision(journey, intent, soonest.channel, "defer", reason_of(soonest), tried, release)
                 self._keep(intent)
                 if not waiting:
@@ -481,13 +495,11 @@ class _Turn:
         self._settle(intent, "silent", waiting=waiting)
         return "suppress"
 
-    def _question(self, member: Member, journey: Journey, channel: str, intent: Pending) -> Question:
-        contact = _contact_for(member, channel)
+    def _question(
+        self, member: Member, journey: Journey, channel: str, contact: ContactPoint, intent: Pending
+    ) -> Question:
         names = self.content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose)
-        registries: dict[str, RegistryState] = {}
-        if contact is not None:
-            for name in names:
-                registries[name] = self.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY)
+        registries = {name: self.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY) for name in names}
         zones = self.content.zones
         return Question(
             at=self.now,
@@ -508,14 +520,13 @@ class _Turn:
         send: Send,
         intent: Pending,
         question: Question,
+        contact: ContactPoint,
         tried: tuple[Tried, ...],
         *,
         waiting: bool,
     ) -> str:
         """Renders and reserves; a message that can't be rendered is a silence, never a blank."""
-        member, contact, channel = question.member, question.contact, question.channel
-        if contact is None:
-            raise ValueError("a contact that passed every rule has a contact point")
+        member, channel = question.member, question.channel
         margin = self.content.policies.latency_margin(channel)
         closes, call_rule = self._closes(journey, question)
         if closes is not None and closes - margin <= self.now:
@@ -785,6 +796,8 @@ class _Turn:
         )
 
 
+# without an address there is nothing to ask the rules about
+NO_CONTACT_POINT = Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point")
 UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)
 
 

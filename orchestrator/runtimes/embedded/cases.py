@@ -1,0 +1,191 @@
+"""Journey cases, lived on the virtual clock: real rules, real words, a store in memory, nobody written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.channels.contract import Answer, Message
+from orchestrator.content import locate
+from orchestrator.content.cases import Case, Expected, event_data, read_cases, unkept
+from orchestrator.content.load import by_event
+from orchestrator.decide.content import Content
+from orchestrator.errors import ContentError, Problem
+from orchestrator.events.envelope import Event, write_event
+from orchestrator.pipeline import Arrival
+from orchestrator.runtimes.embedded.runner import Runner
+from orchestrator.runtimes.embedded.sources import Delivery, partition_for
+from orchestrator.settings import Settings
+from orchestrator.stores.contract import LogRow
+from orchestrator.stores.memory import MemoryStore
+from orchestrator.times import instant, micros, rfc3339
+from orchestrator.vault import Vault
+
+MEMBER = "case-member"
+SOURCE = "cases"
+
+
+class CaseResult(Struct, frozen=True, kw_only=True):
+    """What became of one case."""
+
+    journey: str
+    name: str
+    # what did not happen as expected; empty: the case holds
+    failures: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all happened as expected, and nothing else."""
+        return not self.failures
+
+
+class Recorder:
+    """An adapter that keeps messages in memory and accepts them all."""
+
+    slots = 8
+
+    def __init__(self, channel: str) -> None:
+        """Serves one channel."""
+        self.channel = channel
+        self.messages: dict[str, Message] = {}
+
+    async def send(self, message: Message) -> Answer:
+        """Keeps the message; the same touch again replaces it."""
+        self.messages[message.touch_id] = message
+        return Answer(kind="accepted", provider_id=message.touch_id)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+def run_cases(
+    project: Path, content: Content, settings: Settings, vault: Vault, names: Iterable[str] = ()
+) -> list[CaseResult]:
+    """Every case of these journeys (of all, where none is named), each journey alone with all policies and laws.
+
+    Raises ContentError for a journey that does not exist, and for case files that can't be read.
+    """
+    folder = locate.folder("templates", project)
+    wanted = tuple(names) or tuple(content.journeys)
+    results: list[CaseResult] = []
+    for name in wanted:
+        path = folder / name / "cases.yaml"
+        shown = f"templates/{name}/cases.yaml"
+        if name not in content.journeys:
+            known = ", ".join(content.journeys)
+            raise ContentError([Problem(shown, 1, f"there is no journey `{name}`", f"there is: {known}")])
+        alone = only(content, name)
+        if path.is_file():
+            results.extend(live(alone, settings, vault, name, case) for case in read_cases(path, shown))
+    return results
+
+
+
+def only(content: Content, journey: str) -> Content:
+    """The content with this journey alone."""
+    one = content.journeys[journey]
+    event = [one] if one.trigger.inactivity is None else []
+    silence = [one] if one.trigger.inactivity is not None else []
+    return replace(content, journeys={journey: one}, started_by=by_event(event), silent_after=by_event(silence))
+
+
+def live(content: Content, settings: Settings, vault: Vault, journey: str, case: Case) -> CaseResult:
+    """Lives one case and compares: each expectation must be met by a decision of its own, and none may be left over."""
+    store = MemoryStore(1)
+    recorders = {channel: Recorder(channel) for channel in ("email", "sms", "whatsapp", "telegram", "push")}
+    with Runner(store, vault, content, settings, recorders) as runner:
+        runner.engine.run_virtual(iter(_deliveries(runner, case)), micros(case.until), runner.drain)
+    decisions = [row for row in store.log() if row.kind == "decision" and row.verdict != "defer"]
+    deferred = [row for row in store.log() if row.kind == "decision" and row.verdict == "defer"]
+    messages = {touch: message for recorder in recorders.values() for touch, message in recorder.messages.items()}
+    touched = {row.intent_id: row.touch_id for row in store.log() if row.kind == "touch" and row.state == "reserved"}
+    failures: list[str] = []
+    for expected in case.expect:
+        pool = deferred if expected.verdict == "defer" else decisions
+        row = next((row for row in pool if _meets(row, expected)), None)
+        if row is None:
+            failures.append(f"expected {_told(expected)}, but {_happened(pool)}")
+            continue
+        pool.remove(row)
+        if expected.verdict == "send":
+            failures.extend(_words(expected, messages.get(touched.get(row.intent_id, ""))))
+    failures.extend(f"not expected: {_row(row)}" for row in decisions)
+    return CaseResult(journey=journey, name=case.name, failures=tuple(failures))
+
+
+def _deliveries(runner: Runner, case: Case) -> Iterable[Delivery]:
+    first = min((event.time for event in case.events), default=case.until)
+    known = Event(
+        id="known",
+        source=SOURCE,
+        type="member.updated" if _enrols(case) else "member.enrolled",
+        subject=MEMBER,
+        time=first.astimezone(UTC) - timedelta(seconds=1),
+        data=case.member,
+        history=True,
+    )
+    events = [
+        Event(
+            id=str(i),
+            source=SOURCE,
+            type=event.type,
+            subject=MEMBER,
+            time=event.time.astimezone(UTC),
+            data=event_data(event),
+        )
+        for i, event in enumerate(case.events)
+    ]
+    for event in (known, *sorted(events, key=_time)):
+        arrival: Arrival = runner.engine.pipeline.arrival(write_event(event))
+        yield Delivery(partition_for(arrival, 1), arrival)
+
+
+def _enrols(case: Case) -> bool:
+    return any(event.type == "member.enrolled" for event in case.events)
+
+
+def _time(event: Event) -> datetime:
+    return event.time
+
+
+def _meets(row: LogRow, expected: Expected) -> bool:
+    return (
+        row.verdict == expected.verdict
+        and row.journey == expected.journey
+        and row.step == expected.step
+        and (expected.at is None or row.at == micros(expected.at))
+        and (not expected.reason or row.reason == expected.reason)
+        and (not expected.channel or row.channel == expected.channel)
+    )
+
+
+def _words(expected: Expected, message: Message | None) -> list[str]:
+    if message is None:
+        return [f"{_told(expected)}: decided, but no message was sent"]
+    failures = []
+    if expected.locale and message.locale != expected.locale:
+        failures.append(f"{_told(expected)}: written in {message.locale}, expected {expected.locale}")
+    missing, unwanted = unkept(expected, message.subject, message.text, message.html)
+    failures.extend(f"{_told(expected)}: lacks {words!r}" for words in missing)
+    failures.extend(f"{_told(expected)}: must not say {words!r}" for words in unwanted)
+    return failures
+
+
+def _told(expected: Expected) -> str:
+    what = "a touch" if expected.verdict == "send" else f"{expected.verdict} {expected.reason}".rstrip()
+    on = f" on {expected.channel}" if expected.channel else ""
+    at = f" at {rfc3339(expected.at)[:16]}Z" if expected.at is not None else ""
+    return f"{what} of {expected.journey}/{expected.step}{on}{at}"
+
+
+def _row(row: LogRow) -> str:
+    what = "a touch" if row.verdict == "send" else f"{row.verdict} {row.reason}"
+    return f"{what} of {row.journey}/{row.step} on {row.channel} at {rfc3339(instant(row.at))[:16]}Z"
+
+
+def _happened(rows: list[LogRow]) -> str:
+    return "there was " + ("; ".join(_row(row) for row in rows) if rows else "nothing of the kind")
