@@ -10,9 +10,10 @@ import inspect
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.events.envelope import Event
-from orchestrator.events.types import EVENT_TYPES, Data
+from orchestrator.events.types import EVENT_TYPES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _WORD = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -22,12 +23,12 @@ Schema = dict[str, Any]
 
 def event_schemas() -> dict[str, Schema]:
     """File name -> schema: one `<type>.v1.json` of the data of each event type, and `envelope.v1.json`."""
-    schemas = {f"{name}.v1.json": data_schema(name, type_) for name, type_ in EVENT_TYPES.items()}
+    schemas = {f"{name}.v1.json": schema_of(name, type_) for name, type_ in EVENT_TYPES.items()}
     return {"envelope.v1.json": envelope_schema(), **schemas}
 
 
-def data_schema(name: str, type_: type[Data]) -> Schema:
-    """The schema of the `data` of one event type; unknown fields are refused."""
+def schema_of(name: str, type_: type[Struct]) -> Schema:
+    """The schema of one type, its own fields at the top; unknown fields are refused where the type refuses them."""
     schema = _settled(msgspec.json.schema(type_))
     kinds = schema.pop("$defs")
     # the type itself stands at the top, so that editors show its fields; only what it is made of is referred to
@@ -73,7 +74,7 @@ def envelope_schema() -> Schema:
     }
 
 
-def _settled(schema: Schema) -> Schema:
+def _settled(schema: Any) -> Any:
     """The same schema without `required: []`, which says nothing, and with words in order: msgspec's may vary."""
     if isinstance(schema, list):
         return [_settled(item) for item in schema]

@@ -28,6 +28,7 @@ Get = Callable[[Values], Any]
 
 # as the envelope bounds id and subject
 LONGEST_WORD = 200
+_LITERALS = {"true", "false", "none", "True", "False", "None"}
 _IN_FIELD = " - at `"
 
 
@@ -36,10 +37,20 @@ def source_of(text: str) -> str:
     return text.removeprefix("=").strip()
 
 
+def key_text(parts: Iterable[object]) -> str:
+    """The parts of a row's key as one text; `/` within a part is escaped, so that different keys stay different."""
+    return "/".join(str(part).replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+def plain_name(source: str) -> bool:
+    """True where an expression is a name and nothing else."""
+    return source.isidentifier() and source not in _LITERALS
+
+
 def names_in(text: str) -> frozenset[str]:
     """The columns and `let` names that an expression reads; raises sandbox.Rejected for what is none."""
     source = source_of(text)
-    if source.isidentifier() and source.islower():
+    if plain_name(source):
         return frozenset({source})
     return frozenset(path.split(".")[0] for path in compile_expression(source).fields)
 
@@ -47,7 +58,7 @@ def names_in(text: str) -> frozenset[str]:
 def getter(text: str, field: str) -> Get:
     """A function from a row's values to the expression's value; it raises RowRefused."""
     source = source_of(text)
-    if source.isidentifier() and source.islower() and source not in {"true", "false", "none", "not"}:
+    if plain_name(source):
         return itemgetter(source)
     expression = compile_expression(source)
 
@@ -271,6 +282,7 @@ class Builder:
             name: lookup(spec, name) if isinstance(spec, Lookup) else getter(spec, name)
             for name, spec in mapping.let.items()
         }
+        self.derived = tuple(f"{emit.name or emit.type}/" for emit in mapping.emit if emit.id is None)
         self.recipes = [Recipe(i, emit, mapping, clock, history) for i, emit in enumerate(mapping.emit)]
 
     def events(self, values: Values, key: str, seen_once: Callable[[int, object], bool]) -> list[Made]:
@@ -287,8 +299,9 @@ class Builder:
             if recipe.lets:
                 self._work_out(recipe.lets, values)
             event = recipe.event(values, key if once is None else str(once))
-            # a derived id holds a slash, so an id without one can't be the same as any of those
-            own_id = recipe.id is not None and not (recipe.id_is_key and "/" not in event.id)
+            own_id = recipe.id is not None and not recipe.id_is_key
+            if recipe.id is not None and event.id.startswith(self.derived):
+                raise RowRefused(f"{recipe.name}.id", "bad_id", "it begins like an id that is made from a key")
             made.append(Made(event, recipe.i, own_id, once))
         return made
 

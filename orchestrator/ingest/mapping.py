@@ -81,7 +81,7 @@ class Emit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     type: str
     # stands in ids and reports; unique in the file
-    name: str = ""
+    name: Annotated[str, Meta(pattern="^([a-z][a-z0-9_.-]{0,59})?$")] = ""
     # without it: name and key, `purchase.completed/1234`
     id: Expression | None = None
     subject: Expression | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,8 @@ from orchestrator.times import micros
 
 # bytes of lines held before a sorted run is put on disk
 RUN_BYTES = 32 * 2**20
+# runs of one length that are merged into one
+FAN_IN = 16
 # so that instants before 1970 sort as text too
 _OFFSET = 2**60
 _WIDTH = 19
@@ -72,8 +74,8 @@ class EventLines:
         self._run: list[bytes] = []
         self._held = 0
         self._count = 0
-        self._files = ExitStack()
-        self._runs: list[IO[bytes]] = []
+        # sorted runs on disk; those of a level are each as long as FAN_IN of the level before
+        self._levels: list[list[IO[bytes]]] = []
 
     def add(self, at: datetime, line: bytes) -> None:
         """One event line with its instant."""
@@ -84,23 +86,32 @@ class EventLines:
         self._count += 1
         self._held += len(line)
         if self._held >= self._run_bytes:
-            self._spill()
+            self._run.sort()
+            self._spill(self._run, 0)
+            self._run.clear()
+            self._held = 0
 
     def finish(self) -> None:
         """Writes what was held back, in order."""
         self._run.sort()
-        for line in heapq.merge(*self._runs, self._run):
+        for line in heapq.merge(*(file for level in self._levels for file in level), self._run):
             self._file.write(line[_WIDTH + _SEQ : -1])
         self._run.clear()
 
-    def _spill(self) -> None:
-        self._run.sort()
-        file = self._files.enter_context(tempfile.TemporaryFile("w+b", buffering=2**16))  # noqa: SIM115  # the stack closes it
-        file.writelines(self._run)
+    def _spill(self, lines: Iterable[bytes], level: int) -> None:
+        """Puts a sorted run on disk; many runs of one level become one of the next, so that few files are open."""
+        if level == len(self._levels):
+            self._levels.append([])
+        file = tempfile.TemporaryFile("w+b", buffering=2**15)  # noqa: SIM115  # closed when merged, or by __exit__
+        self._levels[level].append(file)
+        file.writelines(lines)
         file.seek(0)
-        self._runs.append(file)
-        self._run.clear()
-        self._held = 0
+        if len(self._levels[level]) >= FAN_IN:
+            merged = self._levels[level]
+            self._spill(heapq.merge(*merged), level + 1)
+            self._levels[level] = []
+            for each in merged:
+                each.close()
 
     def __enter__(self) -> Self:
         """The lines themselves."""
@@ -109,5 +120,7 @@ class EventLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Gives back the runs' files."""
-        self._files.close()
+        """Gives back the runs' files, which their closing deletes."""
+        for level in self._levels:
+            for file in level:
+                file.close()

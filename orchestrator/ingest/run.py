@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from orchestrator.errors import UsageError
 from orchestrator.events.envelope import identity, write_event
-from orchestrator.ingest.build import Builder, Made, Values
+from orchestrator.ingest.build import Builder, Made, Values, key_text
 from orchestrator.ingest.clocks import LocalClock
 from orchestrator.ingest.columns import reader
 from orchestrator.ingest.load import LoadedMapping
@@ -180,7 +180,7 @@ class _Run:
                 raise RowRefused(", ".join(self.mapping.key), "conflict", cure)
             self.duplicates += 1
             return
-        made = self.builder.events(values, "/".join(map(str, key)), self._seen_once)
+        made = self.builder.events(values, key_text(key), self._seen_once)
         written = [pair for one in made if (pair := self._line(one)) is not None]
         # all of the row holds: only now is it remembered and written
         self.seen.add(row_id, row_note)

@@ -1,4 +1,7 @@
-"""Writes `schemas/events/*.v1.json` from the types: `python -m orchestrator.ingest.write_schemas [SCHEMAS_DIR]`."""
+"""Writes the JSON Schemas of events and of source mappings from the types that read them.
+
+`python -m orchestrator.ingest.write_schemas [SCHEMAS_DIR]`; editors read them, and other people's tools.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ import json
 import sys
 from pathlib import Path
 
-from orchestrator.events.schemas import event_schemas
+from orchestrator.events.schemas import event_schemas, schema_of
+from orchestrator.ingest.mapping import SourceMapping
 
 
 def texts() -> dict[str, str]:
     """Path below `schemas/` -> the text that belongs there."""
-    return {
-        f"events/{name}": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        for name, schema in event_schemas().items()
-    }
+    schemas = {f"events/{name}": schema for name, schema in event_schemas().items()}
+    schemas["content/source_mapping.v1.json"] = schema_of("source mapping", SourceMapping)
+    return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 
 
 def write(folder: Path) -> int:
