@@ -144,7 +144,10 @@ def bundle_(
     Example: orchestrator log bundle --out audit.zip
     """
     with open_project(State.of(ctx).project) as project:
-        report = bundle(project.store, project.vault, datetime.now(UTC), out)
+        try:
+            report = bundle(project.store, project.vault, datetime.now(UTC), out)
+        except OSError as error:
+            raise SetupError(f"{out} can't be written: {error.strerror}") from None
     show(ctx, report, lambda: _bundled(report, f"{out} written"))
 
 

@@ -301,8 +301,10 @@ def _trail_of(row: LogRow) -> Trail | None:
 
 
 def _zone_of(trail: Trail | None, otherwise: ZoneInfo | None) -> ZoneInfo | None:
-    """The member's clock as the decision saw it; with several candidates, the first of them."""
-    return (_zone(trail.zones[0]) or otherwise) if trail is not None and trail.zones else otherwise
+    """The member's clock as the decision saw it; None where it had several candidates: none of them is the clock."""
+    if trail is None or not trail.zones:
+        return otherwise
+    return _zone(trail.zones[0]) or otherwise if len(trail.zones) == 1 else None
 
 
 @lru_cache(maxsize=1024)

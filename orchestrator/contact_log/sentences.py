@@ -122,6 +122,8 @@ CHANNELS: dict[str, str] = {
     "": "any channel",
 }
 
+# more candidate zones than these are counted, not listed
+FEW_ZONES = 5
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -158,6 +160,8 @@ def zones(names: tuple[str, ...], source: str) -> str:
     if len(names) == 1:
         return f"The member's clock is that of {names[0]}, known from {ground}."
     known = f"The member's time zone is not known for sure, only by {ground}"
+    if len(names) > FEW_ZONES:
+        return f"{known}: the moment had to be permitted in all {len(names)} zones it may be, which the entry names."
     return f"{known}: the moment had to be permitted in all of {listed(names)}."
 
 

@@ -79,7 +79,7 @@ def walk(rows: Iterable[LogRow], faults: Faults, *, marks: Marks | None = None, 
     for row in rows:
         entries += 1
         if type(row.partition) is not int or type(row.n) is not int:
-            faults.add(partition, n + 1, "altered", "the entry after the one before has no number: altered")
+            faults.add(partition, n + 1, "altered", "it has no number")
             continue
         if row.partition != partition:
             partition = row.partition
@@ -116,7 +116,7 @@ def _judge(row: LogRow, n: int, head: bytes, faults: Faults) -> None:
         what = f"it does not follow from entry {n}: that one was altered, or this one was put in its place"
         faults.add(row.partition, row.n, "unbound", what)
     if not _true(row):
-        faults.add(row.partition, row.n, "altered", "it does not have the hash it carries: altered")
+        faults.add(row.partition, row.n, "altered", "it does not have the hash it carries")
 
 
 def _true(row: LogRow) -> bool:

@@ -248,8 +248,9 @@ def test_a_deferred_intent_that_was_sent_is_one_story() -> None:
     told = explain(rows, cite_of)
     expected = [
         (
-            "Decided on Sunday 1 March 2026, 21:14 in America/Bogota (2026-03-02 02:14:00 UTC): to send it by e-mail, but "
-            "to wait until Monday 2 March 2026, 07:00 in America/Bogota (2026-03-02 12:00:00 UTC), at the earliest, "
+            "Decided on Sunday 1 March 2026, 21:14 in America/Bogota (2026-03-02 02:14:00 UTC): to send it by e-mail, "
+            "but to wait until Monday 2 March 2026, 07:00 in America/Bogota (2026-03-02 12:00:00 "
+            "UTC), at the earliest, "
             "because it fell outside the hours that the law permits."
         ),
         (
@@ -259,7 +260,8 @@ def test_a_deferred_intent_that_was_sent_is_one_story() -> None:
         "By e-mail: 3 rules asked, 1 against.",
         (
             "Against: it fell outside the hours that the law permits. Rule co.hours (CO@2026.11.0): 21:14 in "
-            "America/Bogota, permitted 07:00-19:00. This rule alone would let it pass from Monday 2 March 2026, 07:00 in "
+            "America/Bogota, permitted 07:00-19:00. This rule alone would let it pass from Monday 2 "
+            "March 2026, 07:00 in "
             "America/Bogota (2026-03-02 12:00:00 UTC). Law: Ley 2300/2023 art. 3 (Ley 2300 de 2023, "
             "https://example.org/ley-2300)."
         ),
@@ -278,8 +280,10 @@ def test_a_deferred_intent_that_was_sent_is_one_story() -> None:
         ),
         "Passed: Rule house.week (house@2026-01-01): 2 of 3 in P7D.",
         (
-            "The message was put in line to go out by e-mail on Monday 2 March 2026, 07:00 in America/Bogota (2026-03-02 "
-            "12:00:00 UTC), to be handed over before Wednesday 4 March 2026, 07:00 in America/Bogota (2026-03-04 12:00:00 "
+            "The message was put in line to go out by e-mail on Monday 2 March 2026, 07:00 in "
+            "America/Bogota (2026-03-02 "
+            "12:00:00 UTC), to be handed over before Wednesday 4 March 2026, 07:00 in "
+            "America/Bogota (2026-03-04 12:00:00 "
             "UTC)."
         ),
         "It was handed to the provider on Monday 2 March 2026, 07:00 in America/Bogota (2026-03-02 12:00:05 UTC).",
@@ -344,6 +348,16 @@ def test_several_candidate_zones_are_named() -> None:
     )
     zones = ("America/Chicago", "America/Denver", "America/New_York")
     assert expected == sentences.zones(zones, "country")
+
+
+def test_many_candidate_zones_are_counted() -> None:
+    assert "in all 6 zones it may be" in sentences.zones(("a", "b", "c", "d", "e", "f"), "country")
+
+
+def test_no_zone_passes_for_the_members_clock_where_there_are_several() -> None:
+    several = msgspec.json.encode(Trail(zones=("America/Adak", "America/Chicago"), zone_from="country")).decode()
+    told = explain(log((NOW, [decision("send", "", several)])), zone=BOGOTA)[0]
+    assert "Decided on 2026-03-02 02:14:00 UTC: to send it by e-mail." == texts(told)[0]
 
 
 @pytest.mark.parametrize(
