@@ -82,6 +82,13 @@ def free_at(
     if window.length is not None:
         left = len(instants) - maximum
         return at if left < 0 else max(at, instants[left] + window.length)
+    if len(_within(instants, window, at, zones)) < maximum:
+        return at
+    if len(zones) == 1:
+        spans = _spans(zones[0], window.kind, _number(window.kind, at.astimezone(zones[0])))
+        if len(spans) == 1:
+            # none of the instants is after `at`, so the next window holds none of them
+            return spans[0][1]
     while len(_within(instants, window, at, zones)) >= maximum:
         at = min(_next_window(window, zone, at) for zone in zones or _ANYWHERE)
     return at
@@ -195,7 +202,7 @@ class CapRule(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Makes the answer for members without places."""
         if self.clear is None and self.maximum > self.reserved:
-            saw = {"n": 0, "max": self.maximum, "window": self.window_name}
+            saw: dict[str, str | int | bool | None] = {"n": 0, "max": self.maximum, "window": self.window_name}
             force_setattr(self, "clear", Finding(rule=self.id, version=self.version, says="pass", saw=saw))
 
     def judge(self, question: Question) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -28,13 +28,13 @@ class Policies(Protocol):
     def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Every house rule that such a contact is asked, in a stable order."""
 
-    def sender(self, channel: str) -> Sender:
-        """Who messages of this channel come from."""
+    def sender(self, channel: str, at: datetime) -> Sender:
+        """Who messages of this channel come from at an instant."""
 
-    def rank(self, purpose: str) -> int:
+    def rank(self, purpose: str, at: datetime) -> int:
         """Priority at dispatch; lower is sooner."""
 
-    def latency_margin(self, channel: str) -> timedelta:
+    def latency_margin(self, channel: str, at: datetime) -> timedelta:
         """How long before permitted hours end a call must be made."""
 
     @property

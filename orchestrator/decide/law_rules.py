@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.decide.caps import Window, counted, free_at
-from orchestrator.decide.hours import HOLIDAY, Week, Windows, next_open
+from orchestrator.decide.hours import HOLIDAY, Week, Windows, next_closed, next_open
 from orchestrator.decide.member import Consent, Member, Place
 from orchestrator.decide.rules import Finding, Question, Says
 
@@ -214,6 +214,14 @@ class HoursClause(Clause, frozen=True, kw_only=True):
         if until is None:
             return self.found("suppress", saw, "law_hours")
         return self.found("defer", saw, "law_hours", until)
+
+    def open_until(self, question: Question) -> datetime | None:
+        """When these hours end; None when they stay open, or bind nobody under the profile."""
+        if self.advisory:
+            return None
+        holidays = self.calendar.days(question.member.region)
+        return next_closed(self.week, question.zones or self.zones, holidays.__contains__, question.at)
+
 
 
 class CapClause(Clause, frozen=True, kw_only=True):

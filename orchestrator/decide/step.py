@@ -527,7 +527,7 @@ class _Turn:
     ) -> str:
         """Renders and reserves; a message that can't be rendered is a silence, never a blank."""
         member, channel = question.member, question.channel
-        margin = self.content.policies.latency_margin(channel)
+        margin = self.content.policies.latency_margin(channel, self.now)
         closes, call_rule = self._closes(journey, question)
         if closes is not None and closes - margin <= self.now:
             # too little is left of the open hours to reach the member within them: this stretch counts as closed
@@ -561,7 +561,7 @@ class _Turn:
                 channel=channel,
                 purpose=journey.purpose,
                 contact=contact.fingerprint,
-                rank=self.content.policies.rank(journey.purpose),
+                rank=self.content.policies.rank(journey.purpose, self.now),
                 due=self.now,
                 valid_until=intent.valid_until,
                 call_by=None if closes is None else closes - margin,
@@ -586,7 +586,7 @@ class _Turn:
         view["unsubscribe_url"] = url
         view["journey"] = journey.name
         words = content.templates.render(journey.name, send.name, channel, member.locale or content.locale, view)
-        sender = content.policies.sender(channel)
+        sender = content.policies.sender(channel, self.now)
         return Message(
             touch_id=touch,
             channel=channel,

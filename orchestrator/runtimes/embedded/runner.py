@@ -66,7 +66,7 @@ class Runner:
         """Whether the hours seen at the decision are still open: the dispatcher never decides anew."""
         if not touch.call_by or at < touch.call_by:
             return None
-        closes = instant(touch.call_by) + self.content.policies.latency_margin(touch.channel)
+        closes = instant(touch.call_by) + self.content.policies.latency_margin(touch.channel, instant(at))
         return Closed(touch.call_rule, instant(touch.call_by), max(closes, instant(at) + _MICROSECOND))
 
     def _partition_clock(self, touch: TouchRow) -> int:
