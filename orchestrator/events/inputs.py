@@ -98,7 +98,7 @@ Input = EventInput | TimerDue | Outcome | Returned | Expired | Cancelled | Recei
 __all__ = ["Channel", "Input", "Purpose"]
 
 InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick
-_internal = msgspec.json.Decoder(InternalInput)
+_internal: msgspec.json.Decoder[InternalInput] = msgspec.json.Decoder(InternalInput)
 
 
 def write_input(input: InternalInput) -> bytes:

@@ -1,4 +1,4 @@
-"""Which partition a member belongs to: murmur2 as Kafka's Java client computes it (org.apache.kafka.common.utils.Utils).
+"""Which partition a member belongs to: murmur2 as Kafka's Java client has it (org.apache.kafka.common.utils.Utils).
 
 Other clients' defaults differ, so producers and this project share this one function.
 """

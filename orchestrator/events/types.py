@@ -29,7 +29,7 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Common form of all event data: unknown fields are refused by name."""
 
 
-class ContactData(Data, kw_only=True):
+class ContactData(Data, frozen=True, kw_only=True):
     """One way to reach a member."""
 
     channel: Channel
@@ -39,7 +39,7 @@ class ContactData(Data, kw_only=True):
     preferred: bool = False
 
 
-class ConsentData(Data, kw_only=True):
+class ConsentData(Data, frozen=True, kw_only=True):
     """Proof that a member agreed; an empty one is no consent."""
 
     channel: Channel
@@ -57,7 +57,7 @@ class ConsentData(Data, kw_only=True):
     basis: Literal["opt_in", "soft_opt_in"] = "opt_in"
 
 
-class ProfileData(Data, kw_only=True):
+class ProfileData(Data, frozen=True, kw_only=True):
     """What is known of a member; a field left out is left as it was."""
 
     given_name: Text | None = None
@@ -72,28 +72,28 @@ class ProfileData(Data, kw_only=True):
     attributes: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
 
 
-class MemberEnrolled(ProfileData, kw_only=True):
+class MemberEnrolled(ProfileData, frozen=True, kw_only=True):
     """A person joined the programme."""
 
     contact_points: Annotated[tuple[ContactData, ...], Meta(max_length=12)] = ()
     consents: Annotated[tuple[ConsentData, ...], Meta(max_length=24)] = ()
 
 
-class MemberUpdated(MemberEnrolled, kw_only=True):
+class MemberUpdated(MemberEnrolled, frozen=True, kw_only=True):
     """Facts about a member changed; contact points given replace those of their channel."""
 
 
-class MemberCancelled(Data, kw_only=True):
+class MemberCancelled(Data, frozen=True, kw_only=True):
     """The membership ended."""
 
     reason: Code | None = None
 
 
-class ConsentGranted(ConsentData, kw_only=True):
+class ConsentGranted(ConsentData, frozen=True, kw_only=True):
     """A member agreed to be contacted."""
 
 
-class ConsentWithdrawn(Data, kw_only=True):
+class ConsentWithdrawn(Data, frozen=True, kw_only=True):
     """A member took consent back; a channel left out means all of them."""
 
     channel: Channel | None = None
@@ -101,7 +101,7 @@ class ConsentWithdrawn(Data, kw_only=True):
     method: Code
 
 
-class PurchaseCompleted(Data, kw_only=True):
+class PurchaseCompleted(Data, frozen=True, kw_only=True):
     """A purchase was paid."""
 
     purchase_id: Code
@@ -112,7 +112,7 @@ class PurchaseCompleted(Data, kw_only=True):
     category: Code | None = None
 
 
-class PointsEarned(Data, kw_only=True):
+class PointsEarned(Data, frozen=True, kw_only=True):
     """Points were credited."""
 
     points: Annotated[int, Meta(ge=0)]
@@ -120,14 +120,14 @@ class PointsEarned(Data, kw_only=True):
     activity: Code | None = None
 
 
-class PointsExpiring(Data, kw_only=True):
+class PointsExpiring(Data, frozen=True, kw_only=True):
     """Points will be lost on a local day."""
 
     points: Annotated[int, Meta(ge=1)]
     expires_on: date
 
 
-class RewardDelivered(Data, kw_only=True):
+class RewardDelivered(Data, frozen=True, kw_only=True):
     """A reward reached the member."""
 
     reward_id: Code
@@ -137,14 +137,14 @@ class RewardDelivered(Data, kw_only=True):
     currency: Currency | None = None
 
 
-class TierChanged(Data, kw_only=True):
+class TierChanged(Data, frozen=True, kw_only=True):
     """The member's tier changed."""
 
     tier: Code
     former: Code | None = None
 
 
-class SurveyAnswered(Data, kw_only=True):
+class SurveyAnswered(Data, frozen=True, kw_only=True):
     """A survey was answered."""
 
     survey_id: Code
@@ -152,21 +152,21 @@ class SurveyAnswered(Data, kw_only=True):
     answers: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
 
 
-class ComplaintOpened(Data, kw_only=True):
+class ComplaintOpened(Data, frozen=True, kw_only=True):
     """A complaint was opened."""
 
     complaint_id: Code
     topic: Code | None = None
 
 
-class ComplaintClosed(Data, kw_only=True):
+class ComplaintClosed(Data, frozen=True, kw_only=True):
     """A complaint was closed."""
 
     complaint_id: Code
     outcome: Code | None = None
 
 
-class SocialMentioned(Data, kw_only=True):
+class SocialMentioned(Data, frozen=True, kw_only=True):
     """The member spoke of the programme in public."""
 
     network: Code
