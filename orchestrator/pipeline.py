@@ -75,6 +75,10 @@ class Arrival(NamedTuple):
     file: bytes = b""
     length: int = 0
     byte: int = 0
+    # its offset in the log it came from; -1: arrivals are counted
+    offset: int = -1
+    # it lay in another member's partition and was sent on to its own: counted, not applied
+    forwarded: bool = False
 
 
 class Given(Struct, frozen=True, omit_defaults=True):
@@ -410,9 +414,12 @@ class _Partition:
     def arrive(self, arrival: Arrival) -> None:
         """Takes one arrival: dead letter, duplicate, parked, or a turn."""
         batch, partition = self.batch, self.partition
-        offset = self.offset
-        self.offset += 1
         batch.consumed[partition] = batch.consumed.get(partition, 0) + 1
+        offset = self.offset if arrival.offset < 0 else arrival.offset
+        if offset < self.offset:
+            # consumed in an earlier life: a redelivery
+            return
+        self.offset = offset + 1
         batch.totals[partition, "inputs"] += 1
         if arrival.file:
             batch.positions[arrival.file, partition] = FilePosition(
@@ -421,6 +428,9 @@ class _Partition:
         now = max(self.clock, arrival.at)
         self.clock = now
         event = arrival.event
+        if arrival.forwarded:
+            batch.totals[partition, "forwarded"] += 1
+            return
         if isinstance(event, Unreadable):
             self._bury(offset, now, event.reason, event.cure, arrival.raw)
             return

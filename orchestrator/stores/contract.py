@@ -321,8 +321,12 @@ class Store(Protocol):
 
     partitions: int
 
-    def take(self, partitions: Sequence[int]) -> dict[int, Progress]:
-        """Raises the epoch of these partitions, creating absent rows; former owners are refused from now on."""
+    def take(self, partitions: Sequence[int], source: str = "") -> dict[int, Progress]:
+        """Raises the epoch of these partitions, creating absent rows; former owners are refused from now on.
+
+        `source` names the log that feeds them (cluster and topic id). The first one named is kept; a partition that was
+        fed from another raises SetupError, and no epoch is raised.
+        """
 
     def batch(self, held: Sequence[Progress]) -> AbstractContextManager[Batch]:
         """A transaction that first locks these progress rows under (epoch, next_offset, turn); raises Refused.
@@ -429,6 +433,13 @@ class Store(Protocol):
 
     def load_registry(self, name: str, fingerprints: Iterable[str], checked_at: int) -> int:
         """Replaces a registry's list; how many entries it holds now."""
+
+    # --- the relay's side
+    def cursor(self, partition: int, topic: str) -> int:
+        """Number of the last log entry of this partition's chain told to `topic`; 0 before the first."""
+
+    def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
+        """Moves a cursor by compare-and-set; False where it does not stand at `before`."""
 
     def close(self) -> None:
         """Gives back connections."""

@@ -84,7 +84,6 @@ def run_cases(
     return results
 
 
-
 def only(content: Content, journey: str) -> Content:
     """The content with this journey alone."""
     one = content.journeys[journey]

@@ -14,13 +14,13 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-import structlog
 from msgspec import Struct
 
 from orchestrator.decide.content import Content
 from orchestrator.events.inputs import Command, Tick, write_input
-from orchestrator.pipeline import Arrival, Pipeline, Ran, TurnFailed
+from orchestrator.pipeline import Arrival, Pipeline, Ran
 from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
+from orchestrator.runtimes.turner import Turner
 from orchestrator.stores.contract import FilePosition, NewInbox, Progress, Store
 from orchestrator.times import instant
 from orchestrator.vault import Vault
@@ -28,13 +28,10 @@ from orchestrator.vault import Vault
 # arrivals read ahead, and how many of one partition go into a batch
 WINDOW = 4_096
 SLICE = 40
-MAX_TRIES = 3
 
 # the outbox's turn: calls what may be called now, until nothing is; None: on the partitions' own clocks
 Drain = Callable[[int | None], int]
 Progressed = Callable[[int, int], None]
-
-log = structlog.get_logger()
 
 
 class Totals(Struct, kw_only=True):
@@ -60,6 +57,7 @@ class Engine:
         """Takes every partition; whoever held them before is refused from now on."""
         self.store = store
         self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days))
+        self.turner = Turner(store, self.pipeline)
         self.held: dict[int, Progress] = store.take(range(store.partitions))
         self.queues: dict[int, deque[Arrival]] = {p: deque() for p in self.held}
         self.marks: dict[int, deque[_Mark]] = {p: deque() for p in self.held}
@@ -227,36 +225,11 @@ class Engine:
         stop: bool,
         positions: list[FilePosition],
     ) -> Ran:
-        """One batch; an input that fails is tried alone, and its member is quarantined when it fails three times."""
         held = self.held if final else {p: self.held[p] for p in given}
-        try:
-            ran = self.pipeline.run(held, given, until, final=final, stop_at_touch=stop, positions=positions)
-        except TurnFailed as failed:
-            ran = self._alone(failed, given, until, positions)
+        ran = self.turner.run(held, given, until, final=final, stop_at_touch=stop, positions=positions)
+        self.totals.quarantined = self.turner.quarantined
         self._took(ran)
         return ran
-
-    def _alone(
-        self, failed: TurnFailed, given: dict[int, list[Arrival]], until: int, positions: list[FilePosition]
-    ) -> Ran:
-        """Goes up to the failing input one turn at a time, counts the try, and quarantines at the third."""
-        while True:
-            self.pipeline.forget()
-            partition = failed.partition
-            tries = self.store.count_try(partition, failed.key)
-            log.warning("input failed", partition=partition, key=failed.key, tries=tries, error=repr(failed.__cause__))
-            if tries >= MAX_TRIES:
-                self.store.quarantine(partition, failed.member, type(failed.__cause__).__name__)
-                self.totals.quarantined += 1
-                log.error("member quarantined", partition=partition, key=failed.key)
-            held = {partition: self.held[partition]}
-            part = {partition: given[partition]} if partition in given else {}
-            try:
-                return self.pipeline.run(
-                    held, part, until, final=partition not in given, max_turns=1, positions=positions
-                )
-            except TurnFailed as again:
-                failed = again
 
     def _took(self, ran: Ran) -> None:
         self.held.update(ran.progress)
