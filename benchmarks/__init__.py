@@ -1,0 +1,1 @@
+"""What things cost; each prints a table and gives its rows."""

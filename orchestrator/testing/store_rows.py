@@ -1,0 +1,167 @@
+"""Rows for tests of stores: valid ones from few words, and everything that a store shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from orchestrator.stores.contract import (
+    Batch,
+    Changes,
+    InboxRow,
+    JournalRow,
+    LogRow,
+    MemberRow,
+    NewInbox,
+    OutcomeRow,
+    Progress,
+    SeenRow,
+    Store,
+    TouchRow,
+)
+
+# every instant of these tests lies before it
+FOREVER = 2**60
+
+
+def digest(name: str, size: int = 16) -> bytes:
+    """Bytes that stand for a name, as a keyed hash would."""
+    return sha256(name.encode()).digest()[:size]
+
+
+def member_row(name: str, partition: int = 0, state: bytes = b"sealed") -> MemberRow:
+    """The row of a member."""
+    return MemberRow(partition, digest(name), digest(name).hex(), state, False)
+
+
+def touch_row(touch_id: str, member: str = "ann", **also: Any) -> TouchRow:
+    """A reserved marketing e-mail, due from 0, with fields replaced as told."""
+    row = TouchRow(
+        touch_id=touch_id,
+        partition=0,
+        member=digest(member),
+        ref=digest(member).hex(),
+        intent_id=f"intent-{touch_id}",
+        journey="welcome",
+        channel="email",
+        purpose="marketing",
+        contact=f"contact-{member}",
+        rank=5,
+        due=0,
+        valid_until=FOREVER,
+        state="reserved",
+        token="",
+        lease_until=0,
+        attempts=0,
+        attempted_at=0,
+        call_by=0,
+        call_rule="",
+        message=b"sealed",
+    )
+    return row._replace(**also)
+
+
+def log_row(partition: int, n: int, member: str = "ann", turn: int = 1) -> LogRow:
+    """A decision."""
+    return LogRow(
+        *(partition, n, turn, 10 * n, 0, 0, "decision", digest(member).hex(), "welcome", "hello", "once"),
+        *(f"intent-{n}", "", "email", "marketing", "suppress", "cap", 0, "", "revision", '{"tried":[]}'),
+        *(digest(f"{partition}/{n - 1}", 32), digest(f"{partition}/{n}", 32)),
+    )
+
+
+def journal_row(partition: int, turn: int, i: int = 0, member: str = "ann") -> JournalRow:
+    """An event of a turn."""
+    return JournalRow(
+        partition, turn, i, 10 * turn, "event", turn, digest(member), digest(member).hex(), b"sealed input"
+    )
+
+
+def seen_row(name: str, bucket: int = 0) -> SeenRow:
+    """An event that was seen."""
+    return SeenRow(bucket, digest(name), digest(f"content of {name}"))
+
+
+def told(touch_id: str, partition: int = 0, due: int = 0, member: str = "ann") -> NewInbox:
+    """An inbox row about a touch."""
+    return NewInbox(partition, due, digest(member), touch_id.encode())
+
+
+def outcome(touch: TouchRow, state: str = "accepted", due: int = 0) -> OutcomeRow:
+    """What became of a call."""
+    return OutcomeRow(touch.touch_id, touch.token, state, due, NewInbox(touch.partition, 0, touch.member, b"{}"))
+
+
+class Owner:
+    """The worker that owns some partitions, and follows its own progress."""
+
+    def __init__(self, store: Store, partitions: Sequence[int] = (0,)) -> None:
+        self.store = store
+        self.held = store.take(partitions)
+
+    def step(self, partition: int = 0, **after: Any) -> tuple[Progress, Progress]:
+        """One input further: (before, after) of a partition."""
+        before = self.held[partition]
+        moved = {"next_offset": before.next_offset + 1, "turn": before.turn + 1, **after}
+        return before, before._replace(**moved)
+
+    def commit(self, *steps: tuple[Progress, Progress], **changes: Any) -> None:
+        """Writes one batch; without a step, partition 0 goes one further."""
+        steps = steps or (self.step(min(self.held)),)
+        with self.store.batch([before for before, _ in steps]) as batch:
+            batch.write(Changes(steps, **changes))
+        self.held.update((after.partition, after) for _, after in steps)
+
+
+@contextmanager
+def looking(store: Store) -> Iterator[Batch]:
+    """A batch that holds nothing and writes nothing."""
+    with store.batch([]) as batch:
+        yield batch
+
+
+def inbox(store: Store, until: int = FOREVER, limit: int = 10_000) -> list[InboxRow]:
+    """The inbox of all partitions."""
+    with looking(store) as batch:
+        return batch.due(range(store.partitions), until, limit)
+
+
+def touch_of(store: Store, touch_id: str) -> TouchRow:
+    """One touch."""
+    return next(row for row in store.touches() if row.touch_id == touch_id)
+
+
+def states(store: Store) -> dict[str, str]:
+    """touch id -> state."""
+    return {row.touch_id: row.state for row in store.touches()}
+
+
+def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> dict[str, object]:
+    """All that a store shows, for the comparison of before and after, or of two stores."""
+    digests = [digest(name) for name in members]
+    with looking(store) as batch:
+        seen = batch.seen(range(4), [digest(f"event-{i}") for i in range(20)])
+        parked = batch.quarantined(digests)
+    return {
+        "progress": store.progress(),
+        "members": [store.member(member) for member in digests],
+        "keys": [store.key(member.hex()) for member in digests],
+        "journal": [list(store.journal(partition)) for partition in range(store.partitions)],
+        "log": list(store.log()),
+        "log of each": [list(store.log(ref=member.hex())) for member in digests],
+        "seen": seen,
+        "quarantined": parked,
+        "inbox": inbox(store),
+        "next due": store.next_due(),
+        "touches": list(store.touches()),
+        "touches of each": [list(store.touches(member=member)) for member in digests],
+        "suppressions": store.suppressions(),
+        "switches": store.switches(),
+        "dead": list(store.dead()),
+        "totals": store.totals(),
+        "daily": store.daily(),
+        "positions": store.positions(),
+        "documents": {name: store.get_document("revision", name) for name in store.documents("revision")},
+    }
