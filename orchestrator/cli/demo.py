@@ -56,11 +56,10 @@ def _view(result: DemoReport) -> RenderableType:
     told: list[RenderableType] = []
     for paragraph in result.explained:
         told.append(Text(paragraph.title, style="bold"))
-        kept = [sentence for sentence in paragraph.sentences if not sentence.startswith("Passed: ")]
-        told.extend(Padding(Text(sentence), (0, 0, 0, 2)) for sentence in kept)
-        told.append(
-            Padding(Text(f"({len(paragraph.sentences) - len(kept)} more rules passed)", style="dim"), (0, 0, 1, 2))
-        )
+        kept = [sentence for sentence in paragraph.sentences if not sentence.detail]
+        told.extend(Padding(Text(sentence.text), (0, 0, 0, 2)) for sentence in kept)
+        more = f"({len(paragraph.sentences) - len(kept)} rules that let it pass: explain --full)"
+        told.append(Padding(Text(more, style="dim"), (0, 0, 1, 2)))
     project = result.project
     parts: list[RenderableType] = [
         Text(f"{result.rows:,} rows of a real grocer's loyalty card, October to December 2017 (CC0)", style="dim"),

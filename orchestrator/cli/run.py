@@ -76,6 +76,11 @@ def command(
             raise typer.Exit(1)
 
 
+def is_report(path: Path) -> bool:
+    """Whether a file of `incoming/` lists refused rows instead of events."""
+    return path.name.endswith(".refused.jsonl")
+
+
 def instant_of(text: str | None) -> int | None:
     """Microseconds of an RFC 3339 time with an offset; UsageError for anything else."""
     if text is None:

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from orchestrator import __version__
 from orchestrator.content import locate, tables
 from orchestrator.content.journeys import load_journeys
@@ -16,6 +18,7 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.journey import Journey
 from orchestrator.errors import ContentError, Problem
 from orchestrator.settings import Settings
+
 
 def load_content(project: Path, settings: Settings) -> Content:
     """The content of a project folder; raises ContentError with every problem of every file."""
@@ -72,6 +75,16 @@ def revision_of(folders: list[Path], settings: Settings) -> str:
             digest.update(f"{path.relative_to(folder.parent).as_posix()} {len(body)}\n".encode())
             digest.update(body)
     return digest.hexdigest()[:16]
+
+
+def revision_body(project: Path) -> bytes:
+    """JSON of every content file by its path: what a bundle carries so that a decision can be judged elsewhere."""
+    files: dict[str, str] = {}
+    for name in ("templates", "channel_policies"):
+        folder = locate.folder(name, project)
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
+            files[path.relative_to(folder.parent).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
+    return msgspec.json.encode(files)
 
 
 def by_event(journeys: Iterable[Journey]) -> dict[str, tuple[Journey, ...]]:

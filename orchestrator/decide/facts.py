@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, get_args
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,6 +26,7 @@ RESIDENCE = ("zone", "country", "region")
 CHANNELS: tuple[str, ...] = get_args(types.Channel)
 
 Fingerprint = Callable[[str, str], str]
+_encode = msgspec.json.Encoder().encode
 
 
 class Changed(Struct, frozen=True, kw_only=True):
@@ -176,7 +178,15 @@ def _granted(changed: Changed, data: types.ConsentData, event: Event) -> Changed
         expires_at=data.expires_at,
         record=f"{data.wording}/{data.method}",
     )
-    entry = Entry(kind="consent", channel=data.channel, purpose=data.purpose, state="granted", occurred_at=at)
+    proof = {"record": consent.record, "basis": consent.basis, "wording": consent.wording, "method": consent.method}
+    entry = Entry(
+        kind="consent",
+        channel=data.channel,
+        purpose=data.purpose,
+        state="granted",
+        occurred_at=at,
+        trail=_encode(proof).decode(),
+    )
     return replace(
         changed,
         member=replace(changed.member, consents={**changed.member.consents, key: consent}),
@@ -199,11 +209,23 @@ def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerp
         if former is not None and former.at > event.time:
             continue
         consents[key] = Consent(
-            channel=channel, purpose=data.purpose, state="withdrawn", at=event.time, method=data.method
+            channel=channel,
+            purpose=data.purpose,
+            state="withdrawn",
+            at=event.time,
+            method=data.method,
+            record=f"withdrawn/{data.method}",
         )
         withdrawn.append((channel, data.purpose))
         entries.append(
-            Entry(kind="consent", channel=channel, purpose=data.purpose, state="withdrawn", occurred_at=event.time)
+            Entry(
+                kind="consent",
+                channel=channel,
+                purpose=data.purpose,
+                state="withdrawn",
+                occurred_at=event.time,
+                trail=_encode({"method": data.method}).decode(),
+            )
         )
     return Changed(member=replace(member, consents=consents), entries=tuple(entries), withdrawn=tuple(withdrawn))
 

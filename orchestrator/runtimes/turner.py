@@ -1,4 +1,4 @@
-"""Turning a batch, whatever happens in it: an input that fails is tried alone, and its member quarantined at the third."""
+"""Turning a batch whatever happens in it: an input that fails is tried alone, three times, then quarantined."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Turner:
         stop_at_touch: bool,
         positions: Sequence[FilePosition],
     ) -> Ran:
-        """One turn of the failing partition, its try counted in the store first; at the third its member is quarantined."""
+        """One turn of the failing partition, its try counted first; at the third its member is quarantined."""
         while True:
             self.pipeline.forget()
             partition = failed.partition

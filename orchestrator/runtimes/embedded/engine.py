@@ -63,7 +63,7 @@ class Engine:
         self.marks: dict[int, deque[_Mark]] = {p: deque() for p in self.held}
         self.outstanding: deque[_Mark] = deque()
         self.totals = Totals()
-        self._activate(content.revision)
+        self.revision = content.revision
 
     # --- virtual clock
 
@@ -100,6 +100,8 @@ class Engine:
         stop = drain is not None
         extra = list(positions or ())
         self._drain(drain, None)
+        if self._refill(source):
+            self._activate(min((m.arrival.at for m in self.outstanding if m.arrival.at), default=0))
         while self._refill(source):
             given = {p: list(islice(queue, SLICE)) for p, queue in self.queues.items() if queue}
             latest = max(arrival.at for part in given.values() for arrival in part)
@@ -159,6 +161,7 @@ class Engine:
         A source may yield None to say that nothing has come for now. `until`: stops at this instant.
         """
         started = time.perf_counter()
+        self._activate(clock())
         going = True
         while going:
             batch: dict[int, list[Arrival]] = {}
@@ -186,14 +189,15 @@ class Engine:
         batch = {p: list(queue) for p, queue in self.queues.items() if queue}
         return self._run(batch, now, final=True, stop=False, positions=self._low_water())
 
-    def _activate(self, revision: str) -> None:
+    def _activate(self, at: int) -> None:
         """A content revision that is new to the store is an ordered input of each partition."""
         active = self.store.get_document("revision", "active")
-        if active == revision.encode():
+        if active == self.revision.encode():
             return
-        order = write_input(Command(verb="activate", actor="engine", arguments={"revision": revision}))
-        self.store.suppress([], [NewInbox(p, row.clock, b"", order) for p, row in self.held.items()])
-        self.store.put_document("revision", "active", revision.encode())
+        order = write_input(Command(verb="activate", actor="engine", arguments={"revision": self.revision}))
+        rows = [NewInbox(p, max(row.clock, at), b"", order) for p, row in self.held.items()]
+        self.store.suppress([], rows)
+        self.store.put_document("revision", "active", self.revision.encode())
 
     def _refill(self, source: Iterator[Delivery]) -> bool:
         for delivery in islice(source, max(0, WINDOW - len(self.outstanding))):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.channels.capture.index import write_index
 from orchestrator.channels.load import load_adapters
+from orchestrator.content.load import revision_body
 from orchestrator.pipeline import Arrival
 from orchestrator.project import Project
 from orchestrator.runtimes.embedded.engine import Totals
@@ -32,6 +33,8 @@ class ProjectRunner(Runner):
         adapters = load_adapters(project.settings, project.path) if dispatch else None
         super().__init__(project.store, project.vault, project.content, project.settings, adapters)
         self.project = project
+        if project.store.get_document("revision", project.content.revision) is None:
+            project.store.put_document("revision", project.content.revision, revision_body(project.path))
 
     def run_real(self, paths: list[Path], *, follow: bool, until: int | None) -> Totals:
         """Runs files and standard input on the real clock; with `follow` goes on when they end."""
