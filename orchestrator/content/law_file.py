@@ -19,7 +19,7 @@ class Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Common form: unknown keys are refused by name."""
 
 
-class Applies(Form, kw_only=True):
+class Applies(Form, frozen=True, kw_only=True):
     """Which contacts a rule binds; a list left out means all."""
 
     channels: tuple[Channel, ...] = ()
@@ -29,21 +29,21 @@ class Applies(Form, kw_only=True):
     unless: str | tuple[str, ...] = ()
 
 
-class CiteForm(Form, kw_only=True):
+class CiteForm(Form, frozen=True, kw_only=True):
     """A place in one of the pack's sources."""
 
     source: str
     at: Words
 
 
-class Effective(Form, kw_only=True):
+class Effective(Form, frozen=True, kw_only=True):
     """Half-open dates in the law's local time."""
 
     from_: date | None = field(default=None, name="from")
     to: date | None = None
 
 
-class Override(Form, kw_only=True):
+class Override(Form, frozen=True, kw_only=True):
     """The parent's rule that this one stands in for, and why that is lawful; needs a primary source."""
 
     rule: Name
@@ -51,7 +51,7 @@ class Override(Form, kw_only=True):
     cites: Annotated[tuple[CiteForm, ...], Meta(min_length=1)]
 
 
-class RuleForm(Form, kw_only=True):
+class RuleForm(Form, frozen=True, kw_only=True):
     """What every rule has."""
 
     id: Name
@@ -66,20 +66,20 @@ class RuleForm(Form, kw_only=True):
     override: Override | None = None
 
 
-class Lapse(Form, kw_only=True):
+class Lapse(Form, frozen=True, kw_only=True):
     """When a soft opt-in of somebody who is no member any more ends: so many months after the last dealing."""
 
     months: Annotated[int, Meta(ge=1, le=120)]
     since: Literal["last_dealing"] = "last_dealing"
 
 
-class Renew(Form, kw_only=True):
+class Renew(Form, frozen=True, kw_only=True):
     """After how many months any consent must be given anew."""
 
     months: Annotated[int, Meta(ge=1, le=120)]
 
 
-class ConsentForm(RuleForm, kw_only=True, tag_field="kind", tag="consent"):
+class ConsentForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="consent"):
     """Which word of the member is needed."""
 
     model: Model
@@ -90,13 +90,13 @@ class ConsentForm(RuleForm, kw_only=True, tag_field="kind", tag="consent"):
     scope: Literal["", "same_topic", "all_topics"] = ""
 
 
-class HoursForm(RuleForm, kw_only=True, tag_field="kind", tag="hours"):
+class HoursForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="hours"):
     """Windows by weekday or range of weekdays (`mon-fri`), and by `holiday`; an empty list is closed."""
 
     week: dict[str, tuple[str, ...]]
 
 
-class CapForm(RuleForm, kw_only=True, tag_field="kind", tag="cap"):
+class CapForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="cap"):
     """How much a stretch of time may hold: `max` touches, or `max_distinct_channels`."""
 
     max: Annotated[int, Meta(ge=1)] | None = None
@@ -110,7 +110,7 @@ class CapForm(RuleForm, kw_only=True, tag_field="kind", tag="cap"):
     clears: str = ""
 
 
-class RegistryForm(RuleForm, kw_only=True, tag_field="kind", tag="registry"):
+class RegistryForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="registry"):
     """A do-not-contact list that must be asked."""
 
     name: Annotated[str, Meta(min_length=1, max_length=60)]
@@ -120,7 +120,7 @@ class RegistryForm(RuleForm, kw_only=True, tag_field="kind", tag="registry"):
     per_channel: bool = False
 
 
-class ContentForm(RuleForm, kw_only=True, tag_field="kind", tag="content"):
+class ContentForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="content"):
     """What a message must hold; checked by template lint, told here."""
 
     require: str | tuple[str, ...] = ()
@@ -128,7 +128,7 @@ class ContentForm(RuleForm, kw_only=True, tag_field="kind", tag="content"):
     position: str = ""
 
 
-class OptOutForm(RuleForm, kw_only=True, tag_field="kind", tag="opt_out"):
+class OptOutForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="opt_out"):
     """How fast, and how far, an objection works; ours works at once."""
 
     deadline: str = ""
@@ -136,27 +136,27 @@ class OptOutForm(RuleForm, kw_only=True, tag_field="kind", tag="opt_out"):
     require: str | tuple[str, ...] = ()
 
 
-class ProofForm(RuleForm, kw_only=True, tag_field="kind", tag="proof"):
+class ProofForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="proof"):
     """How long the proof of consent is kept."""
 
     keep_for: str
     from_: str = field(default="", name="from")
 
 
-class AgeForm(RuleForm, kw_only=True, tag_field="kind", tag="age"):
+class AgeForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="age"):
     """From which age."""
 
     min: Annotated[int, Meta(ge=1, le=30)]
     unknown: Literal["pass", "suppress"] = "pass"
 
 
-class ExemptForm(RuleForm, kw_only=True, tag_field="kind", tag="exempt"):
+class ExemptForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="exempt"):
     """What the law leaves free."""
 
     what: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-class BlockForm(RuleForm, kw_only=True, tag_field="kind", tag="block"):
+class BlockForm(RuleForm, frozen=True, kw_only=True, tag_field="kind", tag="block"):
     """What is barred altogether."""
 
 
@@ -174,7 +174,7 @@ AnyRule = (
 )
 
 
-class HolidaysForm(Form, kw_only=True):
+class HolidaysForm(Form, frozen=True, kw_only=True):
     """Public holidays: a calendar of the `holidays` library, put right where it is not."""
 
     # ISO 3166-1 code of the calendar; left out: the dates of `add` alone
@@ -191,7 +191,7 @@ class SourceForm(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A text that rules rest on."""
 
 
-class PackForm(Form, kw_only=True):
+class PackForm(Form, frozen=True, kw_only=True):
     """One `pack.yaml`."""
 
     jurisdiction: Annotated[str, Meta(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|_default)$")]

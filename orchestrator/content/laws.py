@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -152,7 +152,7 @@ def _wrong_holidays(located: Located, form: PackForm) -> Iterator[Problem]:
 
 
 def _wrong_rule(
-    located: Located, at: tuple[str | int, ...], rule: AnyRule, sources: dict[str, str], has_calendar: bool
+    located: Located, at: tuple[str | int, ...], rule: AnyRule, sources: Mapping[str, str], has_calendar: bool
 ) -> Iterator[Problem]:
     for i, cite in enumerate(rule.cites):
         if cite.source not in sources:
@@ -212,7 +212,7 @@ def _wrong_override(
     located: Located,
     at: tuple[str | int, ...],
     rule: AnyRule,
-    sources: dict[str, str],
+    sources: Mapping[str, str],
     parent: PackForm | None,
 ) -> Iterator[Problem]:
     override = rule.override
