@@ -235,6 +235,11 @@ class StoreComparison(RuleBasedStateMachine):
     def count_try(self, number: int, offset: int) -> None:
         self.both(lambda store: store.count_try(number, offset))
 
+    @rule(number=partitions, before=few, after=few)
+    def move_cursor(self, number: int, before: int, after: int) -> None:
+        self.both(lambda store: store.move_cursor(number, "decisions", before, after))
+        self.both(lambda store: store.cursor(number, "decisions"))
+
     @rule(number=partitions, until=instants, limit=few)
     def due(self, number: int, until: int, limit: int) -> None:
         def ask(store: Store) -> object:

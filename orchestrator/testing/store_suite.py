@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import Refused, UsageError
+from orchestrator.errors import Refused, SetupError, UsageError
 from orchestrator.events.inputs import Cancelled, read_input
 from orchestrator.stores.contract import (
     Changes,
@@ -150,6 +150,18 @@ class Partitions(StoreFixtures):
         with pytest.raises(ValueError, match="partition"):
             store.take([PARTITIONS])
         assert [] == store.progress()
+
+    def test_a_partition_goes_on_from_the_log_that_fed_it_first(self, store: Store) -> None:
+        store.take([0])
+        store.take([0, 1], "cluster/topic")
+        store.take([0])
+        assert [4, 2] == [row.epoch for row in store.take([0, 1], "cluster/topic").values()]
+
+    def test_a_partition_fed_from_another_log_is_not_taken_nor_any_beside_it(self, store: Store) -> None:
+        store.take([1], "cluster/topic")
+        with pytest.raises(SetupError, match="cluster/other"):
+            store.take([0, 1], "cluster/other")
+        assert [(1, 1)] == [(row.partition, row.epoch) for row in store.progress()]
 
     @pytest.mark.parametrize("stale", [{"epoch": 0}, {"next_offset": 7}, {"turn": 7}])
     def test_a_batch_under_a_stale_progress_is_refused_before_it_reads(
@@ -822,6 +834,15 @@ class Records(StoreFixtures):
         owner.commit(positions=[FilePosition(first, 100, 0, 40), FilePosition(second, 9, -1, 9)])
         expected = {(first, 100, 0, 40), (first, 100, 1, 5), (second, 9, -1, 9)}
         assert expected == set(store.positions())
+
+    def test_a_cursor_moves_only_from_where_it_stands(self, store: Store, reopen: Reopen) -> None:
+        assert 0 == store.cursor(0, "decisions")
+        assert not store.move_cursor(0, "decisions", 3, 5)
+        assert store.move_cursor(0, "decisions", 0, 5)
+        assert not store.move_cursor(0, "decisions", 0, 7)
+        assert store.move_cursor(0, "decisions", 5, 9)
+        store = reopen()
+        assert [9, 0, 0] == [store.cursor(*place) for place in ((0, "decisions"), (0, "touches"), (1, "decisions"))]
 
     def test_documents_are_kept_by_kind_and_name_and_replaced(self, store: Store, reopen: Reopen) -> None:
         for kind, name, body in [("revision", "b", b"1"), ("revision", "a", b"2"), ("checkpoint", "c", b"3")]:

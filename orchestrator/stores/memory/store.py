@@ -22,6 +22,7 @@ from orchestrator.stores.contract import (
 from orchestrator.stores.memory.batch import MemoryBatch, guard
 from orchestrator.stores.memory.outbox import MemoryOutbox
 from orchestrator.stores.outbox import known
+from orchestrator.stores.partitions import in_range, same_source
 
 
 class MemoryStore(MemoryOutbox):
@@ -31,9 +32,13 @@ class MemoryStore(MemoryOutbox):
         super().__init__()
         self.partitions = partitions
 
-    def take(self, partitions: Sequence[int]) -> dict[int, Progress]:
+    def take(self, partitions: Sequence[int], source: str = "") -> dict[int, Progress]:
         in_range(partitions, self.partitions)
         with self._writing() as tables:
+            if source:
+                for partition in partitions:
+                    same_source(partition, tables.sources.get(partition, ""), source)
+                tables.sources.update(dict.fromkeys(partitions, source))
             taken = {}
             for partition in partitions:
                 old = tables.progress.get(partition) or Progress(partition, 0, 0, 0, 0, 0, bytes(32))
@@ -143,12 +148,16 @@ class MemoryStore(MemoryOutbox):
             tables.registries[name] = listed, checked_at
         return len(listed)
 
+    # --- the relay
+    def cursor(self, partition: int, topic: str) -> int:
+        return self._tables.cursors.get((partition, topic), 0)
+
+    def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
+        with self._writing() as tables:
+            if tables.cursors.get((partition, topic), 0) != before:
+                return False
+            tables.cursors[partition, topic] = after
+            return True
+
     def close(self) -> None:
         """Nothing to give back."""
-
-
-def in_range(partitions: Iterable[int], of: int) -> None:
-    """Raises ValueError for a partition that the store does not have."""
-    for partition in partitions:
-        if not 0 <= partition < of:
-            raise ValueError(f"partition {partition} is not within 0 and {of - 1}")

@@ -118,6 +118,8 @@ class Tables:
 
     def __init__(self) -> None:
         self.progress: dict[int, Progress] = {}
+        self.sources: dict[int, str] = {}
+        self.cursors: dict[tuple[int, str], int] = {}
         self.members: dict[bytes, MemberRow] = {}
         self.keys: dict[str, bytes] = {}
         self.journal: defaultdict[int, dict[tuple[int, int], JournalRow]] = defaultdict(dict)

@@ -37,7 +37,8 @@ class SqlReading(SqlOutbox):
     partitions: int
 
     def progress(self) -> list[Progress]:
-        return [Progress._make(row) for row in self._rows(_by(schema.progress, "partition"))]
+        columns = [schema.progress.c[name] for name in Progress._fields]
+        return [Progress._make(row) for row in self._rows(select(*columns).order_by(schema.progress.c.partition))]
 
     def log(self, *, partition: int | None = None, ref: str | None = None, after: int = 0) -> Iterable[LogRow]:
         chains = range(self.partitions) if partition is None else [partition]

@@ -62,6 +62,8 @@ progress = Table(
     Column("partition", BigInteger, primary_key=True, autoincrement=False),
     *_numbers("epoch", "next_offset", "turn", "clock", "log_n"),
     *_bytes("head"),
+    # the log that feeds it (cluster and topic id); empty until one is named
+    *_words("source"),
 )
 
 # rowid tables with a narrow unique key: a wide row in the key's own tree would make every look-up read more pages
@@ -225,6 +227,16 @@ daily = Table(
     *_words("day", "journey", "channel", "verdict", "reason"),
     *_numbers("count"),
     PrimaryKeyConstraint("day", "journey", "channel", "verdict", "reason"),
+)
+
+# how far each chain was told to a topic
+cursors = Table(
+    "cursors",
+    metadata,
+    *_numbers("partition"),
+    *_words("topic"),
+    *_numbers("n"),
+    PrimaryKeyConstraint("partition", "topic"),
 )
 
 positions = Table(

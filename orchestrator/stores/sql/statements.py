@@ -67,14 +67,20 @@ class Words(NamedTuple):
     add_daily: str
     put_position: str
     # --- an owner, outside a batch
-    # partition; gives the row
+    # partition, source; gives the row
     take: str
+    # partition
+    source: str
     # partition, offset; gives the tries
     count_try: str
     # member, partition, reason
     put_quarantine: str
     put_document: str
     put_registry: str
+    # after, partition, topic, before
+    move_cursor: str
+    # partition, topic, n
+    first_cursor: str
     # --- the dispatcher's side; its instant stands as (now or None): None is the clock of the touch's partition
     # now: lapsed claims go back
     give_back: str
@@ -190,9 +196,12 @@ SQLITE = Words(
     add_daily=_add("daily", ("day", "journey", "channel", "verdict", "reason")),
     put_position=_upsert("positions", FilePosition._fields, "content, partition"),
     take=(
-        f"INSERT INTO progress ({quoted(Progress._fields)}) VALUES (?, 1, 0, 0, 0, 0, zeroblob(32)) "
-        f"ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1 RETURNING {quoted(Progress._fields)}"
+        f"INSERT INTO progress ({quoted(Progress._fields)}, source) VALUES (?, 1, 0, 0, 0, 0, zeroblob(32), ?) "
+        "ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, "
+        "source = CASE source WHEN '' THEN excluded.source ELSE source END "
+        f"RETURNING {quoted(Progress._fields)}"
     ),
+    source="SELECT source FROM progress WHERE partition = ?",
     count_try=(
         'INSERT INTO tries (partition, "offset", tries) VALUES (?, ?, 1) '
         'ON CONFLICT (partition, "offset") DO UPDATE SET tries = tries + 1 RETURNING tries'
@@ -200,6 +209,8 @@ SQLITE = Words(
     put_quarantine=_upsert("quarantine", ("member", "partition", "reason"), "member"),
     put_document=_upsert("documents", ("kind", "name", "body"), "kind, name"),
     put_registry=_upsert("registries", ("name", "checked_at"), "name"),
+    move_cursor="UPDATE cursors SET n = ? WHERE partition = ? AND topic = ? AND n = ?",
+    first_cursor=f"{_insert('cursors', ('partition', 'topic', 'n'))} ON CONFLICT (partition, topic) DO NOTHING",
     give_back=(
         "UPDATE touches SET state = 'reserved', token = '', lease_until = 0 "
         f"WHERE state IN ('claimed', 'attempting') AND state = 'claimed' AND lease_until < {_CLOCK}"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, delete, insert, select
 
 from orchestrator.stores.contract import ParkedRow, Progress
+from orchestrator.stores.partitions import in_range, same_source
 from orchestrator.stores.sql import schema
 from orchestrator.stores.sql.batch import SqlBatch
 from orchestrator.stores.sql.engine import connect
@@ -35,12 +36,17 @@ class SqlStore(SqlReading):
         prepare(engine, partitions)
         return cls(engine, partitions)
 
-    def take(self, partitions: Sequence[int]) -> dict[int, Progress]:
-        if not all(0 <= partition < self.partitions for partition in partitions):
-            raise ValueError(f"a partition is not within 0 and {self.partitions - 1}")
+    def take(self, partitions: Sequence[int], source: str = "") -> dict[int, Progress]:
+        in_range(partitions, self.partitions)
         with self._writing() as connection:
-            rows = (connection.exec_driver_sql(self._words.take, (partition,)).one() for partition in partitions)
-            return {row[0]: Progress._make(row) for row in rows}
+            taken: dict[int, Progress] = {}
+            for partition in partitions:
+                row = connection.exec_driver_sql(self._words.take, (partition, source)).one()
+                kept = connection.exec_driver_sql(self._words.source, (partition,)).scalar_one()
+                # raised here, it takes back every epoch of this call
+                same_source(partition, kept if source else "", source)
+                taken[partition] = Progress._make(row)
+            return taken
 
     @contextmanager
     def batch(self, held: Sequence[Progress]) -> Iterator[SqlBatch]:
@@ -83,3 +89,16 @@ class SqlStore(SqlReading):
             if contacts:
                 connection.execute(insert(schema.listed), contacts)
         return len(contacts)
+
+    # --- the relay
+    def cursor(self, partition: int, topic: str) -> int:
+        table = schema.cursors
+        rows = self._rows(select(table.c.n).where(table.c.partition == partition, table.c.topic == topic))
+        return int(rows[0][0]) if rows else 0
+
+    def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
+        with self._writing() as connection:
+            moved = connection.exec_driver_sql(self._words.move_cursor, (after, partition, topic, before)).rowcount
+            if not moved and before == 0:
+                moved = connection.exec_driver_sql(self._words.first_cursor, (partition, topic, after)).rowcount
+            return moved == 1

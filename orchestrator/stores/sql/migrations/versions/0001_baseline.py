@@ -12,6 +12,13 @@ down_revision = None
 def upgrade() -> None:
     """Makes every table in an empty database."""
     op.create_table(
+        "cursors",
+        sa.Column("partition", sa.BigInteger(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("partition", "topic", name=op.f("pk_cursors")),
+    )
+    op.create_table(
         "daily",
         sa.Column("day", sa.Text(), nullable=False),
         sa.Column("journey", sa.Text(), nullable=False),
@@ -139,6 +146,7 @@ def upgrade() -> None:
         sa.Column("clock", sa.BigInteger(), nullable=False),
         sa.Column("log_n", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("partition", name=op.f("pk_progress")),
     )
     op.create_table(
