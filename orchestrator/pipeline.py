@@ -447,12 +447,13 @@ class _Partition:
             cure = "older than the horizon of duplicates; load it with: orchestrator ingest --history"
             self._bury(offset, now, "too_old", cure, arrival.raw)
             return
-        batch.seen[arrival.identity] = arrival.said
-        batch.seen_rows.append(SeenRow(now // batch.pipeline.bucket, arrival.identity, arrival.said))
         member = arrival.member
         if member in batch.quarantined:
+            # not in the index of duplicates yet: it comes again when it is redriven
             self._park(offset, member, now, "event", arrival.raw)
             return
+        batch.seen[arrival.identity] = arrival.said
+        batch.seen_rows.append(SeenRow(now // batch.pipeline.bucket, arrival.identity, arrival.said))
         batch.totals[partition, "applied"] += 1
         self._run(now, member, (EventInput(event),), [Recorded("event", offset, arrival.raw)], event.subject)
 
@@ -598,7 +599,7 @@ class _Partition:
             batch.journal.append(
                 JournalRow(self.partition, self.turn, i, now, kind, offset, NOBODY, "", b"[null," + raw + b"]")
             )
-        self._record(now, "", tuple(_house_entry(given) for given in inputs))
+        self._record(now, "", tuple(house_entry(given) for given in inputs))
 
     def _record(self, now: int, ref: str, entries: tuple[Entry, ...]) -> None:
         """Log rows and daily counts of a turn."""
@@ -646,7 +647,7 @@ def _enrols(inputs: tuple[Input, ...]) -> bool:
     return any(isinstance(given, EventInput) and given.event.type == "member.enrolled" for given in inputs)
 
 
-def _house_entry(given: Input) -> Entry:
+def house_entry(given: Input) -> Entry:
     if isinstance(given, Command):
         facts = _encode({"actor": given.actor, **given.arguments}).decode()
         return Entry(kind="operator", reason=given.verb, trail=facts)

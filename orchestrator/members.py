@@ -1,0 +1,69 @@
+"""What is known of one member, for the member's own eyes and for operators: show, export, erase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from orchestrator.contact_log.export import Line, line
+from orchestrator.decide.member import Member
+from orchestrator.errors import UsageError
+from orchestrator.events.inputs import Command, write_input
+from orchestrator.events.partition import partition_of
+from orchestrator.runtimes.embedded.engine import Engine
+from orchestrator.stores.contract import NewInbox, Store, SuppressionRow
+from orchestrator.vault import Vault
+
+_read = msgspec.json.Decoder(Member).decode
+
+
+class Everything(Struct, frozen=True, kw_only=True):
+    """All that is kept about a member, in a form that can be handed over."""
+
+    member: Member
+    log: tuple[Line, ...]
+
+
+class Erased(Struct, frozen=True, kw_only=True):
+    """An erasure."""
+
+    # no touch to this member starts after this instant, microseconds
+    suppressed_at: int
+    # the key is destroyed: state, journal and rendered messages can't be read any more
+    key_destroyed: bool
+
+
+def known(store: Store, vault: Vault, member_id: str) -> Member:
+    """The member's state; raises UsageError where nobody of this id is known, or was erased."""
+    row = store.member(vault.member(member_id))
+    if row is None:
+        raise UsageError(f"nobody is known as {member_id}")
+    wrapped = store.key(row.ref)
+    if row.erased or wrapped is None:
+        raise UsageError(f"{member_id} was erased: nothing can be read any more")
+    return _read(vault.sealer(row.ref, wrapped).open(row.state))
+
+
+def everything(store: Store, vault: Vault, member_id: str) -> Everything:
+    """The member's state and every log entry about the member, with the id filled in."""
+    member = known(store, vault, member_id)
+    rows: Iterable[Line] = (line(row, member_id) for row in store.log(ref=member.ref))
+    return Everything(member=member, log=tuple(rows))
+
+
+def erase(engine: Engine, store: Store, vault: Vault, member_id: str, actor: str, now: int) -> Erased:
+    """Suppresses the member at once, then destroys the member's key in a turn of the member's partition.
+
+    The contact log keeps its entries, which name nobody, and still verifies. Raises UsageError for an unknown member.
+    """
+    known(store, vault, member_id)
+    key = vault.member(member_id)
+    partition = partition_of(member_id, store.partitions)
+    order = write_input(Command(verb="erase", actor=actor))
+    due = max(now, engine.held[partition].clock)
+    store.suppress([SuppressionRow(key.hex(), "*", "*", now, "erased")], [NewInbox(partition, due, key, order)])
+    engine.feed([], due)
+    row = store.member(key)
+    return Erased(suppressed_at=now, key_destroyed=row is not None and row.erased)
