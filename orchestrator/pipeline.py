@@ -648,6 +648,7 @@ def _enrols(inputs: tuple[Input, ...]) -> bool:
 
 
 def house_entry(given: Input) -> Entry:
+    """What the log says of an input about no member; raises TypeError for any other."""
     if isinstance(given, Command):
         facts = _encode({"actor": given.actor, **given.arguments}).decode()
         return Entry(kind="operator", reason=given.verb, trail=facts)
