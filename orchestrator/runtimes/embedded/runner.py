@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,14 +14,13 @@ import msgspec
 from orchestrator.channels.contract import Adapter, Message
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Closed, Dispatcher
+from orchestrator.dispatch.opening import Opening
 from orchestrator.runtimes.embedded.engine import Engine, Progressed, Totals
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store, TouchRow
-from orchestrator.times import instant
 from orchestrator.vault import Vault
 
 _read_message = msgspec.json.Decoder(Message).decode
-_MICROSECOND = timedelta(microseconds=1)
 FOREVER = 1 << 62
 
 
@@ -35,6 +33,7 @@ class Runner:
         """`adapters` None: dispatch is off, touches stay reserved."""
         self.store, self.vault, self.content = store, vault, content
         self.adapters = dict(adapters or {})
+        self.opening = Opening(store, vault, content.policies.latency_margin)
         self.engine = Engine(store, vault, content, horizon_days=settings.store.horizon_days)
         self.loop = asyncio.Runner()
         self.dispatcher = Dispatcher(
@@ -59,15 +58,11 @@ class Runner:
         known = self.engine.pipeline.cache.get(touch.member)
         if known is not None and known.sealer is not None and known.ref == touch.ref:
             return _read_message(known.sealer.open(touch.message))
-        wrapped = self.store.key(touch.ref)
-        return None if wrapped is None else _read_message(self.vault.sealer(touch.ref, wrapped).open(touch.message))
+        return self.opening.message(touch)
 
     def permitted(self, touch: TouchRow, at: int) -> Closed | None:
         """Whether the hours seen at the decision are still open: the dispatcher never decides anew."""
-        if not touch.call_by or at < touch.call_by:
-            return None
-        closes = instant(touch.call_by) + self.content.policies.latency_margin(touch.channel, instant(at))
-        return Closed(touch.call_rule, instant(touch.call_by), max(closes, instant(at) + _MICROSECOND))
+        return self.opening.permitted(touch, at)
 
     def _partition_clock(self, touch: TouchRow) -> int:
         return self.engine.held[touch.partition].clock
