@@ -99,17 +99,14 @@ def view(result: RunReport) -> RenderableType:
     rate = result.events / result.seconds if result.seconds else 0
     parts: list[RenderableType] = [
         f"{result.events:,} events, {result.calls:,} messages sent in {result.seconds:,.1f} s ({rate:,.0f} events/s)",
-        table(
-            ("journey", "channel", "touches"),
-            [(row.journey, row.channel, row.n) for row in result.touches],
-            title="Touches",
-        ),
-        table(
-            ("journey", "channel", "reason", "silences"),
-            [(row.journey, row.channel, row.reason, row.n) for row in result.silences],
-            title="Silences: whom the rules protected",
-        ),
     ]
+    if result.touches:
+        rows = [(row.journey, row.channel, row.n) for row in result.touches]
+        parts.append(table(("journey", "channel", "touches"), rows, title="Touches"))
+    if result.silences:
+        silent = [(row.journey, row.channel, row.reason, row.n) for row in result.silences]
+        title = "Silences: whom the rules protected"
+        parts.append(table(("journey", "channel", "reason", "silences"), silent, title=title))
     if result.waiting:
         parts.append(f"{result.waiting:,} intents wait for their moment")
     if result.dead_letters:
