@@ -235,13 +235,15 @@ class _Batch:
         self.journal: list[JournalRow] = []
         self.seen_rows: list[SeenRow] = []
         self.log: list[LogRow] = []
-        self.reserved: list[TouchRow] = []
+        # touch id -> reservation; one that a later turn cancels never reaches the store
+        self.reserved: dict[str, TouchRow] = {}
         self.cancelled: list[str] = []
         # touch id -> state, of those this batch reserved or cancelled
         self.moved: dict[str, str] = {}
         self.inbox: list[NewInbox] = []
         self.taken: list[tuple[int, int]] = []
-        self.suppressions: list[SuppressionRow] = []
+        # (subject, channel, purpose) -> suppression; one that a later turn ends never reaches the store
+        self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
         self.unsuppressed: list[tuple[str, str, str]] = []
         self.dead: list[DeadRow] = []
         self.parked: list[ParkedRow] = []
@@ -261,11 +263,11 @@ class _Batch:
             journal=self.journal,
             seen=self.seen_rows,
             log=self.log,
-            reserved=self.reserved,
+            reserved=list(self.reserved.values()),
             cancelled=self.cancelled,
             inbox=self.inbox,
             consumed=self.taken,
-            suppressions=self.suppressions,
+            suppressions=list(self.suppressions.values()),
             unsuppressed=self.unsuppressed,
             dead=self.dead,
             parked=self.parked,
@@ -389,17 +391,20 @@ class _Partition:
             (row.due, row.member, row.seq, row.seq, row.input) for row in rows
         ]
         heapq.heapify(self.heap)
-        # rows beyond the limit were not read: nothing at or after the last one read may be taken yet
-        self.sight = rows[-1].due - 1 if len(rows) >= DUE_LIMIT else batch.until
-        self.made = 1 << 62
+        # rows beyond the limit were not read: nothing at or after the last (due, member) read may be taken yet; where
+        # all that was read is one member's moment, it is cut into turns
+        self.sight: tuple[int, bytes] | None = None
         if len(rows) >= DUE_LIMIT:
             batch.more_due = True
+            cut = (rows[-1].due, rows[-1].member)
+            self.sight = cut if cut != (rows[0].due, rows[0].member) else (cut[0], cut[1] + b"\0")
+        self.made = 1 << 62
 
     def take_due(self, until: int) -> bool:
         """Runs the rows due at or before `until`, in order; False when it had to stop before all were taken."""
         heap = self.heap
         while heap and heap[0][0] <= until:
-            if heap[0][0] > self.sight or not self.batch.may_go_on():
+            if (self.sight is not None and heap[0][:2] >= self.sight) or not self.batch.may_go_on():
                 self.batch.more_due = True
                 return False
             due, member = heap[0][0], heap[0][1]
@@ -409,7 +414,7 @@ class _Partition:
             self._due_turn(due, member, rows)
             if self.stopped:
                 return False
-        return until <= self.sight
+        return self.sight is None or until < self.sight[0]
 
     def arrive(self, arrival: Arrival) -> None:
         """Takes one arrival: dead letter, duplicate, parked, or a turn."""
@@ -497,6 +502,7 @@ class _Partition:
             self._erased_turn(now, member, known.ref, inputs, recorded)
             return
         fresh = known is None or known.erased
+        anew = known is not None and known.erased
         if known is None or known.erased or known.sealer is None:
             if not subject:
                 return
@@ -523,46 +529,46 @@ class _Partition:
             )
         self._record(now, ref, result.entries)
         self._apply(now, member, ref, sealer, result)
+        if anew:
+            self._born_anew(member, result)
 
     def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
         batch, partition = self.batch, self.partition
         for reservation in result.reservations:
-            batch.reserved.append(
-                TouchRow(
-                    touch_id=reservation.touch_id,
-                    partition=partition,
-                    member=member,
-                    ref=ref,
-                    intent_id=reservation.intent_id,
-                    journey=reservation.journey,
-                    channel=reservation.channel,
-                    purpose=reservation.purpose,
-                    contact=reservation.contact,
-                    rank=reservation.rank,
-                    due=micros(reservation.due),
-                    valid_until=micros(reservation.valid_until),
-                    state="reserved",
-                    token="",
-                    lease_until=0,
-                    attempts=0,
-                    attempted_at=0,
-                    call_by=0 if reservation.call_by is None else micros(reservation.call_by),
-                    call_rule=reservation.call_rule,
-                    message=sealer.seal(_encode(reservation.message)),
-                )
+            batch.reserved[reservation.touch_id] = TouchRow(
+                touch_id=reservation.touch_id,
+                partition=partition,
+                member=member,
+                ref=ref,
+                intent_id=reservation.intent_id,
+                journey=reservation.journey,
+                channel=reservation.channel,
+                purpose=reservation.purpose,
+                contact=reservation.contact,
+                rank=reservation.rank,
+                due=micros(reservation.due),
+                valid_until=micros(reservation.valid_until),
+                state="reserved",
+                token="",
+                lease_until=0,
+                attempts=0,
+                attempted_at=0,
+                call_by=0 if reservation.call_by is None else micros(reservation.call_by),
+                call_rule=reservation.call_rule,
+                message=sealer.seal(_encode(reservation.message)),
             )
             batch.moved[reservation.touch_id] = "reserved"
         for touch in result.cancels:
             batch.cancelled.append(touch)
+            batch.reserved.pop(touch, None)
             batch.moved[touch] = "cancelled"
         for due, given in result.timers:
             self._put(micros(due), member, write_input(given))
         for subject, channel, purpose, reason in result.suppressions:
             whom = member.hex() if subject == "member" else subject
-            batch.suppressions.append(SuppressionRow(whom, channel, purpose, now, reason))
+            batch.suppressions[whom, channel, purpose] = SuppressionRow(whom, channel, purpose, now, reason)
         for subject, channel, purpose in result.unsuppressed:
-            whom = member.hex() if subject == "member" else subject
-            batch.unsuppressed.append((whom, channel, purpose))
+            self._unsuppress(member.hex() if subject == "member" else subject, channel, purpose)
         for name, n in result.totals:
             batch.totals[partition, name] += n
         batch.changed[member] = partition
@@ -574,6 +580,17 @@ class _Partition:
         if result.reservations:
             batch.touched.add(partition)
             self.stopped = self.stopped or batch.stop_at_touch
+
+    def _unsuppress(self, subject: str, channel: str, purpose: str) -> None:
+        self.batch.suppressions.pop((subject, channel, purpose), None)
+        self.batch.unsuppressed.append((subject, channel, purpose))
+
+    def _born_anew(self, member: bytes, result: Result) -> None:
+        """An erased member who enrols again: the erasure no longer stands in the way, nor what they agree to anew."""
+        self._unsuppress(member.hex(), "*", "*")
+        for entry in result.entries:
+            if entry.kind == "consent" and entry.state == "granted":
+                self._unsuppress(member.hex(), entry.channel, entry.purpose)
 
     def _erased_turn(
         self, now: int, member: bytes, ref: str, inputs: tuple[Input, ...], recorded: Sequence[Recorded]
