@@ -227,6 +227,7 @@ class _Batch:
         self.consumed: dict[int, int] = {}
         self.touched: set[int] = set()
         self.more_due = False
+        self.due_limit = DUE_LIMIT
         self.turns = 0
         self.totals: Counter[tuple[int, str]] = Counter()
         self.daily: Counter[tuple[str, str, str, str, str]] = Counter()
@@ -242,9 +243,8 @@ class _Batch:
         self.moved: dict[str, str] = {}
         self.inbox: list[NewInbox] = []
         self.taken: list[tuple[int, int]] = []
-        # (subject, channel, purpose) -> suppression; one that a later turn ends never reaches the store
-        self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
-        self.unsuppressed: list[tuple[str, str, str]] = []
+        # (subject, channel, purpose) -> the suppression that the batch leaves there; None: it ended one. The last holds
+        self.suppressions: dict[tuple[str, str, str], SuppressionRow | None] = {}
         self.dead: list[DeadRow] = []
         self.parked: list[ParkedRow] = []
         self.positions: dict[tuple[bytes, int], FilePosition] = {}
@@ -267,8 +267,8 @@ class _Batch:
             cancelled=self.cancelled,
             inbox=self.inbox,
             consumed=self.taken,
-            suppressions=list(self.suppressions.values()),
-            unsuppressed=self.unsuppressed,
+            suppressions=[row for row in self.suppressions.values() if row is not None],
+            unsuppressed=[key for key, row in self.suppressions.items() if row is None],
             dead=self.dead,
             parked=self.parked,
             totals=self.totals,
@@ -280,13 +280,20 @@ class _Batch:
         progress = {partition: self.progress.get(partition, before) for partition, before in self.held.items()}
         return Ran(progress, self.consumed, self.turns, frozenset(self.touched), self.more_due)
 
+    def _due(self) -> dict[int, list[InboxRow]]:
+        """The due rows by partition; more than the limit only where so many share one instant, which is never split."""
+        while True:
+            due: dict[int, list[InboxRow]] = {}
+            for row in self.tx.due(list(self.held), self.until, self.due_limit):
+                due.setdefault(row.partition, []).append(row)
+            if not any(len(rows) >= self.due_limit and rows[0].due == rows[-1].due for rows in due.values()):
+                return due
+            self.due_limit *= 4
+
     def _prefetch(self) -> dict[int, list[InboxRow]]:
         """Reads at once what the turns will ask for one by one."""
-        rows = self.tx.due(list(self.held), self.until, DUE_LIMIT)
-        due: dict[int, list[InboxRow]] = {}
-        for row in rows:
-            due.setdefault(row.partition, []).append(row)
-        wanted: dict[bytes, int] = {row.member: row.partition for row in rows if row.member}
+        due = self._due()
+        wanted: dict[bytes, int] = {row.member: row.partition for rows in due.values() for row in rows if row.member}
         identities: list[bytes] = []
         first = self.until
         last = 0
@@ -394,7 +401,7 @@ class _Partition:
         # rows beyond the limit were not read: nothing at or after the last (due, member) read may be taken yet; where
         # all that was read is one member's moment, it is cut into turns
         self.sight: tuple[int, bytes] | None = None
-        if len(rows) >= DUE_LIMIT:
+        if len(rows) >= batch.due_limit:
             batch.more_due = True
             cut = (rows[-1].due, rows[-1].member)
             self.sight = cut if cut != (rows[0].due, rows[0].member) else (cut[0], cut[1] + b"\0")
@@ -582,8 +589,7 @@ class _Partition:
             self.stopped = self.stopped or batch.stop_at_touch
 
     def _unsuppress(self, subject: str, channel: str, purpose: str) -> None:
-        self.batch.suppressions.pop((subject, channel, purpose), None)
-        self.batch.unsuppressed.append((subject, channel, purpose))
+        self.batch.suppressions[subject, channel, purpose] = None
 
     def _born_anew(self, member: bytes, result: Result) -> None:
         """An erased member who enrols again: the erasure no longer stands in the way, nor what they agree to anew."""

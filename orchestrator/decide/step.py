@@ -42,6 +42,8 @@ from orchestrator.render.contract import RenderError
 
 MAX_INSTANCES = 40
 MAX_CLOSED = 8
+MAX_PENDING = 200
+MAX_PLACES = 400
 # how long after `valid_until` a touch that is being called is looked at again
 STILL_CALLING = timedelta(minutes=5)
 
@@ -134,7 +136,9 @@ class _Turn:
         member = self.member
         if member is not None and member.places:
             oldest = self.now - self.content.keep_places
-            kept = tuple(place for place in member.places if place.at is None or place.at > oldest)
+            kept = tuple([place for place in member.places if place.at is None or place.at > oldest])
+            if len(kept) > MAX_PLACES:
+                kept = _fewer(kept)
             if len(kept) != len(member.places):
                 member = replace(member, places=kept)
         return Result(
@@ -413,6 +417,9 @@ class _Turn:
 
     def _intend(self, journey: Journey, send: Send, instance: Instance) -> str:
         member = self._known()
+        if len(member.pending) >= MAX_PENDING:
+            self._silence(journey, send, instance.occurrence, "journey_limit")
+            return "suppress"
         intent = Pending(
             intent_id=ids.intent_id(self.shared.key, member.id, journey.name, send.name, instance.occurrence),
             journey=journey.name,
@@ -813,6 +820,14 @@ def _contact_for(member: Member, channel: str) -> ContactPoint | None:
     if len(points) <= 1:
         return points[0] if points else None
     return min(points, key=lambda point: (point.health != "ok", not point.preferred))
+
+
+def _fewer(places: tuple[Place, ...]) -> tuple[Place, ...]:
+    """At most MAX_PLACES, the oldest that are not marketing left out first: marketing is what caps count."""
+    surplus = len(places) - MAX_PLACES
+    ranked = sorted(range(len(places)), key=lambda i: (places[i].purpose == "marketing", places[i].at is None, i))
+    dropped = set(ranked[:surplus])
+    return tuple(place for i, place in enumerate(places) if i not in dropped)
 
 
 def _state_of(outcome: Outcome) -> str:
