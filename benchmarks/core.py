@@ -1,0 +1,157 @@
+"""The pure core: decisions a second of `step` with the shipped content, no store, no files, no clock.
+
+Members of New York, Spain and Colombia live a quarter of purchases through `step`, with every touch accepted as soon as
+it is reserved; what `step` was given in the last two months of it is kept and given again under the watch. So members
+have the places, aggregates and consents that members come to have. Every measured input is a purchase, and comes to at
+least one decision with at least `LEAST_RULES` rules in its trail: both are asserted, decision by decision.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any, NamedTuple
+
+import msgspec
+
+from benchmarks.yardstick import pieces_per_cpu_s, timed
+from orchestrator.decide.content import Content
+from orchestrator.decide.member import Member
+from orchestrator.decide.result import Entry, Trail
+from orchestrator.decide.rules import RegistryState
+from orchestrator.decide.step import Shared, needs, step
+from orchestrator.events.envelope import Event
+from orchestrator.events.inputs import EventInput, Input, Outcome
+from orchestrator.project import open_project
+from orchestrator.testing.builders import event, purchase
+
+LEAST_RULES = 8
+START = datetime(2026, 3, 2, tzinfo=UTC)
+WARM = timedelta(days=30)
+QUARTER = timedelta(days=90)
+KEY = bytes(range(32))
+ROUNDS = 5
+# where a member lives, and how a number there begins
+HOMES: tuple[tuple[dict[str, object], str], ...] = (
+    ({"country": "US", "region": "US-NY", "zone": "America/New_York", "locale": "en"}, "+1212555"),
+    ({"country": "ES", "zone": "Europe/Madrid", "locale": "es"}, "+3461234"),
+    ({"country": "CO", "zone": "America/Bogota", "locale": "es"}, "+57300123"),
+)
+# which channels a member agreed to, by turns
+CONSENTS: tuple[tuple[str, ...], ...] = (("email", "sms"), ("email",), ("email", "sms"), ())
+
+
+class Case(NamedTuple):
+    """One call of `step`, and what it came to."""
+
+    member: Member
+    shared: Shared
+    inputs: tuple[Input, ...]
+    now: datetime
+    verdict: str
+
+
+def measure(project: Path, members: int = 120) -> dict[str, Any]:
+    """Rates of `step` by what it decides, and the ratio to the yardstick."""
+    with open_project(project) as opened:
+        content = opened.content
+    cases = [case for number in range(members) for case in lived(content, number)]
+    pieces = pieces_per_cpu_s()
+    kinds: dict[str, Sequence[Case]] = {
+        "all": cases,
+        "silent": [case for case in cases if case.verdict == "suppress"],
+        "deferred": [case for case in cases if case.verdict == "defer"],
+        "sent": [case for case in cases if case.verdict == "send"],
+    }
+    rates = {kind: _rate(some, content) for kind, some in kinds.items() if some}
+    pieces = max(pieces, pieces_per_cpu_s())
+    trails = [trail for case in cases[:: len(cases) // 200 or 1] for trail in _trails(_entries(case, content))]
+    return {
+        "decisions_per_cpu_s": {kind: round(rate) for kind, rate in rates.items()},
+        "yardstick_per_cpu_s": round(pieces),
+        "ratio": {kind: round(rate / pieces, 4) for kind, rate in rates.items()},
+        "cases": dict(Counter(case.verdict for case in cases)),
+        "rules_asked_median": median(_asked(trail) for trail in trails),
+        "rules_asked_least": min(_asked(trail) for trail in trails),
+    }
+
+
+def lived(content: Content, number: int) -> list[Case]:
+    """One member's quarter; the calls of `step` for purchases after the warm-up that came to a decision."""
+    random = Random(number)  # noqa: S311 - a load, no secret
+    name = f"m{number}"
+    shared = Shared(key=KEY, fingerprint=lambda channel, address: f"{channel}:{address}", new_ref=f"{number:032x}")
+    joins = _joins(name, number)
+    member = step(None, shared, (EventInput(joins),), content, joins.time).member
+    cases: list[Case] = []
+    at = START
+    while True:
+        at += timedelta(minutes=random.randrange(60, 6 * 24 * 60))
+        if at > START + QUARTER:
+            return cases
+        inputs = (EventInput(purchase(name, at, random.randrange(500, 20_000))),)
+        given = _given(member, inputs, content, shared, at)
+        result = step(member, given, inputs, content, at)
+        decisions = [entry for entry in result.entries if entry.kind == "decision"]
+        # reasons found before any rule is asked (stale, no address) are no decisions of the rules
+        if at > START + WARM and decisions and decisions[0].reason not in ("stale", "no_contact_point"):
+            assert member is not None
+            for trail in _trails(decisions):
+                assert _asked(trail) >= LEAST_RULES, f"only {_asked(trail)} rules were asked"
+            cases.append(Case(member, given, inputs, at, decisions[0].verdict))
+        member = result.member
+        for reserved in result.reservations:
+            accepted = Outcome(
+                touch_id=reserved.touch_id, kind="accepted", attempt=1, attempted_at=at, occurred_at=at, final=True
+            )
+            member = step(member, given, (accepted,), content, at).member
+
+
+def _joins(name: str, number: int) -> Event:
+    profile, prefix = HOMES[number % len(HOMES)]
+    points = [
+        {"channel": "email", "address": f"{name}@example.com"},
+        {"channel": "sms", "address": f"{prefix}{number % 10_000:04d}"},
+    ]
+    consents = [
+        {"channel": channel, "purpose": "marketing", "wording": f"{channel}-1", "method": "form", "evidence": "form 1"}
+        for channel in CONSENTS[number % len(CONSENTS)]
+    ]
+    data = {**profile, "contact_points": points, "consents": consents}
+    return event("member.enrolled", name, START + timedelta(minutes=number), data)
+
+
+def _given(member: Member | None, inputs: tuple[Input, ...], content: Content, shared: Shared, at: datetime) -> Shared:
+    """What the pipeline would give: every do-not-contact list was read yesterday and names nobody."""
+    wants = needs(member, inputs, content, shared)
+    fresh = RegistryState(listed=False, checked_at=at - timedelta(days=1))
+    return msgspec.structs.replace(shared, registries=dict.fromkeys(wants.registries, fresh))
+
+
+def _rate(cases: Sequence[Case], content: Content) -> float:
+    """Decisions per second of processor time: the best of several rounds over all cases."""
+
+    def run() -> None:
+        for member, shared, inputs, now, _ in cases:
+            needs(member, inputs, content, shared)
+            step(member, shared, inputs, content, now)
+
+    decisions = sum(len(_trails(_entries(case, content))) for case in cases)
+    repeat = max(1, 300 // len(cases))
+    return decisions / min(timed(lambda: [run() for _ in range(repeat)]).cpu_s / repeat for _ in range(ROUNDS))
+
+
+def _entries(case: Case, content: Content) -> Sequence[Entry]:
+    return step(case.member, case.shared, case.inputs, content, case.now).entries
+
+
+def _trails(entries: Sequence[Entry]) -> list[Trail]:
+    return [msgspec.json.decode(entry.trail, type=Trail) for entry in entries if entry.kind == "decision"]
+
+
+def _asked(trail: Trail) -> int:
+    return sum(len(tried.findings) for tried in trail.tried)
