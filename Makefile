@@ -9,7 +9,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 CODE := $(wildcard orchestrator tests benchmarks chaos)
 
-.PHONY: help demo test bench bench-kafka chaos soak lint format lock
+KAFKA_JARS := build/kafka-jars/.ready
+
+.PHONY: help kafka-jars demo test bench bench-kafka chaos soak lint format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,11 +30,20 @@ demo: $(READY) ## the main job in a fresh temporary project: events in, messages
 	  $(BIN)/orchestrator init "$$project" >/dev/null; \
 	  $(BIN)/orchestrator --project "$$project" demo
 
+# Maven asks its repository once; a machine without it skips the tests of the broker, or fails where CI requires them.
+kafka-jars: $(KAFKA_JARS) ## the jars of the Kafka broker that tests start (once; Java 17 and Maven)
+$(KAFKA_JARS): tests/kafka/pom.xml
+	@command -v mvn >/dev/null || { echo "Maven is missing: install it (and Java 17) to run the tests of the broker."; exit 2; }
+	@rm -rf $(@D); mkdir -p $(@D)
+	@mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
 test: $(READY) ## format check, lint, types, import contracts, all tests
 	@$(BIN)/ruff format --check --quiet $(CODE) || { $(BIN)/ruff format --check $(CODE); exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/mypy --no-error-summary
 	@mkdir -p build; $(BIN)/lint-imports >build/import-contracts.txt 2>&1 || { cat build/import-contracts.txt; exit 1; }
+	@$(MAKE) kafka-jars || echo "Tests that need a broker will be skipped."
 	@$(BIN)/pytest $(PYTEST)
 
 bench: $(READY) ## measure the embedded engine; a table, and build/bench.json

@@ -1,22 +1,22 @@
-"""What all tests share: a clean environment, hypothesis' profiles, the folder of reference material."""
+"""What all tests share: a clean environment, hypothesis' profiles, the folder of reference material, real servers."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A developer's own settings must not change what tests see. ORCHESTRATOR_REQUIRE_KAFKA is ours and stays.
-for name in (
-    "ORCHESTRATOR_STORE_URL",
-    "ORCHESTRATOR_KEY_FILE",
-    "ORCHESTRATOR_PROJECT",
-    "ORCHESTRATOR_DEBUG",
-    "NO_COLOR",
-):
-    os.environ.pop(name, None)
+from tests.servers import ForeignPostgres, Kafka, Postgres, kafka_missing, postgres_missing
+
+# A developer's own settings must not change what tests see; these two are the tests' own.
+for name in [name for name in os.environ if name.startswith("ORCHESTRATOR_") or name == "NO_COLOR"]:
+    if name not in {"ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_TEST_POSTGRES"}:
+        del os.environ[name]
 
 # Shared machines are uneven: a slow example is no failure. `make soak` asks fifty times as much.
 settings.register_profile(
@@ -35,3 +35,46 @@ def reference_data() -> Path:
     folder = Path(named)
     assert folder.is_dir(), f"REFERENCE_DATA={named} is no folder"
     return folder
+
+
+def skip_or_fail(missing: str) -> None:
+    """A laptop without the server skips; where ORCHESTRATOR_REQUIRE_KAFKA=1 that is a failure."""
+    if missing and os.environ.get("ORCHESTRATOR_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"ORCHESTRATOR_REQUIRE_KAFKA=1, but there is {missing}")
+    if missing:
+        pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """A running Kafka broker, one for the whole run. Who stops it starts it again; topics want names of their own."""
+    skip_or_fail(kafka_missing())
+    with tempfile.TemporaryDirectory(prefix="kafka-", ignore_cleanup_errors=True) as folder:
+        broker = Kafka(Path(folder))
+        broker.start()
+        yield broker
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL server, one for the whole run. Who stops it must start it again."""
+    skip_or_fail(postgres_missing())
+    if dsn := os.environ.get("ORCHESTRATOR_TEST_POSTGRES"):
+        yield ForeignPostgres(dsn)
+        return
+    # not below pytest's own folder, which is closed to the account that the server runs under
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    server = Postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database, dropped afterwards."""
+    url = postgres.fresh_database()
+    yield url
+    postgres.drop(url)
