@@ -17,12 +17,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.decide.content import Content
-from orchestrator.events.inputs import Command, Tick, write_input
+from orchestrator.events.inputs import Command, write_input
 from orchestrator.pipeline import Arrival, Pipeline, Ran
 from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
 from orchestrator.runtimes.turner import Turner
 from orchestrator.stores.contract import FilePosition, NewInbox, Progress, Store
-from orchestrator.times import instant
 from orchestrator.vault import Vault
 
 # arrivals read ahead, and how many of one partition go into a batch
@@ -62,6 +61,8 @@ class Engine:
         self.queues: dict[int, deque[Arrival]] = {p: deque() for p in self.held}
         self.marks: dict[int, deque[_Mark]] = {p: deque() for p in self.held}
         self.outstanding: deque[_Mark] = deque()
+        # file -> position up to which every partition has consumed, not written yet
+        self.low_water: dict[bytes, FilePosition] = {}
         self.totals = Totals()
         self.revision = content.revision
 
@@ -128,22 +129,8 @@ class Engine:
                 self._drain(drain, None)
                 continue
             due = self.store.next_due()
-            if ran.more_due or (due is not None and due <= end and ran.turns):
-                continue
-            if drain is None or not self._wake_retries(end):
+            if not ran.more_due and (due is None or due > end or not ran.turns):
                 return
-
-    def _wake_retries(self, end: int) -> bool:
-        """Touches that wait for another call by `end`: a tick moves their partition's clock there."""
-        ticks: dict[int, int] = {}
-        for touch in self.store.touches(state="reserved"):
-            if self.held[touch.partition].clock < touch.due <= end:
-                ticks[touch.partition] = min(touch.due, ticks.get(touch.partition, touch.due))
-        rows = [NewInbox(p, due, b"", write_input(Tick(instant(due)))) for p, due in ticks.items()]
-        if not rows:
-            return False
-        self.store.suppress([], rows)
-        return True
 
     # --- real clock
 
@@ -200,6 +187,8 @@ class Engine:
         self.store.put_document("revision", "active", self.revision.encode())
 
     def _refill(self, source: Iterator[Delivery]) -> bool:
+        """Reads on while the window has room; whether anything waits. What was consumed makes room first."""
+        self._settle()
         for delivery in islice(source, max(0, WINDOW - len(self.outstanding))):
             self._enqueue(delivery)
         return any(self.queues.values())
@@ -211,14 +200,18 @@ class Engine:
         self.marks[partition].append(mark)
         self.outstanding.append(mark)
 
-    def _low_water(self) -> list[FilePosition]:
-        """Positions of files up to which every partition has consumed."""
-        rows: dict[bytes, FilePosition] = {}
+    def _settle(self) -> None:
         while self.outstanding and self.outstanding[0].done:
             arrival = self.outstanding.popleft().arrival
             if arrival.file:
-                rows[arrival.file] = FilePosition(arrival.file, arrival.length, -1, arrival.byte)
-        return list(rows.values())
+                self.low_water[arrival.file] = FilePosition(arrival.file, arrival.length, -1, arrival.byte)
+
+    def _low_water(self) -> list[FilePosition]:
+        """Positions of files up to which every partition has consumed, for the next batch to write."""
+        self._settle()
+        rows = list(self.low_water.values())
+        self.low_water.clear()
+        return rows
 
     def _run(
         self,

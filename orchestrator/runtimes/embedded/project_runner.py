@@ -13,7 +13,7 @@ from orchestrator.content.load import revision_body
 from orchestrator.pipeline import Arrival
 from orchestrator.project import Project
 from orchestrator.runtimes.embedded.engine import Totals
-from orchestrator.runtimes.embedded.runner import Runner
+from orchestrator.runtimes.embedded.runner import RunClock, Runner
 from orchestrator.runtimes.embedded.sources import Delivery, read_file, read_stream, recognise
 
 # how long the engine sleeps when nothing came and nothing was due
@@ -30,14 +30,16 @@ class ProjectRunner(Runner):
 
     def __init__(self, project: Project, *, dispatch: bool) -> None:
         """Opens what the project names; raises SetupError or ContentError with the cure."""
-        adapters = load_adapters(project.settings, project.path) if dispatch else None
-        super().__init__(project.store, project.vault, project.content, project.settings, adapters)
+        clock = RunClock()
+        adapters = load_adapters(project.settings, project.path, clock.date) if dispatch else None
+        super().__init__(project.store, project.vault, project.content, project.settings, adapters, clock)
         self.project = project
         if project.store.get_document("revision", project.content.revision) is None:
             project.store.put_document("revision", project.content.revision, revision_body(project.path))
 
     def run_real(self, paths: list[Path], *, follow: bool, until: int | None) -> Totals:
         """Runs files and standard input on the real clock; with `follow` goes on when they end."""
+        self.clock.virtual = False
         source = self._real(paths, follow=follow)
         return self.engine.run_real(source, self.drain, wall_clock, follow=follow, until=until)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,21 +20,46 @@ from orchestrator.dispatch.opening import Opening
 from orchestrator.runtimes.embedded.engine import Engine, Progressed, Totals
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store, TouchRow
+from orchestrator.times import instant
 from orchestrator.vault import Vault
 
 _read_message = msgspec.json.Decoder(Message).decode
 FOREVER = 1 << 62
 
 
+class RunClock:
+    """The time that messages are called and dated by: the wall's, or the virtual one of the touch at hand."""
+
+    def __init__(self) -> None:
+        """Virtual, at the beginning of time, until told otherwise."""
+        self.virtual = True
+        self.instant = 0
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return self.instant if self.virtual else time.time_ns() // 1_000
+
+    def date(self) -> datetime:
+        """The same as an aware UTC datetime."""
+        return instant(self.now())
+
+
 class Runner:
     """Engine and outbox of one store; closes its adapters when left."""
 
     def __init__(
-        self, store: Store, vault: Vault, content: Content, settings: Settings, adapters: Mapping[str, Adapter] | None
+        self,
+        store: Store,
+        vault: Vault,
+        content: Content,
+        settings: Settings,
+        adapters: Mapping[str, Adapter] | None,
+        clock: RunClock | None = None,
     ) -> None:
-        """`adapters` None: dispatch is off, touches stay reserved."""
+        """`adapters` None: dispatch is off, touches stay reserved. `clock` is what adapters date messages by."""
         self.store, self.vault, self.content = store, vault, content
         self.adapters = dict(adapters or {})
+        self.clock = clock if clock is not None else RunClock()
         self.opening = Opening(store, vault, content.policies.latency_margin)
         self.engine = Engine(store, vault, content, horizon_days=settings.store.horizon_days)
         self.loop = asyncio.Runner()
@@ -43,7 +70,7 @@ class Runner:
             self.permitted,
             settings.dispatch,
             lambda: secrets.token_hex(8),
-            instant_of=self._partition_clock,
+            instant_of=self._instant,
         )
         self.drain = None if adapters is None else self._drain
         # this process alone dispatches: what is attempting now was cut off by the end of an earlier one
@@ -64,8 +91,11 @@ class Runner:
         """Whether the hours seen at the decision are still open: the dispatcher never decides anew."""
         return self.opening.permitted(touch, at)
 
-    def _partition_clock(self, touch: TouchRow) -> int:
-        return self.engine.held[touch.partition].clock
+    def _instant(self, touch: TouchRow) -> int:
+        """When a touch is called: now, or on the virtual clock at its own partition's instant."""
+        if self.clock.virtual:
+            self.clock.instant = self.engine.held[touch.partition].clock
+        return self.clock.now()
 
     def _drain(self, now: int | None) -> int:
         return self.loop.run(self.dispatcher.drain(now)).called
