@@ -105,7 +105,7 @@ class Ran(NamedTuple):
     # arrivals consumed of each partition
     consumed: dict[int, int]
     turns: int
-    # partitions that stopped because a touch was reserved
+    # partitions whose outbox may have something to call: a touch was reserved, or may be called again
     touched: frozenset[int]
     # rows may still be due
     more_due: bool
@@ -536,6 +536,9 @@ class _Partition:
             )
         self._record(now, ref, result.entries)
         self._apply(now, member, ref, sealer, result)
+        if result.reservations or any(isinstance(given, Tick) for given in inputs):
+            batch.touched.add(self.partition)
+            self.stopped = self.stopped or batch.stop_at_touch
         if anew:
             self._born_anew(member, result)
 
@@ -584,9 +587,6 @@ class _Partition:
             batch.members[member] = _Known(None, ref, None, erased=True)
         else:
             batch.members[member] = _Known(result.member, ref, sealer)
-        if result.reservations:
-            batch.touched.add(partition)
-            self.stopped = self.stopped or batch.stop_at_touch
 
     def _unsuppress(self, subject: str, channel: str, purpose: str) -> None:
         self.batch.suppressions[subject, channel, purpose] = None

@@ -36,6 +36,7 @@ from orchestrator.events.inputs import (
     Outcome,
     Receipt,
     Returned,
+    Tick,
     TimerDue,
 )
 from orchestrator.render.contract import RenderError
@@ -242,6 +243,9 @@ class _Turn:
             )
         )
         if not outcome.final:
+            if outcome.retry_at is not None:
+                # a turn at that moment: on the virtual clock it is when the outbox is asked again
+                self.timers.append((outcome.retry_at, Tick(outcome.retry_at)))
             return
         if state == "rejected":
             self._drop_place(outcome.touch_id)

@@ -89,7 +89,7 @@ class Command(Struct, frozen=True, kw_only=True, tag="command"):
 
 
 class Tick(Struct, frozen=True, tag="tick"):
-    """The clock reached wall time with nothing else to do."""
+    """The clock reached this moment with nothing else to do; of a member: a touch may be called again from now on."""
 
     at: datetime
 

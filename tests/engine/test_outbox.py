@@ -1,0 +1,98 @@
+"""Touches and what becomes of them: receipts, hours, validity, retries."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from orchestrator.channels.contract import Answer
+from orchestrator.events.inputs import Receipt
+from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.testing.world import World, when
+
+NOON = "2026-03-02T17:00:00Z"  # a Monday in New York
+EVENING = "2026-03-03T01:50:00Z"  # ten to nine
+ANA = enrolled("ana", NOON)
+
+
+def test_a_call_is_on_record_with_attempt_and_outcome(world: World) -> None:
+    world.live(ANA)
+    assert ["reserved", "attempting", "accepted"] == world.states("ana")
+    assert ["ana@example.com"] == [message.to for message in world.calls("ana")]
+
+
+def test_a_hard_bounce_blocks_the_contact_point(world: World) -> None:
+    """The next message takes the other way, and none ever goes to that address again."""
+    world.live(ANA)
+    (touch,) = world.touches("ana")
+    at = datetime.fromisoformat("2026-03-02T18:00:00Z")
+    world.tell("ana", "2026-03-02T18:00:00Z", Receipt(touch_id=touch.touch_id, state="bounced", occurred_at=at))
+    world.live(purchase("ana", "2026-03-04T17:00:00Z"), until="2026-03-10T00:00:00Z")
+    assert [(touch.contact, "email", "hard_bounced")] == [
+        (row.subject, row.channel, row.reason) for row in world.store.suppressions()
+    ]
+    assert ["sms"] == [message.channel for message in world.calls("ana")[1:]]
+    # the second letter of the welcome knows e-mail alone
+    assert ("first-steps", "suppress", "contact_point_unhealthy") in world.decisions("ana", "welcome")
+
+
+def test_a_complaint_ends_marketing_on_that_channel(world: World) -> None:
+    world.live(ANA)
+    (touch,) = world.touches("ana")
+    at = datetime.fromisoformat("2026-03-02T18:00:00Z")
+    world.tell("ana", "2026-03-02T18:00:00Z", Receipt(touch_id=touch.touch_id, state="complained", occurred_at=at))
+    world.live(until="2026-03-10T00:00:00Z")
+    assert ("first-steps", "suppress", "contact_point_unhealthy") in world.decisions("ana", "welcome")
+    assert 1 == len(world.calls("ana"))
+
+
+def test_a_touch_not_called_by_its_end_is_cancelled_as_expired(world: World) -> None:
+    world.live(ANA, until="2026-03-04T16:59:59Z", dispatch=False)
+    assert ["reserved"] == world.states("ana")
+    world.live(until="2026-03-04T17:00:00Z", dispatch=False)
+    assert ["reserved", "cancelled expired"] == world.states("ana")
+    assert [("hello", "send", ""), ("hello", "suppress", "expired")] == world.decisions("ana", "welcome")
+    assert ["cancelled"] == [touch.state for touch in world.touches("ana")]
+
+
+def test_a_touch_whose_hours_have_closed_goes_back_and_is_decided_anew(world: World) -> None:
+    """Decided at ten to nine, not called before nine: the member is left in peace until eight."""
+    world.live(enrolled("ana", EVENING), dispatch=False)
+    (touch,) = world.touches("ana")
+    assert datetime.fromisoformat("2026-03-03T01:55:00Z").timestamp() * 1_000_000 == touch.call_by
+    # time passes without an outbox: a purchase of another member of the same partition moves the clock
+    world.live(purchase("ana", "2026-03-03T02:30:00Z", 100), dispatch=False)
+    world.live(until="2026-03-03T12:59:59Z")
+    assert [] == world.calls("ana")
+    assert ["reserved", "cancelled dispatch_window_closed"] == world.states("ana")
+    assert ("hello", "defer") == world.decisions("ana", "welcome")[-1][:2]
+    world.live(until="2026-03-03T13:00:00Z")
+    assert 1 == len(world.calls("ana"))
+    assert [touch.touch_id] == [found.touch_id for found in world.touches("ana")]
+    assert "2026-03-03T13:00:00Z" == when(world.log("ana", "decision")[-1])
+
+
+def test_a_refused_message_gives_its_place_back(world: World) -> None:
+    """A rejected touch does not count: the purchase of the same day is thanked for."""
+    world.ledgers["email"].answer = lambda message: Answer(
+        kind="rejected_message" if message.journey == "welcome" else "accepted"
+    )
+    world.live(ANA, purchase("ana", "2026-03-02T18:00:00Z"))
+    assert ["reserved", "attempting", "rejected rejected_message", "reserved", "attempting", "accepted"] == (
+        world.states("ana")
+    )
+
+
+def test_a_call_in_doubt_is_never_made_again_and_counts(world: World) -> None:
+    world.ledgers["email"].answer = lambda _message: Answer(kind="unknown", code="timeout")
+    world.live(ANA, purchase("ana", "2026-03-02T18:00:00Z"), until="2026-03-05T16:00:00Z")
+    assert ["reserved", "attempting", "unknown"] == world.states("ana")
+    assert [("thanks", "suppress", "frequency_cap")] == world.decisions("ana", "thank-you")
+
+
+def test_a_passing_refusal_is_called_again_later(world: World) -> None:
+    answers = iter([Answer(kind="transient", code="451"), Answer(kind="accepted")])
+    world.ledgers["email"].answer = lambda _message: next(answers)
+    world.live(ANA, until="2026-03-03T00:00:00Z")
+    assert ["reserved", "attempting", "reserved transient", "attempting", "accepted"] == world.states("ana")
+    attempts = [row.occurred_at for row in world.log("ana", "touch") if row.state == "attempting"]
+    assert timedelta(minutes=5) <= timedelta(microseconds=attempts[1] - attempts[0]) <= timedelta(minutes=6, seconds=15)
