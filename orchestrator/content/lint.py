@@ -11,7 +11,7 @@ from orchestrator.content.cases import read_cases
 from orchestrator.content.files import convert, nearest, read_yaml
 from orchestrator.content.journeys import JourneyFile
 from orchestrator.content.samples import Occasion, declared, samples, unknown
-from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates
+from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates, sources
 from orchestrator.errors import ContentError, Problem, UsageError
 from orchestrator.render.contract import RenderError
 from orchestrator.render.language import reads
@@ -115,16 +115,17 @@ def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
 
 def _names(file: TemplateFile, occasion: Occasion) -> list[Problem]:
     """Variables that no decision offers."""
-    try:
-        tree = file.sandbox.tree(file.source)
-    except Rejected:
-        return []
     names = declared(occasion)
     found: list[Problem] = []
-    for path, line in sorted(reads(tree), key=lambda read: (read[1], read[0])):
-        missing = unknown(path, names)
-        if missing is not None:
-            found.append(Problem(file.file, line, f"`{path}` is not known here", nearest(*missing)))
+    for before, source in sources(file):
+        try:
+            tree = file.sandbox.tree(source)
+        except Rejected:
+            continue
+        for path, line in sorted(reads(tree), key=lambda read: (read[1], read[0])):
+            missing = unknown(path, names)
+            if missing is not None:
+                found.append(Problem(file.file, before + line, f"`{path}` is not known here", nearest(*missing)))
     return found
 
 
@@ -147,6 +148,7 @@ def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], program
                 compiled.render(sample.context, locale)
             except RenderError as error:
                 found.append(_of_render(error, sample.who))
+                break
     return found
 
 

@@ -2,13 +2,15 @@
 
 Jinja's tags are replaced by plain words before MJML sees the document and put back afterwards. So nothing in an
 expression can disturb MJML or be disturbed by it, and each tag that comes out still knows the author's file and line.
-What MJML would lose, move or repeat is found by comparing the words that went in with those that came out.
+What MJML would lose, move or repeat is found by comparing all words that went in with those that came out: it writes
+some parts into comments for Outlook, and its CSS inliner moves bare text out of tables.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from html import unescape
 from typing import Literal
 
 import mrml
@@ -27,9 +29,20 @@ _NAMES = (
 COMPONENTS = frozenset(f"mj-{name}" for name in _NAMES.split())
 # attributes whose value is text or an address; all others end up in CSS, where escaping for HTML does not protect
 OPEN_ATTRIBUTES = frozenset({"href", "src", "alt", "title"})
+_STYLES = frozenset({"mj-style", "style"})
+_NOT_IN_MAIL = frozenset({"script", "iframe", "object", "embed", "form"})
 _VOID = frozenset({"br", "img", "hr", "wbr", "col", "input", "meta", "link"})
 _MARK = re.compile(r"zq(\d+)qz")
-_TAG = re.compile(r"<!--.*?-->|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)(?P<attributes>[^<>]*?)(?P<empty>/?)>", re.DOTALL)
+# tags that steer are masked as comments, which may stand anywhere in HTML, also between the rows of a table
+_UNMASK = re.compile(r"<!--zq(?P<control>\d+)qz-->|zq(?P<value>\d+)qz")
+_WORD = re.compile(r"<!--zq\d+qz-->|zq\d+qz|(?:(?!zq\d+qz|<!--zq)\S)+")
+_OUTLOOK = re.compile(r"<!--(?!zq\d+qz-->).*?-->", re.DOTALL)
+_MARKUP = re.compile(r"<!--(?!zq\d+qz-->).*?-->|<(?!!--)[^<>]*>", re.DOTALL)
+_TAG = re.compile(
+    r"<!--zq\d+qz-->|(?P<comment><!--.*?-->)"
+    r"|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)(?P<attributes>(?:<!--zq\d+qz-->|[^<>])*?)(?P<empty>/?)>",
+    re.DOTALL,
+)
 _ATTRIBUTE = re.compile(r"""(?P<name>[\w:-]+)\s*=\s*("[^"]*"|'[^']*')""", re.DOTALL)
 _ADDRESS_STARTS = re.compile(r"""\b(?:href|src)=["']$""")
 
@@ -93,7 +106,7 @@ class _Masked:
         text: list[str] = []
         size = 0
         for n, piece in enumerate(document):
-            part = piece.text if piece.kind == "data" else f"zq{n}qz"
+            part = piece.text if piece.kind == "data" else f"zq{n}qz" if piece.kind == "value" else f"<!--zq{n}qz-->"
             self.starts.append(size)
             text.append(part)
             size += len(part)
@@ -122,14 +135,32 @@ def to_html(document: Sequence[Piece]) -> tuple[str, dict[int, tuple[str, int]]]
     if problems:
         raise ContentError(problems)
     try:
-        html = mrml.to_html(masked.text).content
+        # without fonts: mrml would load some from Google, which tells Google who reads
+        html = mrml.to_html(_safe(masked.text), None, mrml.RenderOptions(fonts={})).content
     except OSError as error:
         at = re.search(r"at position (\d+)", str(error))
         raise ContentError([masked.problem(int(at[1]) if at else 0, f"MJML: {error}")]) from None
+    except BaseException as error:  # a panic of mrml's Rust is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        cure = "look for odd characters within < and >"
+        raise ContentError([masked.problem(max(masked.text.find("<mj-body"), 0), "MJML can't be read", cure)]) from None
     problems = list(_survival(masked, html))
     if problems:
         raise ContentError(problems)
     return _unmask(document, html)
+
+
+def _safe(source: str) -> str:
+    """With `&gt;` for each `>` that closes no tag: mrml 0.2 panics at such a one after a letter outside ASCII."""
+    parts: list[str] = []
+    end, in_style = 0, False
+    for tag in _TAG.finditer(source):
+        between = source[end : tag.start()]
+        parts += [between if in_style else between.replace(">", "&gt;"), tag[0]]
+        in_style = (tag["name"] or "").lower() in _STYLES and not tag["close"]
+        end = tag.end()
+    return "".join([*parts, source[end:]])
 
 
 def _strays(document: Sequence[Piece]) -> Iterator[Problem]:
@@ -143,36 +174,42 @@ def _structure(masked: _Masked) -> Iterator[Problem]:
     open_tags: list[tuple[str, int]] = []
     for tag in _TAG.finditer(masked.text):
         name = (tag["name"] or "").lower()
-        if not name:
-            continue
-        if name.startswith("mj-") and name not in COMPONENTS:
-            yield masked.problem(
-                tag.start(), f"there is no component {name}", f"there are: {', '.join(sorted(COMPONENTS))}"
-            )
-        if name in ("script", "iframe", "object", "embed", "form"):
-            yield masked.problem(tag.start(), f"<{name}> does not work in e-mail", "leave it out")
-        if tag["close"]:
-            if not open_tags or open_tags[-1][0] != name:
-                expected = (
-                    f"</{open_tags[-1][0]}> of line {masked.place(open_tags[-1][1])[1]}" if open_tags else "nothing"
-                )
-                yield masked.problem(tag.start(), f"</{name}> closes nothing here", f"still open is {expected}")
-                return
-            _, start = open_tags.pop()
-            if name in ("mj-style", "style") and (mark := _MARK.search(masked.text, start, tag.start())):
-                yield masked.problem(
-                    mark.start(), "Jinja can't stand in CSS", "choose between classes or sections instead"
-                )
-            continue
-        yield from _attributes(masked, tag)
-        if name == "mj-raw" and open_tags and open_tags[-1][0] != "mj-body":
-            yield masked.problem(
-                tag.start(), "mj-raw moves out of its place here", "Jinja tags need no mj-raw: write them as they are"
-            )
-        if not tag["empty"] and name not in _VOID:
-            open_tags.append((name, tag.start()))
+        if tag["comment"] and (mark := _MARK.search(tag["comment"])):
+            yield masked.problem(tag.start() + mark.start(), "Jinja can't stand in a comment", "write {# … #} instead")
+        elif name and tag["close"]:
+            yield from _closed(masked, open_tags, name, tag.start())
+        elif name:
+            yield from _opened(masked, tag, name, open_tags[-1][0] if open_tags else "")
+            if not tag["empty"] and name not in _VOID:
+                open_tags.append((name, tag.start()))
     for name, start in open_tags:
         yield masked.problem(start, f"<{name}> is not closed", f"add </{name}>")
+
+
+def _closed(masked: _Masked, open_tags: list[tuple[str, int]], name: str, at: int) -> Iterator[Problem]:
+    """Takes the tag from the open ones, and with it those within it that were left open."""
+    if name not in [other for other, _ in open_tags]:
+        yield masked.problem(at, f"</{name}> closes nothing", "take it away, or open it before")
+        return
+    while open_tags[-1][0] != name:
+        unclosed, start = open_tags.pop()
+        yield masked.problem(start, f"<{unclosed}> is not closed", f"add </{unclosed}> before </{name}>")
+    _, start = open_tags.pop()
+    if name in _STYLES and (mark := _MARK.search(masked.text, start, at)):
+        yield masked.problem(mark.start(), "Jinja can't stand in CSS", "choose between classes or sections instead")
+
+
+def _opened(masked: _Masked, tag: re.Match[str], name: str, within: str) -> Iterator[Problem]:
+    if name.startswith("mj-") and name not in COMPONENTS:
+        yield masked.problem(
+            tag.start(), f"there is no component {name}", f"there are: {', '.join(sorted(COMPONENTS))}"
+        )
+    if name in _NOT_IN_MAIL:
+        yield masked.problem(tag.start(), f"<{name}> does not work in e-mail", "leave it out")
+    if name == "mj-raw" and within != "mj-body":
+        cure = "Jinja tags need no mj-raw: write them as they are"
+        yield masked.problem(tag.start(), "mj-raw moves out of its place here", cure)
+    yield from _attributes(masked, tag)
 
 
 def _attributes(masked: _Masked, tag: re.Match[str]) -> Iterator[Problem]:
@@ -191,18 +228,25 @@ def _attributes(masked: _Masked, tag: re.Match[str]) -> Iterator[Problem]:
 
 
 def _survival(masked: _Masked, html: str) -> Iterator[Problem]:
-    before = [int(mark[1]) for mark in _MARK.finditer(masked.text)]
-    after = [int(mark[1]) for mark in _MARK.finditer(html)]
-    controls = [n for n in before if masked.document[n].kind == "control"]
-    came_out = [n for n in after if masked.document[n].kind == "control"]
-    cure = "put it within mj-text, or directly within mj-body, mj-section or mj-column"
-    lost = [n for n in before if n not in set(after)]
-    for n in lost:
-        piece = masked.document[n]
-        yield Problem(piece.file, piece.line, "MJML drops what stands here", cure)
-    if not lost and controls != came_out:
-        first = next((a for a, b in zip(controls, came_out, strict=False) if a != b), controls[-1])
-        yield Problem(masked.document[first].file, masked.document[first].line, "MJML moves what stands here", cure)
+    """What does not come out, or not in its order, or more than once where it steers."""
+    heard = iter([word for word, _ in _words(html, html.find("<body"))])
+    cure = "write it within mj-text; Jinja's {% %} may also stand directly within mj-body, mj-section or mj-column"
+    for word, offset in _words(masked.text, masked.text.find("<mj-body")):
+        if not any(word == other for other in heard):
+            yield masked.problem(offset, "MJML drops or moves what stands here", cure)
+            return
+    everywhere = [mark["control"] or mark["value"] for mark in _UNMASK.finditer(html)]
+    shown = {mark["value"] for mark in _UNMASK.finditer(_OUTLOOK.sub("", html))}
+    for n, piece in enumerate(masked.document):
+        steers_once = piece.kind == "control" and everywhere.count(str(n)) == 1
+        if piece.kind != "data" and not steers_once and str(n) not in shown:
+            yield Problem(piece.file, piece.line, "MJML drops or repeats what stands here", cure)
+
+
+def _words(source: str, start: int) -> list[tuple[str, int]]:
+    """What stands between the markup, from `start` on, word for word with its offset; Jinja's tags count as words."""
+    bare = _MARKUP.sub(lambda markup: " " * len(markup[0]), source)
+    return [(unescape(word[0]), word.start()) for word in _WORD.finditer(bare, max(start, 0))]
 
 
 def _unmask(document: Sequence[Piece], html: str) -> tuple[str, dict[int, tuple[str, int]]]:
@@ -210,8 +254,8 @@ def _unmask(document: Sequence[Piece], html: str) -> tuple[str, dict[int, tuple[
     source: list[str] = []
     places: dict[int, tuple[str, int]] = {}
     line, end = 1, 0
-    for mark in _MARK.finditer(html):
-        piece = document[int(mark[1])]
+    for mark in _UNMASK.finditer(html):
+        piece = document[int(mark["control"] or mark["value"])]
         between = html[end : mark.start()]
         line += between.count("\n") + 1
         places |= {line + k: (piece.file, piece.line + k) for k in range(piece.text.count("\n") + 1)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from orchestrator.channels.segments import segments
 from orchestrator.content.cases import read_cases
 from orchestrator.content.files import nearest
 from orchestrator.content.lint import occasion_of
@@ -13,7 +14,6 @@ from orchestrator.content.samples import Sample, of_case, samples
 from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
 from orchestrator.errors import ContentError, Problem, UsageError
 from orchestrator.render.contract import RenderError
-from orchestrator.render.segments import segments
 
 
 class Preview(Struct, frozen=True, kw_only=True):

@@ -150,12 +150,15 @@ class _Compiler:
 
     def _reads(self, file: TemplateFile) -> bool:
         """Whether the file is sound by itself: its syntax, and nothing that the sandbox does not offer."""
-        try:
-            file.sandbox.tree(file.source)
-        except Rejected as error:
-            self.problems.extend(Problem(file.file, fault.line, fault.what, fault.cure) for fault in error.faults)
-            return False
-        return True
+        sound = True
+        for before, source in sources(file):
+            try:
+                file.sandbox.tree(source)
+            except Rejected as error:
+                found = [Problem(file.file, before + fault.line, fault.what, fault.cure) for fault in error.faults]
+                self.problems.extend(found)
+                sound = False
+        return sound
 
     def _text_only(self, file: TemplateFile) -> Compiled:
         return Compiled(locale=file.locale, text=program(TEXT, file.source, _lines(file)), place=f"{file.file}:1")
@@ -213,6 +216,23 @@ class _Compiler:
 
     def _problem(self, file: TemplateFile, line: int, what: str, cure: str = "") -> None:
         self.problems.append(Problem(file.file, line, what, cure))
+
+
+def sources(file: TemplateFile) -> list[tuple[int, str]]:
+    """The parts of a file that are templates of their own, each with the number of lines before it.
+
+    Each header of an e-mail is one, so that what is wrong with it is not looked for in the text below.
+    """
+    if file.channel != "email" or file.form != "txt" or not file.message:
+        return [(0, file.source)]
+    parts: list[tuple[int, str]] = []
+    lines = file.source.split("\n")
+    for i, line in enumerate(lines):
+        header = _HEADER.fullmatch(line.rstrip("\r"))
+        if header is None:
+            return [*parts, (i, "\n".join(lines[i:]))]
+        parts.append((i, header["value"]))
+    return parts
 
 
 def program(sandbox: Sandbox, source: str, places: Mapping[int, Place]) -> Program:

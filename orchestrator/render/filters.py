@@ -102,7 +102,7 @@ def _dig(item: object, path: object) -> object:
         elif isinstance(item, Struct) and name in item.__struct_fields__:
             item = getattr(item, name)
         else:
-            raise Refusal(f"an item has no field {path}")
+            raise Refusal("an item has no such field")
     return item
 
 

@@ -7,6 +7,7 @@ and `set`. Loops, `~` and each `{{ … }}` are led through filters of ours whose
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import TypeGuard
 
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame, optimizeconst
@@ -61,6 +62,8 @@ def spell(node: nodes.Node) -> str:
         return str(node.name)
     if isinstance(node, nodes.Getattr):
         return f"{spell(node.node)}.{node.attr}"
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+        return f"{spell(node.node)}.{node.arg.value}"
     if isinstance(node, nodes.Filter) and node.node is not None:
         return spell(node.node)
     return "expression"
@@ -194,16 +197,21 @@ class Generator(CodeGenerator):
         self.write(f", {node.attr!r}, {spell(node)!r})")
 
 
+def _is_field(node: nodes.Node) -> TypeGuard[nodes.Getattr | nodes.Getitem]:
+    constant = isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
+    return isinstance(node, nodes.Getattr) or constant
+
+
 def reads(tree: nodes.Node) -> frozenset[tuple[str, int]]:
     """The longest dotted paths that start at a name from outside, each with its line: `member.attributes.shop`."""
     inner: set[int] = set()
     own = {node.name for node, _, _ in _walk(tree) if isinstance(node, nodes.Name) and node.ctx == "store"} | {"loop"}
     paths: set[tuple[str, int]] = set()
     for node, _, _ in _walk(tree):
-        if id(node) in inner or not isinstance(node, nodes.Name | nodes.Getattr):
+        if id(node) in inner or not (isinstance(node, nodes.Name) or _is_field(node)):
             continue
         root: nodes.Node = node
-        while isinstance(root, nodes.Getattr):
+        while _is_field(root):
             root = root.node
             inner.add(id(root))
         if isinstance(root, nodes.Name) and root.ctx == "load" and root.name not in own:
