@@ -19,6 +19,11 @@ class Turnstile:
         self._waiting: deque[threading.Lock] = deque()
         self._inside: int | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Waits for its turn; gives it to whoever has waited longest on leaving."""

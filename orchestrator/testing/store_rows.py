@@ -10,15 +10,20 @@ from typing import Any
 from orchestrator.stores.contract import (
     Batch,
     Changes,
+    DeadRow,
+    FilePosition,
     InboxRow,
     JournalRow,
+    KeyRow,
     LogRow,
     MemberRow,
     NewInbox,
     OutcomeRow,
+    ParkedRow,
     Progress,
     SeenRow,
     Store,
+    SuppressionRow,
     TouchRow,
 )
 
@@ -165,3 +170,44 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
         "positions": store.positions(),
         "documents": {name: store.get_document("revision", name) for name in store.documents("revision")},
     }
+
+
+def full_changes(owner: Owner) -> Changes:
+    """A batch that writes something of every kind, over a store that `furnish` filled."""
+    step = owner.step(log_n=2, clock=900, head=digest("head", 32))
+    return Changes(
+        progress=[step],
+        members=[member_row("bob")],
+        keys=[KeyRow(digest("bob").hex(), b"wrapped")],
+        destroyed=[digest("ann").hex()],
+        journal=[journal_row(0, 2)],
+        seen=[seen_row("event-2")],
+        log=[log_row(0, 2, turn=2)],
+        reserved=[touch_row("t2", "bob")],
+        cancelled=["t1"],
+        inbox=[told("t2")],
+        consumed=[(row.partition, row.seq) for row in inbox(owner.store)],
+        suppressions=[SuppressionRow("contact-cid", "*", "*", 1, "complaint")],
+        unsuppressed=[("contact-ann", "sms", "marketing")],
+        dead=[DeadRow(0, 1, 1, "unreadable", "send JSON", b"raw")],
+        parked=[ParkedRow(0, 1, digest("cid"), 1, "event", b"raw")],
+        totals={(0, "inputs"): 1},
+        daily={("2026-11-22", "welcome", "email", "send", "allowed"): 1},
+        positions=[FilePosition(digest("file", 32), 10, 0, 10)],
+    )
+
+
+def furnish(store: Store) -> Owner:
+    """A store with one batch written."""
+    owner = Owner(store)
+    owner.commit(
+        members=[member_row("ann")],
+        keys=[KeyRow(digest("ann").hex(), b"wrapped")],
+        journal=[journal_row(0, 1)],
+        seen=[seen_row("event-1")],
+        log=[log_row(0, 1)],
+        reserved=[touch_row("t1", "ann", due=FOREVER - 1), touch_row("t3", "cid")],
+        inbox=[told("t1", due=5)],
+        suppressions=[SuppressionRow("contact-ann", "sms", "marketing", 0, "withdrawn")],
+    )
+    return owner

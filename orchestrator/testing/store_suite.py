@@ -34,10 +34,11 @@ from orchestrator.stores.contract import (
     TouchRow,
 )
 from orchestrator.testing.store_rows import (
-    FOREVER,
     Owner,
     digest,
     everything,
+    full_changes,
+    furnish,
     inbox,
     journal_row,
     log_row,
@@ -54,47 +55,6 @@ from orchestrator.times import instant
 
 PARTITIONS = 4
 Reopen = Callable[[], Store]
-
-
-def full_changes(owner: Owner) -> Changes:
-    """A batch that writes something of every kind, over a store that `furnish` filled."""
-    step = owner.step(log_n=2, clock=900, head=digest("head", 32))
-    return Changes(
-        progress=[step],
-        members=[member_row("bob")],
-        keys=[KeyRow(digest("bob").hex(), b"wrapped")],
-        destroyed=[digest("ann").hex()],
-        journal=[journal_row(0, 2)],
-        seen=[seen_row("event-2")],
-        log=[log_row(0, 2, turn=2)],
-        reserved=[touch_row("t2", "bob")],
-        cancelled=["t1"],
-        inbox=[told("t2")],
-        consumed=[(row.partition, row.seq) for row in inbox(owner.store)],
-        suppressions=[SuppressionRow("contact-cid", "*", "*", 1, "complaint")],
-        unsuppressed=[("contact-ann", "sms", "marketing")],
-        dead=[DeadRow(0, 1, 1, "unreadable", "send JSON", b"raw")],
-        parked=[ParkedRow(0, 1, digest("cid"), 1, "event", b"raw")],
-        totals={(0, "inputs"): 1},
-        daily={("2026-11-22", "welcome", "email", "send", "allowed"): 1},
-        positions=[FilePosition(digest("file", 32), 10, 0, 10)],
-    )
-
-
-def furnish(store: Store) -> Owner:
-    """A store with one batch written."""
-    owner = Owner(store)
-    owner.commit(
-        members=[member_row("ann")],
-        keys=[KeyRow(digest("ann").hex(), b"wrapped")],
-        journal=[journal_row(0, 1)],
-        seen=[seen_row("event-1")],
-        log=[log_row(0, 1)],
-        reserved=[touch_row("t1", "ann", due=FOREVER - 1), touch_row("t3", "cid")],
-        inbox=[told("t1", due=5)],
-        suppressions=[SuppressionRow("contact-ann", "sms", "marketing", 0, "withdrawn")],
-    )
-    return owner
 
 
 def reserve(store: Store, *touches: TouchRow) -> Owner:

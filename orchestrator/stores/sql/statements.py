@@ -234,7 +234,7 @@ RETURNING {_TOUCH}""",
     ),
     lapsed=(
         f"SELECT {_TOUCH} FROM touches "
-        "WHERE state IN ('claimed', 'attempting') AND state = 'attempting' AND lease_until < ? ORDER BY touch_id"
+        "WHERE state IN ('claimed', 'attempting') AND state = 'attempting' AND lease_until < ?"
     ),
     covered_contact=_COVERED.format(found="contact = ?"),
     covered_member=_COVERED.format(found="member = ?"),
