@@ -75,6 +75,27 @@ class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
 
 
+class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The cluster that feeds the workers, and that is told what was decided."""
+
+    # host:port of one or more brokers, separated by commas
+    bootstrap: str = "127.0.0.1:9092"
+    # topic that events arrive by, keyed by member
+    events: str = "member-events"
+    # topic that decisions are told to
+    decisions: str = "decisions"
+    # topic that touches are told to
+    touches: str = "touches"
+    # consumer group of the workers
+    group: str = "orchestrator"
+    # name of this worker that outlives its restarts, so that one spares the group a rebalance; "" has none
+    instance_id: str = ""
+    # seconds without a heartbeat after which a worker's partitions go to others
+    session_timeout_s: Annotated[float, Meta(ge=1, le=300)] = 15.0
+    # seconds that a batch, or any other thing that must end, may take before the worker is ended
+    watchdog_s: Annotated[float, Meta(ge=5, le=3600)] = 60.0
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a project."""
 
@@ -88,6 +109,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeySettings = field(default_factory=KeySettings)
     laws: LawSettings = field(default_factory=LawSettings)
     dispatch: DispatchSettings = field(default_factory=DispatchSettings)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
 
 
 def load(project: Path) -> Settings:

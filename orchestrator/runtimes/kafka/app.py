@@ -1,0 +1,231 @@
+"""Faust as we use it: consumption, the ownership of partitions, and nothing that holds state.
+
+What is overridden, each for a behaviour of faust-streaming 0.15.3 that `tests/kafka/test_faust.py` pins:
+
+- `seek_to_committed` answers the store's offsets: those committed to Kafka may stand past an unfinished event;
+- a commit to Kafka that fails is a line in the log: it is a courtesy to Kafka's own tools;
+- events of aborted transactions are not read (Faust offers that only with its own transactions);
+- the producer is idempotent;
+- a crash of any part ends the process: Faust would go on, or hang while it stops;
+- no folder is made for tables, since there are none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import aiokafka
+import faust
+import structlog
+from aiokafka.errors import IllegalStateError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from orchestrator.runtimes.kafka.ending import die
+from orchestrator.runtimes.kafka.holding import Holding
+from orchestrator.settings import KafkaSettings
+
+# what a broker last said of a partition's end counts for so long, in seconds
+FRESH_S = 10.0
+
+log = structlog.get_logger()
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka, heartbeats included."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # read by the fetcher that `start` makes
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - no setting reaches it
+        return consumer
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Tells Kafka's own tools how far we are; False where it did not hear it."""
+        mine = self.assignment()
+        try:
+            await self._ensure_consumer().commit({tp: offset for tp, offset in offsets.items() if tp in mine})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the offsets that count are in the store
+            log.info("offsets not told to Kafka", error=type(error).__name__)
+            return False
+        return True
+
+    def stands_at_end(self, tp: TP) -> bool:
+        """Whether Kafka said within FRESH_S that nothing readable lies beyond what was fetched from a partition."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment  # noqa: SLF001 - see `highwater`
+        if assignment is None or tp not in assignment.tps:
+            return False
+        state = assignment.state_value(tp)
+        if state.lso is None or not state.has_valid_position or state.timestamp is None:
+            return False
+        return bool(state.position >= state.lso and time.time() - state.timestamp / 1000 < FRESH_S)
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer on the store's offsets."""
+
+    app: Worker
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._seeking = asyncio.Lock()
+        # False from a revocation until the next assignment is known
+        self._joined = False
+        self._generation = -1
+        # offset of the last record handed to Faust since the last seek
+        self._fetched: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # --- partitions come and go
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Waits for the batch under way; after it nothing is written until the next assignment is known."""
+        await super().on_partitions_revoked(revoked)
+        self._joined = False
+        await self.app.holding.do(lambda: None)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Lets go of what is not ours any more, before anything else happens."""
+        missed = generation_id != self._generation + 1
+        self._generation = generation_id
+        # a generation passed without us: another worker may have owned what we think we kept
+        await self.app.holding.do(self.app.holding.keep, [] if missed else [tp.partition for tp in assigned])
+        self._joined = True
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Takes the partitions that are new to us and seeks each to the store's next offset; tp -> that offset.
+
+        A rebalance calls it, and so does a fetch that meets a stopped flow. Whatever goes wrong ends the process.
+        """
+        try:
+            async with self._seeking:
+                return await self._seek_to_store()
+        except Exception as error:  # noqa: BLE001 - Faust would log it and go on from another offset
+            die(error, "partitions can't be taken")
+
+    async def _seek_to_store(self) -> Mapping[TP, int]:
+        holding = self.app.holding
+        tps = {tp.partition: tp for tp in self.assignment() if tp.topic == self.app.events_topic}
+        if not self._joined:
+            # between two assignments: nothing may be taken, and what is fetched now will be fetched again
+            return {}
+        new = await holding.do(holding.take, tps)
+        if new:
+            asked = [tps[partition] for partition in new]
+            first, end = await self.earliest_offsets(*asked), await self.highwaters_now(*asked)
+            holding.begin(
+                new,
+                {tp.partition: offset for tp, offset in first.items()},
+                {tp.partition: offset for tp, offset in end.items()},
+            )
+        # a batch of a kept partition may still move its offset: ask after it ended
+        await holding.do(lambda: None)
+        offsets = {tp: holding.next_offset(partition) for partition, tp in tps.items() if partition in holding.held}
+        for tp, offset in offsets.items():
+            self._fetched.pop(tp, None)
+            # taken away meanwhile: the next assignment seeks anew
+            with suppress(IllegalStateError):
+                self._thread.seek(tp, offset)
+        return offsets
+
+    async def highwaters_now(self, *tps: TP) -> Mapping[TP, int]:
+        """The offset after the last readable record of each partition, asked of the broker."""
+        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - our own thread
+        ends: Mapping[TP, int] = await self._thread.call_thread(consumer.end_offsets, tps)
+        return ends
+
+    # --- how far we are
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
+        records = await super()._getmany(active_partitions, timeout)
+        for tp, rows in records.items():
+            if rows:
+                self._fetched[TP(tp.topic, tp.partition)] = rows[-1].offset
+        return records
+
+    def at_end(self, tp: TP, next_offset: int) -> bool:
+        """Whether, with everything below `next_offset` applied, a partition stands at the end of its input."""
+        return self._fetched.get(tp, -1) < next_offset and self._thread.stands_at_end(tp)
+
+
+class Producer(driver.Producer):
+    """Faust's producer, idempotent: a retry of a send never makes a second record."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class Transport(driver.Transport):
+    """Faust's transport with our parts."""
+
+    Consumer: ClassVar[Any] = Consumer
+    Producer: ClassVar[Any] = Producer
+
+
+class Worker(faust.App):
+    """The Faust app of a worker."""
+
+    # set once, before the start
+    holding: Holding
+    events_topic: str
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return Transport(self.conf.broker_producer, self)
+
+    def _create_directories(self) -> None:
+        """There are no tables, so no folders either."""
+
+    def _crash(self, reason: BaseException) -> None:
+        """Any part that crashed: nothing of it was written, and the supervisor starts us again."""
+        die(reason, "a part of the worker crashed")
+
+
+def build(kafka: KafkaSettings, partitions: int, holding: Holding) -> Worker:
+    """The app, not started; `kafka` names brokers and topics, `partitions` how many the events topic has."""
+    app = Worker(
+        kafka.group,
+        broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
+        version=1,
+        processing_guarantee="at_least_once",
+        # our own codec: Faust's record decoding costs three times as much
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_partitions=partitions,
+        topic_replication_factor=3,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=kafka.instance_id or None,
+        broker_max_poll_records=500,
+        stream_buffer_maxsize=2048,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / 5,
+        # at least the session's
+        broker_request_timeout=max(40.0, kafka.session_timeout_s),
+        broker_commit_interval=1.0,
+        broker_max_poll_interval=300,
+        stream_wait_empty=True,
+        # seconds to wait after a rebalance: with no tables there is nothing to gather for
+        stream_recovery_delay=0.0,
+        producer_acks=-1,
+        # seconds; none at all costs a third to a half of the throughput
+        producer_linger=0.02,
+        producer_max_batch_size=131072,
+        store="memory://",
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    app.holding, app.events_topic = holding, kafka.events
+    holding.losing = lambda: bool(app.rebalancing)
+    return app

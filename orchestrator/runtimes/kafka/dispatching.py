@@ -1,0 +1,85 @@
+"""The role `dispatch`: the outbox, emptied on the real clock for as long as the worker runs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from orchestrator.channels.contract import Adapter
+from orchestrator.decide.content import Content
+from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.opening import Opening
+from orchestrator.runtimes.kafka.patience import LONGEST_PAUSE_S, PATIENCE_S, away
+from orchestrator.runtimes.kafka.watchdog import Watchdog
+from orchestrator.settings import DispatchSettings
+from orchestrator.stores.contract import Store
+from orchestrator.vault import Vault
+
+IDLE_S = 0.2
+
+log = structlog.get_logger()
+
+
+class Dispatching:
+    """Rounds of one dispatcher; several workers may have one each on the same store."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        content: Content,
+        settings: DispatchSettings,
+        adapters: dict[str, Adapter],
+        clock: Callable[[], int],
+        watchdog: Watchdog,
+    ) -> None:
+        """`adapters` by channel; they are closed when `run` returns. `clock` gives microseconds since 1970."""
+        opening = Opening(store, vault, content.policies.latency_margin)
+        self.adapters, self.clock, self.watchdog = adapters, clock, watchdog
+        self.dispatcher = Dispatcher(
+            store,
+            adapters,
+            opening.message,
+            opening.permitted,
+            settings,
+            lambda: secrets.token_hex(8),
+            clock=clock,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Rounds until `stop`; then claims nothing more, waits for the calls under way and records them."""
+        try:
+            waited, pause = 0.0, 0.1
+            while not stop.is_set():
+                try:
+                    with self.watchdog.watching("a round of the dispatcher"):
+                        report = await self.dispatcher.round(self.clock())
+                except DBAPIError as error:
+                    # claims and attempts that got no further lapse; what was answered stays to be recorded
+                    if not away(error) or waited >= PATIENCE_S:
+                        raise
+                    log.warning("the database is away", error=type(error.orig).__name__, next_try_s=round(pause, 1))
+                    await _rest(stop, pause)
+                    waited, pause = waited + pause, min(pause * 2, LONGEST_PAUSE_S)
+                    continue
+                waited, pause = 0.0, 0.1
+                if report.claimed == report.expired and not self.dispatcher.in_flight:
+                    await _rest(stop, IDLE_S)
+            with self.watchdog.watching("the last calls"):
+                await self.dispatcher.finish(self.clock())
+        finally:
+            for adapter in self.adapters.values():
+                await adapter.close()
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    """Waits so long, or until `stop`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

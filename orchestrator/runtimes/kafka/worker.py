@@ -1,0 +1,182 @@
+"""A worker process: its roles put together, its signals, and the order in which it ends.
+
+    decide     takes events from Kafka, turns its partitions, fires their timers
+    dispatch   empties the outbox
+    relay      tells the topics what was decided; with `decide` of its own partitions, alone of all
+
+On SIGTERM or SIGINT it claims and fetches nothing more, finishes what is under way, leaves the group and exits with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from orchestrator.channels.load import load_adapters
+from orchestrator.errors import SetupError
+from orchestrator.pipeline import Pipeline
+from orchestrator.project import Project
+from orchestrator.runtimes.kafka import cluster, logs
+from orchestrator.runtimes.kafka.app import Worker, build
+from orchestrator.runtimes.kafka.decider import Decider, wall_clock
+from orchestrator.runtimes.kafka.dispatching import Dispatching
+from orchestrator.runtimes.kafka.ending import FAULT, die
+from orchestrator.runtimes.kafka.gaps import GapReader
+from orchestrator.runtimes.kafka.holding import Holding
+from orchestrator.runtimes.kafka.patience import patiently
+from orchestrator.runtimes.kafka.relay import Relay
+from orchestrator.runtimes.kafka.side import Side
+from orchestrator.runtimes.kafka.watchdog import Watchdog
+
+# an orderly end takes at most this long, in seconds; supervisors commonly kill after 30
+DRAIN_S = 25.0
+
+log = structlog.get_logger()
+
+
+class Role(StrEnum):
+    """What a worker does."""
+
+    decide = "decide"
+    dispatch = "dispatch"
+    relay = "relay"
+
+
+def check(project: Project, roles: Collection[Role]) -> dict[str, cluster.Log]:
+    """The logs of the topics that these roles need; raises SetupError or ContentError with the cure."""
+    kafka = project.settings.kafka
+    topics = [kafka.events] if Role.decide in roles else []
+    if Role.relay in roles:
+        topics += [kafka.decisions, kafka.touches]
+    found = cluster.find_logs(kafka, topics) if topics else {}
+    has, wants = found.get(kafka.events), project.settings.store.partitions
+    if has is not None and has.partitions != wants:
+        raise SetupError(
+            f"topic {kafka.events} has {has.partitions} partitions and the store {wants}; a member would be found in "
+            "another partition. Make the topic anew with as many as [store] partitions in orchestrator.toml"
+        )
+    return found
+
+
+def run(project: Project, roles: Collection[Role]) -> None:
+    """Runs a worker until it is told to end; the process ends with it.
+
+    Raises SetupError or ContentError before it starts. Afterwards it exits with 0 after an orderly end, 3 where an
+    operator must act, 70 where a fresh start may help.
+    """
+    found = check(project, roles)
+    # opened here, where their errors are told in full
+    _ = project.store, project.vault, project.content
+    logs.configure()
+    asyncio.run(_Process(project, roles, found).run())
+    sys.stderr.flush()
+    # threads of Faust and of drivers were seen to keep a process that has nothing left to do
+    os._exit(0)
+
+
+class _Process:
+    """The parts of one worker."""
+
+    def __init__(self, project: Project, roles: Collection[Role], found: dict[str, cluster.Log]) -> None:
+        self.project, self.roles, self.found = project, roles, found
+        self.settings, self.kafka = project.settings, project.settings.kafka
+        self.watchdog = Watchdog(self.kafka.watchdog_s)
+        self.stop = asyncio.Event()
+        self.app: Worker | None = None
+        self.decider: Decider | None = None
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.sides: list[Side] = []
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        self.watchdog.start()
+        log.info("worker starts", roles=sorted(self.roles), revision=self.project.content.revision)
+        if Role.decide in self.roles:
+            self._decide()
+        if Role.dispatch in self.roles:
+            self.sides.append(Side("dispatch", self._dispatch))
+        if Role.relay in self.roles:
+            self.sides.append(Side("relay", self._relay))
+        for side in self.sides:
+            side.start()
+        with self.watchdog.watching("the event loop") as watch:
+            while not self.stop.is_set():
+                watch.beat()
+                try:
+                    async with asyncio.timeout(1):
+                        await self.stop.wait()
+                except TimeoutError:
+                    pass
+        await self._end()
+
+    def _decide(self) -> None:
+        project, kafka = self.project, self.kafka
+        horizon = timedelta(days=self.settings.store.horizon_days)
+        pipeline = Pipeline(project.store, project.vault, project.content, horizon)
+        holding = Holding(project.store, pipeline, self.found[kafka.events].source, self.watchdog)
+        patiently(lambda: holding.activate(wall_clock()))
+        self.app = build(kafka, project.store.partitions, holding)
+        self.gaps = GapReader(kafka.events, cluster.options(kafka))
+        self.decider = Decider(self.app, holding, self.gaps, self.watchdog)
+        self.tasks += [asyncio.create_task(self._start(self.app)), asyncio.create_task(self.decider.tick())]
+
+    async def _start(self, app: Worker) -> None:
+        try:
+            await app.start()
+            log.info("worker decides")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor starts us again
+            die(error, "the worker can't start")
+
+    async def _dispatch(self, stop: asyncio.Event) -> None:
+        project = self.project
+        adapters = load_adapters(self.settings, project.path)
+        await Dispatching(
+            project.store, project.vault, project.content, self.settings.dispatch, adapters, wall_clock, self.watchdog
+        ).run(stop)
+
+    async def _relay(self, stop: asyncio.Event) -> None:
+        producer = AIOKafkaProducer(
+            **cluster.options(self.kafka), acks="all", enable_idempotence=True, linger_ms=20, max_batch_size=131072
+        )
+        await producer.start()
+        try:
+            store = self.project.store
+            await Relay(store, producer, self.kafka, self._chains, self.watchdog).run(stop)
+        finally:
+            await producer.stop()
+
+    def _chains(self) -> Iterable[int]:
+        return range(self.project.store.partitions) if self.decider is None else self.decider.partitions()
+
+    async def _end(self) -> None:
+        """Each part in its turn: what makes work first, what tells of it last."""
+        log.info("worker ends")
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                for task in self.tasks[1:]:
+                    task.cancel()
+                for side in self.sides:
+                    if side.name == "dispatch":
+                        side.stop()
+                if self.app is not None:
+                    await self.app.stop()
+                    await self.gaps.close()
+                for side in self.sides:
+                    side.stop()
+                    await side.ended()
+                self.project.store.close()
+        except TimeoutError:
+            log.error("what was under way did not end in time; it is done again after the next start", exit=FAULT)
+            os._exit(FAULT)
+        log.info("worker ended")
