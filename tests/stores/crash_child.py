@@ -1,7 +1,8 @@
-"""Writes batches for the crash tests: `crash_child.py URL WHERE`.
+"""Writes batches for the crash tests.
 
-WHERE is a field of Changes: the process kills itself when that table's turn comes; `commit`: after all was written;
-`after`: once the commit returned; `loop`: never, batch after batch, each acknowledged by its number on a line.
+`each FOLDER POINT…`: one process a point on the store FOLDER/POINT.db. A point is a field of Changes: the process kills
+itself when that table's turn comes; `commit`: after all was written; `after`: once the commit returned.
+`loop URL`: batch after batch, each acknowledged by its number on a line, until killed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from orchestrator.stores.contract import Changes
@@ -69,6 +71,19 @@ def loop(store: SqlStore) -> None:
         sys.stdout.flush()
 
 
+def each(folder: Path, points: list[str]) -> None:
+    """One process for each point, begun from here: loading the libraries once is enough."""
+    for where in points:
+        if not (child := os.fork()):
+            once(SqlStore.open(f"sqlite:///{folder}/{where}.db", 4), where)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{where} {os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    opened = SqlStore.open(sys.argv[1], 4)
-    loop(opened) if sys.argv[2] == "loop" else once(opened, sys.argv[2])
+    match sys.argv[1:]:
+        case ["loop", url]:
+            loop(SqlStore.open(url, 4))
+        case ["each", folder, *points]:
+            each(Path(folder), points)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -17,9 +18,7 @@ CHILD = Path(__file__).with_name("crash_child.py")
 TABLES = [name for name in Changes._fields if name not in {"totals", "daily"}]
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/store.db"
+POINTS = [*TABLES, "commit", "after"]
 
 
 def shown(url: str) -> dict[str, object]:
@@ -31,26 +30,28 @@ def shown(url: str) -> dict[str, object]:
         store.close()
 
 
-def prepared(url: str) -> dict[str, object]:
-    store = SqlStore.open(url, 4)
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of stores alike, on each of which a process was killed at its point; `untouched` is as all were."""
+    folder = tmp_path_factory.mktemp("killed")
+    store = SqlStore.open(f"sqlite:///{folder}/untouched.db", 4)
     furnish(store)
     store.close()
-    return shown(url)
+    for point in POINTS:
+        copyfile(folder / "untouched.db", folder / f"{point}.db")
+    command = [sys.executable, str(CHILD), "each", str(folder), *POINTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert [f"{point} {-signal.SIGKILL}" for point in POINTS] == done.stdout.splitlines(), done.stderr
+    return folder
 
 
-@pytest.mark.parametrize("where", [*TABLES, "commit"])
-def test_a_kill_before_the_commit_leaves_nothing(url: str, where: str) -> None:
-    then = prepared(url)
-    died = subprocess.run([sys.executable, str(CHILD), url, where], capture_output=True, check=False)
-    assert -signal.SIGKILL == died.returncode, died.stderr
-    assert then == shown(url)
+@pytest.mark.parametrize("point", [*TABLES, "commit"])
+def test_a_kill_before_the_commit_leaves_nothing(killed: Path, point: str) -> None:
+    assert shown(f"sqlite:///{killed}/untouched.db") == shown(f"sqlite:///{killed}/{point}.db")
 
 
-def test_a_kill_after_the_commit_leaves_all(url: str) -> None:
-    prepared(url)
-    died = subprocess.run([sys.executable, str(CHILD), url, "after"], capture_output=True, check=False)
-    assert -signal.SIGKILL == died.returncode, died.stderr
-    store = SqlStore.open(url, 4)
+def test_a_kill_after_the_commit_leaves_all(killed: Path) -> None:
+    store = SqlStore.open(f"sqlite:///{killed}/after.db", 4)
     assert [(0, 2, 2, 900, 2)] == [(p.partition, p.next_offset, p.turn, p.clock, p.log_n) for p in store.progress()]
     assert {"t1": "cancelled", "t2": "reserved", "t3": "cancelled"} == states(store)
     assert 2 == len(list(store.log()))
@@ -58,8 +59,9 @@ def test_a_kill_after_the_commit_leaves_all(url: str) -> None:
 
 
 @pytest.mark.parametrize("acknowledged", [1, 7, 20])
-def test_a_kill_at_any_moment_keeps_what_was_acknowledged_and_no_half_batch(url: str, acknowledged: int) -> None:
-    with subprocess.Popen([sys.executable, str(CHILD), url, "loop"], stdout=subprocess.PIPE, text=True) as child:
+def test_a_kill_at_any_moment_keeps_what_was_acknowledged_and_no_half_batch(tmp_path: Path, acknowledged: int) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    with subprocess.Popen([sys.executable, str(CHILD), "loop", url], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         for _ in range(acknowledged):
             child.stdout.readline()
