@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,9 @@ from orchestrator.render.filters import OFFERED, TESTS
 from orchestrator.render.limits import LIMITS
 from orchestrator.render.program import Program
 from orchestrator.render.sandbox import HTML, TEXT, compile_expression
+
+# three thousand examples take a minute of processor time, and more on a shared machine
+pytestmark = pytest.mark.timeout(1_200)
 
 HOSTILE = "<script>\"'&"
 DATA: dict[str, object] = {
