@@ -397,6 +397,9 @@ class Store(Protocol):
     def key(self, ref: str) -> bytes | None:
         """A member's wrapped key, or None once destroyed."""
 
+    def touch(self, touch_id: str) -> TouchRow | None:
+        """One touch's row."""
+
     def touches(self, *, state: str | None = None, member: bytes | None = None) -> Iterable[TouchRow]:
         """Touch rows by touch_id."""
 

@@ -406,6 +406,11 @@ class Reservations(StoreFixtures):
         with looking(store) as batch:
             assert {"a": "claimed", "b": "reserved"} == batch.touch_states(["a", "b", "c"])
 
+    def test_one_touch_is_found_by_its_id(self, store: Store) -> None:
+        reserve(store, touch_row("t1"), touch_row("t2", "bob"))
+        assert touch_row("t2", "bob") == store.touch("t2")
+        assert store.touch("t3") is None
+
     def test_touches_are_shown_by_id_state_and_member(self, store: Store) -> None:
         a, b, c = touch_row("a"), touch_row("b", "bob"), touch_row("c", state="accepted")
         reserve(store, c, b, a)

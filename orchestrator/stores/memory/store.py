@@ -94,6 +94,10 @@ class MemoryStore(MemoryOutbox):
     def key(self, ref: str) -> bytes | None:
         return self._tables.keys.get(ref)
 
+    def touch(self, touch_id: str) -> TouchRow | None:
+        with self._looking:
+            return self._tables.outbox.rows.get(touch_id)
+
     def touches(self, *, state: str | None = None, member: bytes | None = None) -> Iterable[TouchRow]:
         if state is not None:
             known(state)

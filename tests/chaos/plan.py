@@ -1,0 +1,187 @@
+"""What a chaos run does, from three numbers: the history of events, who opts out when, and the faults.
+
+The same seed gives the same plan. Times are seconds from the start of the play; only the run knows what time that is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import cycle
+from typing import NamedTuple
+
+# minor units: a purchase from here on is thanked for
+BIG = 500
+CHANNELS = ("email", "sms")
+# how often, of 100 events after the enrolments
+MIX = {"withdrawn": 3, "complaint": 2, "cancelled": 1, "duplicate": 5, "reused": 1, "poison": 1, "misplaced": 3}
+# what happens to workers and servers; each kind comes before any comes twice
+FAULTS = (
+    "kill",
+    "freeze",
+    "freeze_claimed",
+    "broker_restart",
+    "kill_called",
+    "terminate",
+    "freeze_batch",
+    "postgres_restart",
+    "kill_attempted",
+    "cut",
+    "broker_kill",
+    "postgres_kill",
+)
+# the numbers of the policies made for the run; windows are rolling
+CAPS = (
+    {"id": "email.minute", "channels": ["email"], "purposes": ["marketing"], "max": 2, "window_s": 60},
+    {"id": "sms.half-minute", "channels": ["sms"], "purposes": ["marketing"], "max": 1, "window_s": 30},
+    {"id": "house.minute", "channels": list(CHANNELS), "purposes": ["marketing"], "max": 3, "window_s": 60},
+)
+
+
+class PlannedEvent(NamedTuple):
+    """One record for the topic of events."""
+
+    at_s: float
+    # enrolled | purchase | withdrawn | complaint | cancelled | duplicate | reused | poison
+    kind: str
+    member: int
+    # number of the event, its identity; a duplicate or reused one has its original's
+    number: int
+    # minor units of a purchase
+    amount: int = 0
+    # consents of an enrolment, the channel of a withdrawal ("" for all)
+    channels: tuple[str, ...] = ()
+    # put into another partition than the member's
+    misplaced: bool = False
+
+
+class OptOut(NamedTuple):
+    """A member opts out of marketing on a channel ("*": on all), outside the stream."""
+
+    at_s: float
+    member: int
+    channel: str
+
+
+class Fault(NamedTuple):
+    """Something breaks."""
+
+    at_s: float
+    kind: str
+    # draws the victim among the workers that run
+    draw: int
+
+
+class Plan(NamedTuple):
+    """All of it, in time order; what stands at 0 s is there before the first worker starts."""
+
+    seed: int
+    play_s: float
+    members: int
+    events: tuple[PlannedEvent, ...]
+    optouts: tuple[OptOut, ...]
+    faults: tuple[Fault, ...]
+    # (at, workers that shall run from then on)
+    scale: tuple[tuple[float, int], ...]
+
+
+def make_plan(seed: int, events: int, faults: int) -> Plan:
+    """The plan of these numbers; at least 200 events."""
+    draw = random.Random(f"chaos/{seed}/{events}/{faults}")
+    play_s = max(75.0, events / 400, faults * 9.0)
+    members = max(40, events // 10)
+    history = sorted(_history(draw, events, members, play_s), key=lambda event: (event.at_s, event.number))
+    crowd = 4 if events >= 50_000 else 3
+    return Plan(
+        seed=seed,
+        play_s=play_s,
+        members=members,
+        events=tuple(history),
+        optouts=tuple(sorted(_optouts(draw, history, members, play_s))),
+        faults=tuple(_faults(draw, faults, play_s)),
+        scale=((0.0, 1), (play_s * 0.06, crowd), (play_s * 0.7, 2)),
+    )
+
+
+def name_of(member: int) -> str:
+    """The id of a member."""
+    return f"m{member:06d}"
+
+
+def group_of(member: int) -> str:
+    """Members of group a have their quiet hours during the run, those of group b at another time of day."""
+    return "ab"[member % 2]
+
+
+def expected(plan: Plan) -> dict[str, object]:
+    """What the history must come to: intents of each member by step (least, most), and how many events of each fate."""
+    thanked = Counter(event.member for event in plan.events if event.kind == "purchase" and event.amount >= BIG)
+    leaving = {event.member for event in plan.events if event.kind == "cancelled"}
+    intents: dict[str, dict[str, list[int]]] = {}
+    for member in range(plan.members):
+        steps = {"greeting/hello": [1, 1], "greeting/tips": [0 if member in leaving else 1, 1]}
+        if thanked[member]:
+            steps["thanks/thanks"] = [thanked[member], thanked[member]]
+        intents[name_of(member)] = steps
+    fates = Counter(
+        {"duplicate": "duplicate", "reused": "dead", "poison": "dead"}.get(e.kind, "distinct") for e in plan.events
+    )
+    misplaced = sum(event.misplaced for event in plan.events)
+    withdrawn = sorted({name_of(event.member) for event in plan.events if event.kind == "withdrawn"})
+    counts = {name: fates[name] for name in ("distinct", "duplicate", "dead")} | {"misplaced": misplaced, "parked": 0}
+    return {"intents": intents, "events": counts, "withdrawn": withdrawn}
+
+
+def _history(draw: random.Random, total: int, members: int, play_s: float) -> list[PlannedEvent]:
+    """Enrolments first, two thirds of them as a backlog; then a mix, with one burst at half time."""
+    made: list[PlannedEvent] = []
+    for member in range(members):
+        at_s = 0.0 if draw.random() < 0.66 else draw.uniform(1, play_s * 0.6)
+        channels = tuple(channel for channel in CHANNELS if draw.random() < 0.85)
+        made.append(PlannedEvent(at_s, "enrolled", member, member, channels=channels))
+    # some originals for duplicates; an enrolment's second coming is as good as a purchase's
+    big = min(0.45, 20_000 / total)
+    for number in range(members, total):
+        at_s = draw.choices((0.0, draw.uniform(0.5, play_s), play_s / 2), (15, 65, 20))[0]
+        kind = draw.choices((*MIX, "purchase"), (*MIX.values(), 100 - sum(MIX.values())))[0]
+        misplaced, kind = kind == "misplaced", "purchase" if kind == "misplaced" else kind
+        member = draw.randrange(members)
+        if kind in {"duplicate", "reused"}:
+            original = draw.choice(made)
+            while original.kind not in {"enrolled", "purchase"} or original.misplaced:
+                original = draw.choice(made)
+            # later than its original by so much that nothing can turn their order round
+            at_s = max(at_s, original.at_s + 1.0)
+            made.append(original._replace(at_s=at_s, kind=kind))
+            continue
+        amount = draw.randrange(BIG, 20_000) if draw.random() < big else draw.randrange(1, BIG)
+        channels = (draw.choice((*CHANNELS, "")),) if kind == "withdrawn" else ()
+        made.append(PlannedEvent(at_s, kind, member, number, amount if kind == "purchase" else 0, channels, misplaced))
+    return made
+
+
+def _optouts(draw: random.Random, history: list[PlannedEvent], members: int, play_s: float) -> list[OptOut]:
+    """A third before any worker has read the backlog, a third at the burst, the rest at any time."""
+    waiting = sorted({event.member for event in history if event.at_s == 0.0 and event.amount >= BIG})
+    busy = sorted({event.member for event in history if event.at_s == play_s / 2 and event.amount >= BIG})
+    each = max(4, members // 60)
+    chosen: dict[int, OptOut] = {}
+    for crowd, at_s in ((waiting, 0.0), (busy, play_s / 2)):
+        for member in draw.sample(crowd, min(each, len(crowd))):
+            chosen[member] = OptOut(at_s, member, draw.choice((*CHANNELS, "*")))
+    for member in draw.sample(range(members), each):
+        chosen.setdefault(member, OptOut(draw.uniform(1, play_s * 0.9), member, draw.choice((*CHANNELS, "*"))))
+    return list(chosen.values())
+
+
+def _faults(draw: random.Random, number: int, play_s: float) -> list[Fault]:
+    """Spread over the play after the first workers stand, in an order that the seed draws."""
+    kinds = list(FAULTS)
+    draw.shuffle(kinds)
+    step = play_s * 0.85 / max(number, 1)
+    first = play_s * 0.12
+    pairs = zip(range(number), cycle(kinds), strict=False)
+    return [
+        Fault(round(first + i * step + draw.uniform(0, step / 4), 3), kind, draw.randrange(1 << 16))
+        for i, kind in pairs
+    ]

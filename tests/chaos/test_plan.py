@@ -1,0 +1,53 @@
+"""The plan of a chaos run is a function of its three numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.chaos.plan import BIG, FAULTS, expected, make_plan
+
+
+def test_the_same_numbers_give_the_same_plan_and_another_seed_another() -> None:
+    assert make_plan(7, 2_000, 9) == make_plan(7, 2_000, 9)
+    assert make_plan(7, 2_000, 9).events != make_plan(8, 2_000, 9).events
+
+
+def test_a_plan_has_as_many_events_and_faults_as_asked_and_every_kind_of_trouble() -> None:
+    plan = make_plan(1, 3_000, len(FAULTS))
+    kinds = Counter(event.kind for event in plan.events)
+    assert plan.events[0].at_s == 0.0
+    assert len(plan.events) == 3_000
+    assert set(FAULTS) == {fault.kind for fault in plan.faults}
+    assert set(kinds) == {
+        "enrolled",
+        "purchase",
+        "withdrawn",
+        "complaint",
+        "cancelled",
+        "duplicate",
+        "reused",
+        "poison",
+    }
+    assert all(0 < fault.at_s < plan.play_s for fault in plan.faults)
+
+
+def test_a_duplicate_comes_at_least_a_second_after_its_original() -> None:
+    plan = make_plan(3, 2_000, 4)
+    originals = {event.number: event.at_s for event in plan.events if event.kind in {"enrolled", "purchase"}}
+    repeats = [event for event in plan.events if event.kind in {"duplicate", "reused"}]
+    assert repeats
+    assert all(event.at_s >= originals[event.number] + 1.0 for event in repeats)
+
+
+def test_some_who_opt_out_before_the_first_worker_starts_have_a_big_purchase_in_the_backlog() -> None:
+    plan = make_plan(5, 2_000, 4)
+    early = {optout.member for optout in plan.optouts if optout.at_s == 0.0}
+    assert early
+    assert early <= {event.member for event in plan.events if event.at_s == 0.0 and event.amount >= BIG}
+
+
+def test_what_is_expected_counts_every_event_once() -> None:
+    plan = make_plan(5, 2_000, 4)
+    counts = expected(plan)["events"]
+    assert isinstance(counts, dict)
+    assert 2_000 == counts["distinct"] + counts["duplicate"] + counts["dead"]
