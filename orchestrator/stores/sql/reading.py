@@ -63,6 +63,10 @@ class SqlReading(SqlOutbox):
     def key(self, ref: str) -> bytes | None:
         return self._value(select(schema.keys.c.wrapped).where(schema.keys.c.ref == ref))
 
+    def touch(self, touch_id: str) -> TouchRow | None:
+        rows = self._rows(select(schema.touches).where(schema.touches.c.touch_id == touch_id))
+        return TouchRow._make(rows[0]) if rows else None
+
     def touches(self, *, state: str | None = None, member: bytes | None = None) -> Iterable[TouchRow]:
         touches = schema.touches
         conditions: list[ColumnElement[bool]] = []
