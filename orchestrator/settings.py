@@ -14,6 +14,18 @@ from orchestrator.errors import SetupError
 
 FILE = "orchestrator.toml"
 
+# environment variable -> the setting that it wins over; deployments differ in these, and in nothing else
+ENVIRONMENT = {
+    "ORCHESTRATOR_STORE_URL": ("store", "url"),
+    "ORCHESTRATOR_KEY_FILE": ("keys", "file"),
+    "ORCHESTRATOR_KAFKA_BOOTSTRAP": ("kafka", "bootstrap"),
+    "ORCHESTRATOR_KAFKA_REPLICATION": ("kafka", "replication"),
+    "ORCHESTRATOR_KAFKA_INSTANCE_ID": ("kafka", "instance_id"),
+    "ORCHESTRATOR_KAFKA_SECURITY": ("kafka", "security"),
+    "ORCHESTRATOR_KAFKA_USER": ("kafka", "user"),
+    "ORCHESTRATOR_KAFKA_CA_FILE": ("kafka", "ca_file"),
+}
+
 
 class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where state is kept."""
@@ -86,6 +98,28 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     decisions: str = "decisions"
     # topic that touches are told to
     touches: str = "touches"
+    # topic that dead letters are told to
+    dead_letters: str = "dead-letters"
+    # copies of each topic; a write counts when all but one have it (a single broker has 1)
+    replication: Annotated[int, Meta(ge=1, le=7)] = 3
+    # days that topics keep what they hold: events are personal data, and must outlast the longest outage
+    retention_days: Annotated[int, Meta(ge=1, le=365)] = 7
+    # plaintext | tls | sasl_tls | sasl (a password over a line that anyone can read: see allow_sasl_without_tls)
+    security: Literal["plaintext", "tls", "sasl_tls", "sasl"] = "plaintext"
+    # true lets `security = "sasl"` through, for a network that encrypts by itself
+    allow_sasl_without_tls: bool = False
+    # how to log in: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    # account to log in with
+    user: str = ""
+    # name of the environment variable that holds its password
+    password_env: str = "ORCHESTRATOR_KAFKA_PASSWORD"  # noqa: S105 - the variable's name, not the password
+    # certificates (PEM) of the authorities that the brokers are trusted by, relative to the project; "" asks the system
+    ca_file: str = ""
+    # our own certificate (PEM), for brokers that ask for one, relative to the project; "" shows none
+    cert_file: str = ""
+    # its private key (PEM, unencrypted, readable to us alone), relative to the project; "" looks in cert_file
+    key_file: str = ""
     # consumer group of the workers
     group: str = "orchestrator"
     # name of this worker that outlives its restarts, so that one spares the group a rebalance; "" has none
@@ -94,6 +128,18 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     session_timeout_s: Annotated[float, Meta(ge=1, le=300)] = 15.0
     # seconds that a batch, or any other thing that must end, may take before the worker is ended
     watchdog_s: Annotated[float, Meta(ge=5, le=3600)] = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuses what would send a password in the clear, or log in as nobody."""
+        if self.security == "sasl" and not self.allow_sasl_without_tls:
+            raise ValueError(
+                'security "sasl" sends the login without TLS; use "sasl_tls", or set allow_sasl_without_tls = true '
+                "where the network itself is encrypted"
+            )
+        if self.security.startswith("sasl") and not self.user:
+            raise ValueError(f'security "{self.security}" needs a user')
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file belongs to a cert_file, and none is named")
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,7 +161,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 def load(project: Path) -> Settings:
     """The settings of a project folder; raises SetupError that names file and cure.
 
-    `ORCHESTRATOR_STORE_URL` and `ORCHESTRATOR_KEY_FILE` in the environment win over the file.
+    The variables of ENVIRONMENT win over the file. Paths of [kafka] come out absolute.
     """
     path = project / FILE
     if not path.is_file():
@@ -124,9 +170,15 @@ def load(project: Path) -> Settings:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{path}: {error}") from None
-    for name, section, key in (("ORCHESTRATOR_STORE_URL", "store", "url"), ("ORCHESTRATOR_KEY_FILE", "keys", "file")):
+    for name, (section, key) in ENVIRONMENT.items():
         if value := os.environ.get(name):
-            table.setdefault(section, {})[key] = value
+            # an environment knows text alone
+            number = isinstance(getattr(getattr(Settings(), section), key), int) and value.isdecimal()
+            table.setdefault(section, {})[key] = int(value) if number else value
+    kafka = table.get("kafka", {})
+    for key in ("ca_file", "cert_file", "key_file"):
+        if isinstance(named := kafka.get(key), str) and named:
+            kafka[key] = str(project / named)
     try:
         return msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:

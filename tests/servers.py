@@ -15,6 +15,7 @@ import base64
 import contextlib
 import ctypes
 import importlib.util
+import ipaddress
 import os
 import random
 import re
@@ -26,8 +27,14 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[1]
 JARS = ROOT / "build" / "kafka-jars"
@@ -36,23 +43,28 @@ STARTS_WITHIN_S = 90
 STOPS_WITHIN_S = 30
 # the class files of Kafka 4's broker ask for it
 JAVA_AT_LEAST = 17
+# who may log in to the test broker
+USER, PASSWORD = "orchestrator", "a-password-of-tests"
 
 
 class NotStarted(RuntimeError):
     """A server ended, or was not ready in time; the text ends with its own last words."""
 
 
-def free_port() -> int:
-    """A port free on loopback now, below those that the kernel lends to clients: it stays free over a restart."""
-    for port in random.Random().sample(range(20_000, 32_000), 200):
+def free_ports(count: int) -> list[int]:
+    """Ports free on loopback now, below those that the kernel lends to clients: they stay free over a restart."""
+    found: list[int] = []
+    for port in random.Random().sample(range(20_000, 32_000), 400):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
-    raise NotStarted("no free port between 20000 and 32000")
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise NotStarted("no free ports between 20000 and 32000")
 
 
 def _end_with_parent() -> None:
@@ -133,26 +145,45 @@ def kafka_missing() -> str:
     return ""
 
 
+# listener -> its protocol; each has a port of its own
+LISTENERS = {
+    "PLAINTEXT": "PLAINTEXT",
+    "TLS": "SSL",
+    # asks for a certificate of the client
+    "MUTUAL": "SSL",
+    "LOGIN": "SASL_SSL",
+    "LOGIN_IN_CLEAR": "SASL_PLAINTEXT",
+}
+
+
 class Kafka:
     """One Apache Kafka broker and controller (KRaft) on loopback; topics are never made by themselves.
 
+    It listens once for each way to connect (`address`); `USER` may log in with `PASSWORD`; `certificates` holds the
+    authority `ca.pem` and a pair for the client, `client.pem` and `client.key`.
     `quick_start` compiles less: up in half the time, and slower in the long run. Measurements set it to False.
     """
 
     def __init__(self, folder: Path, heap_mb: int = 384, quick_start: bool = True, **properties: str) -> None:
         self.folder = folder
-        self.port, self._controller_port = free_port(), free_port()
+        self.certificates = folder / "certificates"
+        self._ports = dict(zip([*LISTENERS, "CONTROLLER"], free_ports(len(LISTENERS) + 1), strict=True))
         self._options = [f"-Xmx{heap_mb}m", *(["-XX:TieredStopAtLevel=1"] if quick_start else [])]
         self._properties = folder / "server.properties"
         self._process = Process(folder / "broker.log")
         folder.mkdir(parents=True, exist_ok=True)
+        write_certificates(self.certificates)
         settings = self._settings() | {name.replace("_", "."): value for name, value in properties.items()}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
 
     @property
     def bootstrap(self) -> str:
         """`host:port`, without encryption or login."""
-        return f"127.0.0.1:{self.port}"
+        return self.address("PLAINTEXT")
+
+    def address(self, listener: str) -> str:
+        """`host:port` of one of LISTENERS."""
+        return f"127.0.0.1:{self._ports[listener]}"
 
     @property
     def pid(self) -> int:
@@ -191,15 +222,34 @@ class Kafka:
         return self._process.said()
 
     def _settings(self) -> dict[str, str]:
-        ours = f"PLAINTEXT://127.0.0.1:{self.port}"
+        ours = ",".join(f"{name}://{self.address(name)}" for name in LISTENERS)
+        login = "org.apache.kafka.common.security"
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.quorum.voters": f"1@{self.address('CONTROLLER')}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"{ours},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listeners": f"{ours},CONTROLLER://{self.address('CONTROLLER')}",
             "advertised.listeners": ours,
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{protocol}" for name, protocol in {**LISTENERS, "CONTROLLER": "PLAINTEXT"}.items()
+            ),
+            "inter.broker.listener.name": "PLAINTEXT",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.certificates / "broker.both"),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.certificates / "ca.pem"),
+            "listener.name.mutual.ssl.client.auth": "required",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256,PLAIN",
+            **{
+                f"listener.name.{listener}.{mechanism}.sasl.jaas.config": module
+                for listener in ("login", "login_in_clear")
+                for mechanism, module in {
+                    "scram-sha-512": f"{login}.scram.ScramLoginModule required;",
+                    "scram-sha-256": f"{login}.scram.ScramLoginModule required;",
+                    "plain": f'{login}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+                }.items()
+            },
             "log.dirs": str(self.folder / "data"),
             "auto.create.topics.enable": "false",
             # one broker keeps the single copy of its own topics, in few partitions: it starts quicker
@@ -230,6 +280,11 @@ class Kafka:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        logins = [
+            word
+            for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256")
+            for word in ("--add-scram", f"{mechanism}=[name={USER},password={PASSWORD}]")
+        ]
         done = subprocess.run(
             [
                 *self._java("-XX:TieredStopAtLevel=1"),
@@ -239,6 +294,7 @@ class Kafka:
                 cluster,
                 "-c",
                 str(self._properties),
+                *logins,
             ],
             capture_output=True,
             text=True,
@@ -247,6 +303,41 @@ class Kafka:
         )
         if done.returncode:
             raise NotStarted(f"the storage was not formatted:\n{(done.stdout + done.stderr)[-3000:]}")
+
+
+def write_certificates(folder: Path) -> None:
+    """An authority and two certificates of its own, for the broker at 127.0.0.1 and for a client; PEM, for one day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+
+    def certificate(name: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            )
+            .sign(authority, hashes.SHA256())
+        )
+        return made.public_bytes(serialization.Encoding.PEM)
+
+    (folder / "ca.pem").write_bytes(certificate("ca", authority))
+    for name in ("broker", "client"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (folder / f"{name}.key").write_bytes(private)
+        (folder / f"{name}.pem").write_bytes(certificate(name, key))
+        # Kafka wants both in one file
+        (folder / f"{name}.both").write_bytes(private + certificate(name, key))
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
@@ -264,7 +355,7 @@ class Postgres:
 
     def __init__(self, folder: Path, **parameters: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         # parameters of postgresql.conf
         self._parameters = {
             "listen_addresses": "127.0.0.1",
