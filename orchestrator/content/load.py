@@ -26,7 +26,7 @@ def load_content(project: Path, settings: Settings) -> Content:
     policies_folder = locate.folder("channel_policies", project)
     problems: list[Problem] = []
     try:
-        templates = load_templates(templates_folder)
+        templates = load_templates(templates_folder, settings.locale)
     except ContentError as error:
         problems.extend(error.problems)
         templates = None
