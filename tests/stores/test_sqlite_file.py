@@ -180,6 +180,7 @@ LIVE = {
     "next_rank": "ix_touches_reserved",
     "claimable": "ix_touches_reserved",
     "covered_contact": "ix_touches_waiting",
+    "log_of": "ix_log_span_ref",
     "covered_member": "ix_touches_member_state",
 }
 

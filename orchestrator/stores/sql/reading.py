@@ -48,8 +48,8 @@ class SqlReading(SqlOutbox):
         return (LogRow._make(row) for rows in of_chain for row in rows)
 
     def _log_of(self, ref: str, chains: Iterable[int], after: int) -> list[LogRow]:
-        # few rows, found by reference alone and sorted here: a condition on n would lead a planner to read whole chains
-        rows = map(LogRow._make, self._rows(select(schema.log).where(schema.log.c.ref == ref)))
+        with self._reading() as connection:
+            rows = [LogRow._make(row) for row in connection.exec_driver_sql(self._words.log_of, (ref,))]
         return sorted(row for row in rows if row.n > after and row.partition in chains)
 
     def journal(self, partition: int) -> Iterable[JournalRow]:

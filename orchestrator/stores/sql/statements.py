@@ -26,6 +26,7 @@ from orchestrator.stores.contract import (
     SwitchRow,
     TouchRow,
 )
+from orchestrator.stores.sql.schema import SPAN_TURNS
 
 
 class Words(NamedTuple):
@@ -106,6 +107,8 @@ class Words(NamedTuple):
     latest_clock: str
     # --- reading
     next_due: str
+    # ref: one member's log rows, in no order
+    log_of: str
 
 
 def quoted(columns: tuple[str, ...]) -> str:
@@ -246,6 +249,11 @@ RETURNING {_TOUCH}""",
     next_due="""
 WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?)
 SELECT min((SELECT min(due) FROM inbox WHERE partition = n)) FROM numbers""",
+    # CROSS JOIN: spans first, then the index of each
+    log_of=f"""
+WITH RECURSIVE spans (s) AS (
+  SELECT 0 UNION ALL SELECT s + 1 FROM spans WHERE s < (SELECT max(turn) / {SPAN_TURNS} FROM progress))
+SELECT {quoted(LogRow._fields)} FROM spans CROSS JOIN log WHERE turn / {SPAN_TURNS} = s AND ref = ?""",
 )
 
 # by the name SQLAlchemy gives the dialect

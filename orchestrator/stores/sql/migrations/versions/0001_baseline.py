@@ -106,7 +106,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("partition", "n", name=op.f("pk_log")),
     )
-    op.create_index(op.f("ix_log_ref"), "log", ["ref"], unique=False)
+    op.create_index("ix_log_span_ref", "log", [sa.text("(turn / 256)"), "ref"], unique=False)
     op.create_table(
         "members",
         sa.Column("partition", sa.BigInteger(), nullable=False),
