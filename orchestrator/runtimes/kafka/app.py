@@ -25,6 +25,8 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from orchestrator.kafka_security import addresses
+from orchestrator.runtimes.kafka.credentials import credentials
 from orchestrator.runtimes.kafka.ending import die
 from orchestrator.runtimes.kafka.holding import Holding
 from orchestrator.settings import KafkaSettings
@@ -195,7 +197,8 @@ def build(kafka: KafkaSettings, partitions: int, holding: Holding) -> Worker:
     """The app, not started; `kafka` names brokers and topics, `partitions` how many the events topic has."""
     app = Worker(
         kafka.group,
-        broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
+        broker=[f"kafka://{address}" for address in addresses(kafka)],
+        broker_credentials=credentials(kafka),
         version=1,
         processing_guarantee="at_least_once",
         # our own codec: Faust's record decoding costs three times as much

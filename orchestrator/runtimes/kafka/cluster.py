@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from orchestrator.errors import SetupError
+from orchestrator.kafka_security import client_options
 from orchestrator.settings import KafkaSettings
 
 UNKNOWN_TOPIC = 3
@@ -31,15 +32,12 @@ class Ends(NamedTuple):
     end: int
 
 
-def options(kafka: KafkaSettings) -> dict[str, Any]:
-    """How aiokafka and kafka-python are told where the brokers are."""
-    return {"bootstrap_servers": [address.strip() for address in kafka.bootstrap.split(",")]}
-
-
 def find_logs(kafka: KafkaSettings, topics: list[str]) -> dict[str, Log]:
     """The logs of these topics; raises SetupError, naming the command that makes them, where one is missing."""
     with _reachable(kafka):
-        admin = KafkaAdminClient(**options(kafka), request_timeout_ms=TIMEOUT_MS)
+        admin = KafkaAdminClient(
+            **client_options(kafka), request_timeout_ms=TIMEOUT_MS, bootstrap_timeout_ms=TIMEOUT_MS
+        )
         try:
             cluster = admin.describe_cluster()["cluster_id"]
             found = {topic["name"]: topic for topic in admin.describe_topics(topics)}
@@ -57,7 +55,12 @@ def find_ends(kafka: KafkaSettings, topic: str, partitions: int) -> dict[int, En
     """Where each partition of a topic begins and ends, open and aborted transactions left out."""
     tps = [TopicPartition(topic, partition) for partition in range(partitions)]
     with _reachable(kafka):
-        consumer = KafkaConsumer(**options(kafka), isolation_level="read_committed", enable_auto_commit=False)
+        consumer = KafkaConsumer(
+            **client_options(kafka),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            bootstrap_timeout_ms=TIMEOUT_MS,
+        )
         try:
             first, end = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
         finally:

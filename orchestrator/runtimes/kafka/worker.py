@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaProducer
 
 from orchestrator.channels.load import load_adapters
 from orchestrator.errors import SetupError
+from orchestrator.kafka_security import client_options
 from orchestrator.pipeline import Pipeline
 from orchestrator.project import Project
 from orchestrator.runtimes.kafka import cluster, logs
@@ -127,7 +128,7 @@ class _Process:
         holding = Holding(project.store, pipeline, self.found[kafka.events].source, self.watchdog)
         patiently(lambda: holding.activate(wall_clock()))
         self.app = build(kafka, project.store.partitions, holding)
-        self.gaps = GapReader(kafka.events, cluster.options(kafka))
+        self.gaps = GapReader(kafka.events, client_options(kafka))
         self.decider = Decider(self.app, holding, self.gaps, self.watchdog)
         self.tasks += [asyncio.create_task(self._start(self.app)), asyncio.create_task(self.decider.tick())]
 
@@ -147,7 +148,7 @@ class _Process:
 
     async def _relay(self, stop: asyncio.Event) -> None:
         producer = AIOKafkaProducer(
-            **cluster.options(self.kafka), acks="all", enable_idempotence=True, linger_ms=20, max_batch_size=131072
+            **client_options(self.kafka), acks="all", enable_idempotence=True, linger_ms=20, max_batch_size=131072
         )
         await producer.start()
         try:

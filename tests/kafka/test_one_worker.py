@@ -1,0 +1,183 @@
+"""One worker on a real broker with an SQLite store: everything that may happen to events, through kill and restart.
+
+The tests tell one story, in order, so that processes are started once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from orchestrator.contact_log.verify import verify
+from orchestrator.events.envelope import Event
+from orchestrator.events.partition import partition_of
+from orchestrator.stores.contract import LogRow
+from orchestrator.testing.builders import enrolled, purchase
+from tests.kafka.workers import Send, Town, until
+from tests.servers import Kafka
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+PARTITIONS = 4
+MEMBERS = [f"member-{n}" for n in range(40)]
+NOW = datetime.now(UTC)
+
+
+def joined() -> list[Event]:
+    return [enrolled(member, NOW - timedelta(hours=2)) for member in MEMBERS]
+
+
+def bought(first: int, n: int) -> list[Event]:
+    """`n` purchases, numbered from `first`."""
+    return [
+        purchase(MEMBERS[i % len(MEMBERS)], NOW - timedelta(hours=1) + timedelta(seconds=i), id=f"p{i}")
+        for i in range(first, first + n)
+    ]
+
+
+@pytest.fixture(scope="module")
+def town(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    town = Town(tmp_path_factory.mktemp("town") / "project", kafka, partitions=PARTITIONS)
+    yield town
+    town.close()
+
+
+@pytest.fixture(scope="module")
+def story(town: Town) -> dict[str, int]:
+    """Feeds a worker, kills it in the middle, feeds another one, and ends that in order; what must have come of it."""
+    good = [*joined(), *bought(0, 400)]
+    town.send(good)
+    unreadable = Send(b"\x00 no event", b"member-1", partition_of("member-1", PARTITIONS))
+    again = bought(0, 10)
+    reused = purchase(MEMBERS[0], NOW, amount=1, id="p0")
+    town.send([unreadable, *again, reused])
+    astray = purchase(MEMBERS[3], NOW, id="astray")
+    home = partition_of(MEMBERS[3], PARTITIONS)
+    town.send([town.record(astray)._replace(partition=(home + 1) % PARTITIONS)])
+    town.send([purchase(MEMBERS[5], NOW, id="aborted")], transaction="t1", commit=False)
+    town.send([purchase(MEMBERS[5], NOW, id="committed")], transaction="t2")
+
+    first = town.worker()
+    until(lambda: sum(town.next_offsets().values()) > 50, "some events were applied", workers=[first])
+    first.kill()
+    town.send(bought(400, 200))
+    second = town.worker()
+    # of them in the log: each transaction ends with a marker, and the one that was aborted holds an event
+    records = len(good) + 1 + len(again) + 1 + 1 + 1 + 200
+    until(lambda: town.totals().get("inputs", 0) >= records + 1 + PARTITIONS, "all was applied", workers=[second])
+    listening = second.listens()
+    with town.project() as project:
+        last = {row.partition: row.log_n for row in project.store.progress()}
+        for topic in (town.settings.kafka.decisions, town.settings.kafka.touches):
+            until(
+                lambda topic=topic: last == {p: project.store.cursor(p, topic) for p in last},  # type: ignore[misc]
+                f"{topic} was told everything",
+                workers=[second],
+            )
+    code = second.end()
+    assert second.process.stdout is not None
+    return {
+        "records": records,
+        "applied": len(good) + 200 + 2,
+        "exit": code,
+        "listening": len(listening),
+        "printed": len(second.process.stdout.read()),
+    }
+
+
+def test_every_event_is_counted_once_through_a_kill(town: Town, story: dict[str, int]) -> None:
+    totals = town.totals()
+    # the activation of the content is an input of each partition; the forwarded event arrived a second time
+    assert story["records"] + 1 + PARTITIONS == totals["inputs"]
+    assert story["applied"] + PARTITIONS == totals["applied"]
+    assert totals["inputs"] == sum(
+        totals.get(name, 0) for name in ("applied", "duplicate", "dead", "parked", "forwarded")
+    )
+
+
+def test_an_event_told_twice_is_a_duplicate(town: Town, story: dict[str, int]) -> None:
+    assert town.totals()["duplicate"] == 10
+
+
+def test_bytes_that_are_no_event_and_an_id_used_again_are_dead_letters(town: Town, story: dict[str, int]) -> None:
+    with town.project() as project:
+        assert ["id_reused", "not_json"] == sorted(row.reason for row in project.store.dead())
+
+
+def test_an_event_in_another_members_partition_is_sent_on_to_its_own(town: Town, story: dict[str, int]) -> None:
+    assert town.totals()["forwarded"] == 1
+    home = partition_of(MEMBERS[3], PARTITIONS)
+    copies = [r for r in town.read(town.settings.kafka.events) if b'"purchase/astray"' in r.value]
+    assert sorted([home, (home + 1) % PARTITIONS]) == sorted(record.partition for record in copies)
+
+
+def test_the_store_stands_at_the_end_of_the_log(town: Town, story: dict[str, int]) -> None:
+    records = town.read(town.settings.kafka.events)
+    last = {p: max(r.offset for r in records if r.partition == p) for p in range(PARTITIONS)}
+    assert {p: offset + 1 for p, offset in last.items()} == town.next_offsets()
+
+
+def test_the_log_verifies(town: Town, story: dict[str, int]) -> None:
+    with town.project() as project:
+        assert verify(project.store).ok
+
+
+@pytest.mark.parametrize("kind", ["decision", "touch"])
+def test_the_relay_told_each_row_in_order(town: Town, story: dict[str, int], kind: str) -> None:
+    """Once a chain's repeats are left out, its rows are all there, each after the one before it."""
+    topic = {"decision": town.settings.kafka.decisions, "touch": town.settings.kafka.touches}[kind]
+    told: dict[tuple[int, str], list[int]] = {}
+    for record in town.read(topic):
+        chain, n = place(record)
+        seen = told.setdefault((chain, (record.key or b"").decode()), [])
+        if not seen or n > seen[-1]:
+            seen.append(n)
+    with town.project() as project:
+        rows = [row for row in project.store.log() if row.kind == kind]
+    assert by_member(rows) == told
+    assert kind == "touch" or rows, "nothing was decided, so nothing was tried here"
+
+
+def test_what_the_relay_tells_names_no_member(town: Town, story: dict[str, int]) -> None:
+    record = town.read(town.settings.kafka.decisions)[0]
+    said = json.loads(record.value)
+    assert said["member"] is None
+    assert record.key.decode() == said["member_ref"]
+
+
+def test_a_worker_that_is_asked_to_end_leaves_with_0(story: dict[str, int]) -> None:
+    assert story["exit"] == 0
+
+
+def test_a_worker_waits_for_no_connection(story: dict[str, int]) -> None:
+    """Faust's web server would listen on every address, without a login."""
+    assert story["listening"] == 0
+
+
+def test_a_worker_prints_nothing(story: dict[str, int]) -> None:
+    assert story["printed"] == 0
+
+
+def test_logs_are_json_and_name_no_member(town: Town, story: dict[str, int]) -> None:
+    for worker in town.workers:
+        text = worker.log.read_text(encoding="utf-8")
+        assert [line for line in text.splitlines() if not line.startswith("{")] == []
+        assert not any(member in text for member in MEMBERS)
+
+
+def place(record: ConsumerRecord[bytes, bytes]) -> tuple[int, int]:
+    """(chain, n) of a record."""
+    chain, n = dict(record.headers)["chain"].decode().split("/")
+    return int(chain), int(n)
+
+
+def by_member(rows: list[LogRow]) -> dict[tuple[int, str], list[int]]:
+    found: dict[tuple[int, str], list[int]] = {}
+    for row in rows:
+        found.setdefault((row.partition, row.ref), []).append(row.n)
+    return found
