@@ -55,10 +55,8 @@ bench-kafka: $(READY) ## measure the Kafka engine; a table, and build/bench-kafk
 	@mkdir -p build
 	@$(BIN)/python -m benchmarks.kafka
 
-chaos: $(READY) ## real Kafka and PostgreSQL under faults (SEED= EVENTS= FAULTS= SABOTAGE=); build/chaos/
-	@test -f chaos/__main__.py || { echo "make chaos: the Kafka engine is not built yet, so there is nothing to break."; exit 2; }
-	@mkdir -p build/chaos
-	@$(BIN)/python -m chaos
+chaos: $(READY) $(KAFKA_JARS) ## real Kafka and PostgreSQL under faults (SEED= EVENTS= FAULTS= SABOTAGE=); build/chaos/
+	@$(BIN)/python -m tests.chaos
 
 soak: $(READY) ## the long versions of what `make test` runs at 1/50
 	@SOAK=1 $(BIN)/pytest -m soak --timeout 7200 $(PYTEST)

@@ -13,7 +13,28 @@ from typing import Any
 
 from tests.chaos.evidence import Row, Violation, micros
 
-_COLUMNS = ["partition", "n", "turn", "at", "occurred_at", "valid_until", "kind", "member_ref", "journey", "step", "occurrence", "intent_id", "touch_id", "channel", "purpose", "verdict", "reason", "release_at", "state", "revision"]
+_COLUMNS = [
+    "partition",
+    "n",
+    "turn",
+    "at",
+    "occurred_at",
+    "valid_until",
+    "kind",
+    "member_ref",
+    "journey",
+    "step",
+    "occurrence",
+    "intent_id",
+    "touch_id",
+    "channel",
+    "purpose",
+    "verdict",
+    "reason",
+    "release_at",
+    "state",
+    "revision",
+]
 _INSTANTS = frozenset({"at", "occurred_at", "valid_until", "release_at"})
 _NUMBERS = frozenset({"partition", "n", "turn"})
 # `,"prev_hash":"<64>","hash":"<64>"}` ends every line

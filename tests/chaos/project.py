@@ -1,0 +1,156 @@
+"""The project of a chaos run: two journeys, tight caps of seconds, and quiet hours that close while it runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from orchestrator import starter
+from tests.chaos.plan import CAPS
+
+PARTITIONS = 8
+# members of group a live here, those of group b where the quiet hours are six hours away
+ZONES = {"a": "Etc/UTC", "b": "Etc/GMT+6"}
+VALID_FOR_S = 45
+LEASE_S = 6
+SESSION_S = 6
+
+GREETING = """\
+journey: greeting
+purpose: service
+trigger: {event: member.enrolled}
+reentry: each
+exit: [member.cancelled]
+steps:
+  - send: hello
+    channels: [email, sms]
+    valid_for: PT60S
+  - wait: PT10S
+  - send: tips
+    channels: [email]
+    valid_for: PT45S
+"""
+THANKS = """\
+journey: thanks
+purpose: marketing
+trigger: {event: purchase.completed, where: "event.amount >= 500"}
+reentry: each
+steps:
+  - send: thanks
+    channels: [email, sms]
+    valid_for: PT45S
+"""
+MJML = "<mj-section><mj-column><mj-text>Thank you, {{ member.given_name }}</mj-text></mj-column></mj-section>\n"
+LAYOUT = """\
+<mjml><mj-body>
+{# content #}
+<mj-section><mj-column><mj-text>{{ unsubscribe_url }}</mj-text></mj-column></mj-section>
+</mj-body></mjml>
+"""
+UNITS = "seconds of elapsed time; hours are those of the member's own clock"
+WHY = "a chaos run is short, so that its policies must be as well"
+
+
+class Hours(NamedTuple):
+    """The quiet hours of a run, for members of group a: half-open, microseconds since 1970."""
+
+    start: int
+    end: int
+
+
+def hours_from(earliest: datetime) -> Hours:
+    """The first whole minute at or after `earliest`: quiet hours are told in minutes."""
+    start = earliest.astimezone(UTC).replace(second=0, microsecond=0)
+    if start < earliest:
+        start += timedelta(minutes=1)
+    at = int(start.timestamp()) * 1_000_000
+    return Hours(at, at + 60_000_000)
+
+
+def make_project(folder: Path, store_url: str, bootstrap: str, hours: Hours) -> None:
+    """Writes the project; its folder must not exist."""
+    starter.create(folder)
+    for name in ("templates", "channel_policies"):
+        for path in (folder / name).iterdir():
+            if path.name != "laws":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (folder / "channel_policies" / "laws").iterdir():
+        if path.is_dir() and path.name != "_default":
+            shutil.rmtree(path)
+    _templates(folder / "templates")
+    _policies(folder / "channel_policies", hours)
+    (folder / "orchestrator.toml").write_text(_settings(store_url, bootstrap), encoding="utf-8")
+
+
+def _settings(store_url: str, bootstrap: str) -> str:
+    return f"""\
+programme = "Chaos"
+[store]
+url = "{store_url}"
+partitions = {PARTITIONS}
+[dispatch]
+adapters = {{ email = "capture", sms = "capture" }}
+lease_s = {LEASE_S}
+smtp = {{ timeout_s = 2 }}
+[kafka]
+bootstrap = "{bootstrap}"
+session_timeout_s = {SESSION_S}
+replication = 1
+"""
+
+
+def _templates(folder: Path) -> None:
+    layout = folder / "_layout"
+    layout.mkdir(parents=True)
+    (layout / "email.en.mjml.j2").write_text(LAYOUT, encoding="utf-8")
+    (layout / "email.en.txt.j2").write_text("{# content #}\n{{ unsubscribe_url }}\n", encoding="utf-8")
+    for journey, text, messages in (("greeting", GREETING, ("hello", "tips")), ("thanks", THANKS, ("thanks",))):
+        own = folder / journey
+        own.mkdir()
+        (own / "journey.yaml").write_text(text, encoding="utf-8")
+        for message in messages:
+            (own / f"{message}.email.en.mjml.j2").write_text(MJML, encoding="utf-8")
+            words = f"Subject: {message}\n\n{message}, {{{{ member.given_name }}}}\n"
+            (own / f"{message}.email.en.txt.j2").write_text(words, encoding="utf-8")
+            if message != "tips":
+                (own / f"{message}.sms.en.txt.j2").write_text(f"{message}!\n", encoding="utf-8")
+
+
+def _policies(folder: Path, hours: Hours) -> None:
+    begins, ends = (datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%H:%M") for at in hours)
+    # a window that ends at midnight is written 24:00
+    closed = {"mon-sun": [f"{begins}-{'24:00' if ends == '00:00' else ends}"]}
+    caps = {cap["id"]: cap for cap in CAPS}
+    for channel, sender, name in (("email", "chaos@example.com", "email.minute"), ("sms", "CHAOS", "sms.half-minute")):
+        entry = {
+            "sender": {"address": sender},
+            "latency_margin": "PT1S",
+            "consent": {"consent": {"required": True, "why": WHY}},
+            "quiet_hours": {"night": {"closed": closed, "why": WHY}},
+            "caps": {"minute": _cap(caps[name], None)},
+        }
+        _write(folder / f"{channel}.yaml", channel, entry)
+    house = {
+        "rank": {"service": 10, "collections": 20, "marketing": 50},
+        "channel_order": ["email", "sms"],
+        "latency_margin": "PT1S",
+        "membership": {"membership": {"stops": ["marketing"], "why": WHY}},
+        "contact_points": {"contact-point": {"soft_bounced_pause": "P3D", "why": WHY}},
+        "caps": {"minute": _cap(caps["house.minute"], "all")},
+    }
+    _write(folder / "house.yaml", "house", house)
+
+
+def _cap(cap: dict[str, object], over: str | None) -> dict[str, object]:
+    words = {"max": cap["max"], "window": f"rolling PT{cap['window_s']}S", "why": WHY}
+    return words | ({"over": over} if over else {})
+
+
+def _write(path: Path, channel: str, entry: Mapping[str, object]) -> None:
+    """JSON is YAML too, but for the date, which YAML reads as one only unquoted."""
+    words = {"channel": channel, "units": UNITS, "entries": [{"effective": "2000-01-01", "why": WHY, **entry}]}
+    path.write_text(json.dumps(words, indent=1).replace('"2000-01-01"', "2000-01-01"), encoding="utf-8")

@@ -1,0 +1,167 @@
+"""Safeguards taken out one at a time, to see that the checker misses them. Lives with the tests, never in the wheel.
+
+epoch         a batch no longer asks whether the partition is still its own: it goes on from whatever it finds
+recheck       the dispatcher no longer asks whether the hours are still open
+dedupe        the index of duplicates is neither asked nor kept
+cas           the token and state of a claim no longer matter: whoever comes, writes
+suppression   claims and attempts no longer ask who opted out
+attempt       the attempt goes on record after the call instead of before it
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, event
+
+from orchestrator.dispatch.opening import Opening
+from orchestrator.pipeline import Pipeline
+from orchestrator.stores.contract import Changes, Claim, OutcomeRow, Progress
+
+KINDS = ("epoch", "recheck", "dedupe", "cas", "suppression", "attempt")
+_SUPPRESSIONS = re.compile(r"\b(FROM|JOIN)\s+suppressions\b", re.IGNORECASE)
+
+
+class Passing:
+    """A store that passes everything on."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class Unfenced(Passing):
+    """`epoch`: the guard always sees what it wants to see."""
+
+    @contextmanager
+    def batch(self, held: Sequence[Progress]) -> Iterator[Any]:
+        now = {row.partition: row for row in self._store.progress()}
+        with self._store.batch([now[row.partition] for row in held]) as tx:
+            yield _Rebased(tx, now)
+
+
+class _Rebased(Passing):
+    """A batch whose progress is written over whatever stands there."""
+
+    def __init__(self, tx: Any, now: dict[int, Progress]) -> None:
+        super().__init__(tx)
+        self._now = now
+
+    def write(self, changes: Changes) -> None:
+        progress = [
+            (self._now[before.partition], after._replace(epoch=self._now[before.partition].epoch))
+            for before, after in changes.progress
+        ]
+        self._store.write(changes._replace(progress=progress))
+
+
+class Forgetful(Passing):
+    """`dedupe`: every event is new."""
+
+    @contextmanager
+    def batch(self, held: Sequence[Progress]) -> Iterator[Any]:
+        with self._store.batch(held) as tx:
+            yield _Unseen(tx)
+
+
+class _Unseen(Passing):
+    def seen(self, buckets: Sequence[int], identities: Any) -> dict[bytes, bytes]:  # noqa: ARG002 - the contract's
+        return {}
+
+    def write(self, changes: Changes) -> None:
+        self._store.write(changes._replace(seen=()))
+
+
+class Late(Passing):
+    """`attempt`: a call is made on a claim alone; its attempt and its outcome are written together afterwards."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self._owed: dict[str, tuple[Claim, int]] = {}
+
+    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+        held = []
+        for claim in claims:
+            self._owed[claim.touch.touch_id] = (claim, now)
+            touch = claim.touch._replace(state="attempting", attempts=claim.touch.attempts + 1, attempted_at=now)
+            held.append(Claim(touch, claim.token))
+        return held
+
+    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+        for row in rows:
+            if owed := self._owed.pop(row.touch_id, None):
+                self._store.attempt([owed[0]], owed[1])
+        found: list[bool] = self._store.outcomes(rows)
+        return found
+
+
+class Trusting(Passing):
+    """`cas`: whoever comes holds the claim, whatever became of it meanwhile."""
+
+    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+        self._force("claimed", [(claim.touch.touch_id, claim.token) for claim in claims])
+        held: list[Claim] = self._store.attempt(claims, now)
+        return held
+
+    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+        self._force("attempting", [(row.touch_id, row.token) for row in rows])
+        found: list[bool] = self._store.outcomes(rows)
+        return found
+
+    def _force(self, state: str, held: Sequence[tuple[str, str]]) -> None:
+        with psycopg.connect(os.environ["ORCHESTRATOR_STORE_URL"]) as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE touches SET state = %s, token = %s WHERE touch_id = %s",
+                [(state, token, touch) for touch, token in held],
+            )
+
+
+def blind_to_suppressions() -> None:
+    """`suppression`: statements about touches see an empty table of suppressions."""
+
+    @event.listens_for(Engine, "before_cursor_execute", retval=True)
+    def rewrite(  # type: ignore[no-untyped-def]  # SQLAlchemy's own signature
+        connection, cursor, statement, parameters, context, executemany
+    ):
+        if "touches" in statement:
+            statement = _SUPPRESSIONS.sub(r"\1 (SELECT * FROM suppressions WHERE false)", statement)
+        return statement, parameters
+
+
+def unfence_pipeline() -> None:
+    """`epoch`, the engine's half: a batch numbers its turns from what stands in the store, not from what it took."""
+    run = Pipeline.run
+
+    def unfenced(self: Pipeline, held: Any, arrivals: Any, until: int, **more: Any) -> Any:
+        now = {row.partition: row for row in self.store.progress()}
+        mine = {p: now[p]._replace(next_offset=row.next_offset) for p, row in held.items()}
+        return run(self, mine, arrivals, until, **more)
+
+    Pipeline.run = unfenced  # type: ignore[method-assign]  # that is the sabotage
+
+
+def never_closed() -> None:
+    """`recheck`: it is always open."""
+    Opening.permitted = lambda self, touch, at: None  # type: ignore[method-assign]  # noqa: ARG005 - that is the sabotage
+
+
+def apply(kind: str, store: Any) -> Any:
+    """Takes a safeguard out of this process; the store to work with from now on. "" takes out none."""
+    if kind == "epoch":
+        unfence_pipeline()
+        return Unfenced(store)
+    if kind == "recheck":
+        never_closed()
+    elif kind == "suppression":
+        blind_to_suppressions()
+    elif kind and kind not in KINDS:
+        raise SystemExit(f"SABOTAGE={kind}: known are {', '.join(KINDS)}")
+    wrap = {"dedupe": Forgetful, "cas": Trusting, "attempt": Late}.get(kind)
+    return store if wrap is None else wrap(store)

@@ -1,0 +1,189 @@
+"""The servers and the workers of a run: real Kafka and PostgreSQL, the provider, the proxy, and who restarts whom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from tests.chaos.proxy import Proxy
+from tests.servers import Kafka, Postgres
+
+ROOT = Path(__file__).parents[2]
+RESTART_AFTER_S = 1.0
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, number: int, command: list[str], env: dict[str, str], said: IO[bytes]) -> None:
+        self.number = number
+        self.process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still under SIGSTOP."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="latin-1")
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.running:
+            self.process.send_signal(number)
+
+
+class Stage:
+    """Everything that runs; `close` ends all of it."""
+
+    def __init__(self, folder: Path, seed: int, sabotage: str) -> None:
+        """`folder` is emptied; the servers' own data lies elsewhere, since PostgreSQL runs under another account."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.points = folder / "points"
+        self.points.mkdir()
+        self.project = folder / "project"
+        self._data = Path(tempfile.mkdtemp(prefix="chaos-"))
+        self._data.chmod(0o755)
+        self._said = (folder / "workers.log").open("ab")
+        self.kafka = Kafka(self._data / "kafka", heap_mb=512, group_min_session_timeout_ms="1000")
+        self.postgres = Postgres(self._data / "postgres")
+        self._provider: subprocess.Popen[str] | None = None
+        self._seed, self._sabotage = seed, sabotage
+        self.lock = threading.RLock()
+        self.wanted = 0
+        self.workers: list[Worker] = []
+        # exit code of each worker that ended by itself, and how often
+        self.exits: dict[str, int] = {}
+        self._numbers = 0
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        """Servers, database, proxy, provider; no worker yet."""
+        self.kafka.start()
+        self.postgres.start()
+        self.database = self.postgres.fresh_database()
+        self.proxy = Proxy(self.postgres.port)
+        self.proxied = self.database.replace(f":{self.postgres.port}/", f":{self.proxy.port}/")
+        self._provider = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.provider", str(self.folder / "ledger.jsonl"), str(self._seed)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._provider.stdout is not None
+        self.provider = f"http://127.0.0.1:{int(self._provider.stdout.readline())}"
+
+    def run_cli(self, *words: str) -> str:
+        """What `orchestrator --project … words` printed; it reaches the database without the proxy."""
+        env = os.environ | {"ORCHESTRATOR_STORE_URL": self.database}
+        command = [sys.executable, "-m", "orchestrator.cli", "--project", str(self.project), *words]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"orchestrator {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    # --- workers
+
+    def scale(self, wanted: int) -> None:
+        """So many workers from now on: new ones are started, the oldest end in order (SIGTERM)."""
+        with self.lock:
+            self.wanted = wanted
+            while len(self.workers) > wanted:
+                leaving = self.workers.pop(0)
+                leaving.signal(signal.SIGCONT)
+                leaving.signal(signal.SIGTERM)
+                threading.Thread(target=self._reap, args=(leaving,), daemon=True).start()
+            while len(self.workers) < wanted:
+                self._start_worker()
+
+    def supervise(self) -> None:
+        """Starts again whoever ended by itself, until `close`; run in a thread of its own."""
+        while not self._closing.wait(0.2):
+            with self.lock:
+                dead = [worker for worker in self.workers if not worker.running]
+            if not dead:
+                continue
+            time.sleep(RESTART_AFTER_S)
+            with self.lock:
+                for worker in dead:
+                    if worker in self.workers:
+                        self._ended(worker)
+                        self.workers.remove(worker)
+                while len(self.workers) < self.wanted and not self._closing.is_set():
+                    self._start_worker()
+
+    def stop_workers(self, within_s: float = 40.0) -> list[int]:
+        """Ends all workers in order; their exit codes."""
+        with self.lock:
+            leaving, self.workers, self.wanted = self.workers, [], 0
+        for worker in leaving:
+            worker.signal(signal.SIGCONT)
+            worker.signal(signal.SIGTERM)
+        codes = []
+        for worker in leaving:
+            try:
+                codes.append(worker.process.wait(within_s))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                codes.append(worker.process.wait())
+        return codes
+
+    def close(self) -> None:
+        """Ends everything that was started here."""
+        self._closing.set()
+        with self.lock:
+            for worker in self.workers:
+                worker.process.kill()
+                worker.process.wait()
+            self.workers = []
+        if self._provider is not None:
+            self._provider.kill()
+            self._provider.wait()
+        for server in (self.kafka, self.postgres):
+            if server.running:
+                server.kill()
+        self._said.close()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def _start_worker(self) -> None:
+        self._numbers += 1
+        env = os.environ | {
+            "ORCHESTRATOR_STORE_URL": self.proxied,
+            "ORCHESTRATOR_DEBUG": "1",
+            "CHAOS_PROVIDER": self.provider,
+            "CHAOS_POINTS": str(self.points),
+            "SABOTAGE": self._sabotage,
+            "PYTHONFAULTHANDLER": "1",
+        }
+        command = [sys.executable, "-m", "tests.chaos.worker", "--project", str(self.project), "worker"]
+        self.workers.append(Worker(self._numbers, command, env, self._said))
+
+    def _ended(self, worker: Worker) -> None:
+        code = str(worker.process.returncode)
+        self.exits[code] = self.exits.get(code, 0) + 1
+
+    def _reap(self, worker: Worker) -> None:
+        try:
+            worker.process.wait(40)
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+        self._ended(worker)

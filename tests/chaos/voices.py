@@ -1,0 +1,139 @@
+"""Those who speak up outside the stream: members who opt out, and the provider's receipts, late and repeated.
+
+An opt-out is answered when the store has it; the instant of that answer is written down, and the checker holds every
+attempt against it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TypeVar
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from orchestrator.dispatch.receipts import OPTING_OUT, State, Told, receive
+from orchestrator.events.inputs import Command, write_input
+from orchestrator.events.partition import partition_of
+from orchestrator.project import Project
+from orchestrator.stores.contract import NewInbox, SuppressionRow
+from orchestrator.times import instant
+from tests.chaos.evidence import rfc3339
+from tests.chaos.plan import OptOut, Plan, name_of
+
+T = TypeVar("T")
+MARKETING = "marketing"
+POLL_S = 0.3
+
+
+def now() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1_000
+
+
+def until_it_works(work: Callable[[], T]) -> T:
+    """What `work` returns, asked again while the database is away."""
+    while True:
+        try:
+            return work()
+        except (DBAPIError, psycopg.Error):
+            time.sleep(0.2)
+
+
+class Voices:
+    """Both kinds, in threads of their own; `stop` ends them."""
+
+    def __init__(self, plan: Plan, project: Project, folder: Path, start: datetime) -> None:
+        self._plan, self._project, self._start = plan, project, start
+        self._ledger = folder / "ledger.jsonl"
+        self._optouts = (folder / "optouts.jsonl").open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.receipts = 0
+
+    def early(self) -> None:
+        """Those who opt out before the first worker starts."""
+        for optout in self._plan.optouts:
+            if optout.at_s == 0.0:
+                self._opt_out(optout)
+
+    def opt_out(self) -> None:
+        """The others, each at its time."""
+        for optout in self._plan.optouts:
+            wait = self._start.timestamp() + optout.at_s - time.time()
+            if optout.at_s > 0 and not self._stop.wait(max(wait, 0)):
+                self._opt_out(optout)
+
+    def _opt_out(self, optout: OptOut) -> None:
+        project, member = self._project, name_of(optout.member)
+        key = project.vault.member(member)
+        order = Command(verb="suppress", actor="member", arguments={"channel": optout.channel, "purpose": MARKETING})
+        since = now()
+        suppression = SuppressionRow(key.hex(), optout.channel, MARKETING, since, "opted_out")
+        inbox = NewInbox(partition_of(member, project.settings.store.partitions), since, key, write_input(order))
+        until_it_works(lambda: project.store.suppress([suppression], [inbox]))
+        self._answered(member, "", optout.channel)
+
+    def _answered(self, member: str, touch_id: str, channel: str) -> None:
+        said = {"answered_at": rfc3339(now()), "member": member, "touch_id": touch_id, "channel": channel}
+        with self._lock:
+            self._optouts.write(json.dumps(said | {"purpose": MARKETING}) + "\n")
+            self._optouts.flush()
+
+    # --- receipts
+
+    def tell(self) -> None:
+        """The provider's later words on what it took, until `stop`; what is still to come then is told at once."""
+        coming: list[tuple[float, int, Told, str]] = []
+        ledger: IO[str] | None = None
+        while not self._stop.wait(POLL_S):
+            if ledger is None:
+                ledger = self._ledger.open(encoding="utf-8") if self._ledger.exists() else None
+            for line in self._lines(ledger) if ledger else ():
+                for after_s, told in later_words(self._plan.seed, line):
+                    self.receipts += 1
+                    heapq.heappush(coming, (time.monotonic() + after_s, self.receipts, told, line["channel"]))
+            due = []
+            while coming and coming[0][0] <= time.monotonic():
+                due.append(heapq.heappop(coming))
+            if due:
+                until_it_works(lambda due=due: receive(self._project.store, [row[2] for row in due], now))  # type: ignore[misc]
+            for _, _, told, channel in due:
+                if told.state in OPTING_OUT:
+                    self._answered("", told.touch_id, channel)
+        if ledger is not None:
+            ledger.close()
+
+    def stop(self) -> None:
+        """Nobody says anything more."""
+        self._stop.set()
+
+    def _lines(self, ledger: IO[str]) -> Iterator[dict[str, str]]:
+        while True:
+            place = ledger.tell()
+            line = ledger.readline()
+            if not line.endswith("\n"):
+                ledger.seek(place)
+                return
+            yield json.loads(line)
+
+
+def later_words(seed: int, line: dict[str, str]) -> Iterator[tuple[float, Told]]:
+    """(seconds after the call, receipt) of one call: from the seed and the touch, sometimes twice, sometimes late."""
+    if line["answer"] not in {"accepted", "hung_up", "slow"}:
+        return
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}/later/{line['touch_id']}".encode()).digest()[:4], "big") % 100
+    state: State = "complained" if drawn < 3 else "bounced" if drawn < 4 else "opened" if drawn < 20 else "delivered"
+    told = Told(touch_id=line["touch_id"], state=state, at=instant(now()).astimezone(UTC))
+    yield 0.5 + drawn % 10 / 5, told
+    if drawn % 10 == 0:
+        yield 6.0, told
+    if drawn % 17 == 0:
+        yield 12.0, Told(touch_id=line["touch_id"], state="delivered", at=told.at)
