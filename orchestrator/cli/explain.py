@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from orchestrator.cli.output import State, show, stderr
+from orchestrator.cli.output import State, show, stderr, verdict
 from orchestrator.contact_log.about import Explanation, about, cites
 from orchestrator.contact_log.explain import CiteOf, Paragraph, no_cite
 from orchestrator.decide.law import LawBook
 from orchestrator.errors import ContentError, UsageError
+from orchestrator.events.partition import partition_of
 from orchestrator.project import Project, open_project
+from orchestrator.replay import ReplayReport, former_contents, replay
 
 _MARKS = {"touch": ("✉ ", "green"), "silence": ("∅ ", "yellow"), "waiting": ("… ", "cyan")}
 
@@ -28,6 +31,9 @@ def command(
         str, typer.Option(metavar="TIME", help="As it stood at this moment, such as 2026-03-01T09:00:00-05:00.")
     ] = "",
     full: Annotated[bool, typer.Option("--full", help="Also every rule that let it pass.")] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Also decide it all again from the journal; 1 where anything differs.")
+    ] = False,
 ) -> None:
     """Tell every touch and every silence of a member: when, by which rule, which numbers, which article.
 
@@ -36,7 +42,24 @@ def command(
     until = _moment(at)
     with open_project(State.of(ctx).project) as project:
         told = about(project.store, project.vault, member, _cites(project), journey=journey, until=until)
-    show(ctx, told, lambda: _view(told, full=full))
+        if not recompute:
+            show(ctx, told, lambda: _view(told, full=full))
+            return
+        former = former_contents(project.store, project.settings, project.content.revision)
+        partition = partition_of(member, project.store.partitions)
+        again = replay(project.store, project.vault, project.content, partition, former=former)
+    result = Recomputed(explanation=told, replay=again)
+    words = f"decided again from the journal: {again.turns:,} turns of partition {partition}, {again.found:,} different"
+    show(ctx, result, lambda: Group(_view(told, full=full), verdict(again.ok, words)))
+    if not again.ok:
+        raise typer.Exit(1)
+
+
+class Recomputed(Struct, frozen=True):
+    """An explanation, and what today's core makes of the same turns."""
+
+    explanation: Explanation
+    replay: ReplayReport
 
 
 def _cites(project: Project) -> CiteOf:

@@ -1,0 +1,36 @@
+"""`orchestrator content …`: the files that decide."""
+
+from __future__ import annotations
+
+import typer
+from msgspec import Struct
+
+from orchestrator.cli.output import State, key_values, show
+from orchestrator.project import open_project
+
+app = typer.Typer(no_args_is_help=True, help="Check the files that decide: journeys, templates, policies, laws.")
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """Content that compiles."""
+
+    # hash of all files, the engine and its tables
+    revision: str
+    journeys: tuple[str, ...]
+
+
+@app.callback()
+def options() -> None:
+    """The files that decide."""
+
+
+@app.command("check")
+def check(ctx: typer.Context) -> None:
+    """Compile all content; exit 3 with every problem of every file, each with file, line and cure.
+
+    Example: orchestrator content check
+    """
+    with open_project(State.of(ctx).project) as project:
+        content = project.content
+    result = Checked(revision=content.revision, journeys=tuple(content.journeys))
+    show(ctx, result, lambda: key_values({"revision": result.revision, "journeys": result.journeys}))
