@@ -50,7 +50,7 @@ def town(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tow
 @pytest.fixture(scope="module")
 def story(town: Town) -> dict[str, int]:
     """Feeds a worker, kills it in the middle, feeds another one, and ends that in order; what must have come of it."""
-    good = [*joined(), *bought(0, 400)]
+    good = [*joined(), *bought(0, 200)]
     town.send(good)
     unreadable = Send(b"\x00 no event", b"member-1", partition_of("member-1", PARTITIONS))
     again = bought(0, 10)
@@ -65,25 +65,24 @@ def story(town: Town) -> dict[str, int]:
     first = town.worker()
     until(lambda: sum(town.next_offsets().values()) > 50, "some events were applied", workers=[first])
     first.kill()
-    town.send(bought(400, 200))
+    town.send(bought(200, 100))
     second = town.worker()
     # of them in the log: each transaction ends with a marker, and the one that was aborted holds an event
-    records = len(good) + 1 + len(again) + 1 + 1 + 1 + 200
+    records = len(good) + 1 + len(again) + 1 + 1 + 1 + 100
     until(lambda: town.totals().get("inputs", 0) >= records + 1 + PARTITIONS, "all was applied", workers=[second])
     listening = second.listens()
-    with town.project() as project:
-        last = {row.partition: row.log_n for row in project.store.progress()}
-        for topic in (town.settings.kafka.decisions, town.settings.kafka.touches):
-            until(
-                lambda topic=topic: last == {p: project.store.cursor(p, topic) for p in last},  # type: ignore[misc]
-                f"{topic} was told everything",
-                workers=[second],
-            )
+    last = {row.partition: row.log_n for row in town.store.progress()}
+    for topic in (town.settings.kafka.decisions, town.settings.kafka.touches):
+        until(
+            lambda topic=topic: last == {p: town.store.cursor(p, topic) for p in last},  # type: ignore[misc]
+            f"{topic} was told everything",
+            workers=[second],
+        )
     code = second.end()
     assert second.process.stdout is not None
     return {
         "records": records,
-        "applied": len(good) + 200 + 2,
+        "applied": len(good) + 100 + 2,
         "exit": code,
         "listening": len(listening),
         "printed": len(second.process.stdout.read()),
@@ -105,8 +104,7 @@ def test_an_event_told_twice_is_a_duplicate(town: Town, story: dict[str, int]) -
 
 
 def test_bytes_that_are_no_event_and_an_id_used_again_are_dead_letters(town: Town, story: dict[str, int]) -> None:
-    with town.project() as project:
-        assert ["id_reused", "not_json"] == sorted(row.reason for row in project.store.dead())
+    assert ["id_reused", "not_json"] == sorted(row.reason for row in town.store.dead())
 
 
 def test_an_event_in_another_members_partition_is_sent_on_to_its_own(town: Town, story: dict[str, int]) -> None:
@@ -123,8 +121,7 @@ def test_the_store_stands_at_the_end_of_the_log(town: Town, story: dict[str, int
 
 
 def test_the_log_verifies(town: Town, story: dict[str, int]) -> None:
-    with town.project() as project:
-        assert verify(project.store).ok
+    assert verify(town.store).ok
 
 
 @pytest.mark.parametrize("kind", ["decision", "touch"])
@@ -137,8 +134,7 @@ def test_the_relay_told_each_row_in_order(town: Town, story: dict[str, int], kin
         seen = told.setdefault((chain, (record.key or b"").decode()), [])
         if not seen or n > seen[-1]:
             seen.append(n)
-    with town.project() as project:
-        rows = [row for row in project.store.log() if row.kind == kind]
+    rows = [row for row in town.store.log() if row.kind == kind]
     assert by_member(rows) == told
     assert kind == "touch" or rows, "nothing was decided, so nothing was tried here"
 

@@ -20,8 +20,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from orchestrator import starter, topics
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.partition import partition_of
-from orchestrator.project import Project, open_project
+from orchestrator.project import open_project
 from orchestrator.settings import FILE
+from orchestrator.stores.contract import Store
 from tests.servers import Kafka
 
 # a loaded machine may take several times as long as a quiet one
@@ -58,12 +59,15 @@ class Town:
         lines = ["[store]", f"partitions = {partitions}", *([f"url = {json.dumps(store)}"] if store else []), "[kafka]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         (folder / FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self.settings = open_project(folder).settings
+        # one that stays open: a store is opened in a tenth of a second
+        self.project = open_project(folder)
+        self.settings = self.project.settings
         topics.create(self.settings)
 
-    def project(self) -> Project:
-        """The project, opened anew; to be used as a context manager."""
-        return open_project(self.folder)
+    @property
+    def store(self) -> Store:
+        """The project's store, to look into."""
+        return self.project.store
 
     def worker(self, roles: str = "decide,dispatch,relay", **environment: str) -> Running:
         """A worker process, started."""
@@ -75,6 +79,7 @@ class Town:
         """Ends the workers that still run."""
         for running in self.workers:
             running.kill()
+        self.project.__exit__(None, None, None)
 
     # --- what goes in
 
@@ -111,16 +116,14 @@ class Town:
 
     def totals(self) -> dict[str, int]:
         """The running totals over all partitions."""
-        with self.project() as project:
-            found: dict[str, int] = {}
-            for (_, name), n in project.store.totals().items():
-                found[name] = found.get(name, 0) + n
-            return found
+        found: dict[str, int] = {}
+        for (_, name), n in self.store.totals().items():
+            found[name] = found.get(name, 0) + n
+        return found
 
     def next_offsets(self) -> dict[int, int]:
         """How far the store is; partitions that were never taken are left out."""
-        with self.project() as project:
-            return {row.partition: row.next_offset for row in project.store.progress()}
+        return {row.partition: row.next_offset for row in self.store.progress()}
 
     def read(self, topic: str) -> list[Any]:
         """All records of a topic, partition by partition."""

@@ -13,7 +13,8 @@ from orchestrator.channels.contract import Adapter
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.opening import Opening
-from orchestrator.runtimes.kafka.patience import LONGEST_PAUSE_S, PATIENCE_S, away
+from orchestrator.errors import Interrupted
+from orchestrator.runtimes.kafka.patience import LONGEST_PAUSE_S, PATIENCE_S, away, named
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.settings import DispatchSettings
 from orchestrator.stores.contract import Store
@@ -58,11 +59,11 @@ class Dispatching:
                 try:
                     with self.watchdog.watching("a round of the dispatcher"):
                         report = await self.dispatcher.round(self.clock())
-                except DBAPIError as error:
+                except (DBAPIError, Interrupted) as error:
                     # claims and attempts that got no further lapse; what was answered stays to be recorded
                     if not away(error) or waited >= PATIENCE_S:
                         raise
-                    log.warning("the database is away", error=type(error.orig).__name__, next_try_s=round(pause, 1))
+                    log.warning("the database is away", error=named(error), next_try_s=round(pause, 1))
                     await _rest(stop, pause)
                     waited, pause = waited + pause, min(pause * 2, LONGEST_PAUSE_S)
                     continue

@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from orchestrator.errors import Interrupted
 from orchestrator.runtimes.kafka.watchdog import Watch
 
 FIRST_PAUSE_S = 0.1
@@ -27,9 +28,14 @@ T = TypeVar("T")
 
 def away(error: BaseException) -> bool:
     """Whether an error says that the database or the connection to it is gone, or that it asks to be tried again."""
-    return isinstance(error, OperationalError | InterfaceError) or (
+    return isinstance(error, OperationalError | InterfaceError | Interrupted) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
+
+
+def named(error: BaseException) -> str:
+    """What a log line may say of an error: the driver's kind of it, without its text."""
+    return type(error.orig if isinstance(error, DBAPIError) else error).__name__
 
 
 def patiently(
@@ -47,10 +53,10 @@ def patiently(
             if retrying:
                 again()
             return work()
-        except DBAPIError as error:
+        except (DBAPIError, Interrupted) as error:
             if not away(error) or waited >= PATIENCE_S:
                 raise
-            log.warning("the database is away", error=type(error.orig).__name__, next_try_s=round(pause, 1))
+            log.warning("the database is away", error=named(error), next_try_s=round(pause, 1))
         if watch is not None:
             watch.beat()
         sleep(pause)
