@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -133,7 +132,7 @@ def test_any_record_is_an_event_or_unreadable(
 
 
 @given(
-    st.text(min_size=1, max_size=200).filter(lambda text: text.encode(errors="ignore").decode() == text),
+    st.text(min_size=1, max_size=200),
     st.integers(0, 10**15),
     st.booleans(),
 )
@@ -159,7 +158,5 @@ def test_vectors_of_others_give_their_attributes_and_data(reference_data: Path) 
         # their type is none of ours, and they name no member
         with pytest.raises(Unreadable, match="subject"):
             read_record(None, vector["body"].encode(), headers)
-        assert (
-            "unknown_type" == refusal(b"m-1", vector["body"].encode(), headers).reason
-            or "ce_id" not in vector["headers"]
-        )
+        if "ce_id" in vector["headers"]:
+            assert "unknown_type" == refusal(b"m-1", vector["body"].encode(), headers).reason
