@@ -188,7 +188,9 @@ class Dispatcher:
                     touch_id=touch.touch_id,
                     kind="unknown",
                     attempt=touch.attempts,
-                    attempted_at=instant(touch.attempted_at),
+                    # on the virtual clock the row has the latest of all clocks that were attempted at together, and
+                    # the touch's own has not moved since
+                    attempted_at=instant(min(touch.attempted_at, at)),
                     occurred_at=instant(at),
                     final=True,
                     code="lapsed",
