@@ -234,6 +234,15 @@ class Batches(StoreFixtures):
             batch.write(changes)
         assert then == everything(store)
 
+    def test_an_error_that_the_caller_swallows_still_leaves_nothing(self, store: Store) -> None:
+        owner = furnish(store)
+        # found out only after members, journal and much else were written
+        changes = full_changes(owner)._replace(log=[log_row(0, 1)])
+        then = everything(store)
+        with store.batch([owner.held[0]]) as batch, pytest.raises(self.already_there):
+            batch.write(changes)
+        assert then == everything(store)
+
     # what the store raises when a row is there already
     already_there: type[Exception] = ValueError
 
