@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of events and of source mappings from the types that read them.
+"""Writes the JSON Schemas of events and of source mappings, and the AsyncAPI document, from the types that read them.
 
 `python -m orchestrator.ingest.write_schemas [SCHEMAS_DIR]`; editors read them, and other people's tools.
 """
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.events.schemas import event_schemas, schema_of
+from orchestrator.ingest.asyncapi import document
 from orchestrator.ingest.mapping import SourceMapping
 
 
@@ -17,6 +18,7 @@ def texts() -> dict[str, str]:
     """Path below `schemas/` -> the text that belongs there."""
     schemas = {f"events/{name}": schema for name, schema in event_schemas().items()}
     schemas["content/source_mapping.v1.json"] = schema_of("source mapping", SourceMapping)
+    schemas["asyncapi.json"] = document()
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 
 
