@@ -7,18 +7,19 @@ counts if it shares the window in any of them, and without a zone it may be any 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from msgspec.structs import force_setattr
 
-from orchestrator.decide.local import aware, stretch_at
+from orchestrator.decide.findings import Answering, Saw, keep
+from orchestrator.decide.local import aware, stretch_at, wall
 from orchestrator.decide.member import Member, Place
-from orchestrator.decide.rules import Finding, Question
+from orchestrator.decide.rules import Finding, Question, Says
 
 CAP = "frequency_cap"
 GAP = "minimum_gap"
@@ -33,7 +34,7 @@ _DAYS_OF_WEEK = 7
 _MONTHS = 12
 
 
-class Window(Struct, frozen=True):
+class Window(Struct, frozen=True, cache_hash=True):
     """The stretch of time that a cap counts over."""
 
     kind: Literal["rolling", "day", "week", "month"]
@@ -151,7 +152,7 @@ def _next_window(window: Window, zone: tzinfo, at: datetime) -> datetime:
     return next(end for _, end in spans if at < end)
 
 
-class Scope(Struct, frozen=True):
+class Scope(Struct, frozen=True, cache_hash=True):
     """Which places a rule counts."""
 
     # None: every channel
@@ -163,22 +164,63 @@ class Scope(Struct, frozen=True):
     # only places of the journey that asks
     same_journey: bool = False
 
-    def of(self, places: tuple[Place, ...], journey: str, since: datetime) -> list[Place]:
-        """Those of the places after `since` that count for a touch of this journey."""
+    def of(self, places: tuple[Place, ...], journey: str) -> list[Place]:
+        """Those of the places that count for a touch of this journey."""
         channels, purposes, journeys = self.channels, self.purposes, self.journeys
         if self.same_journey:
             journeys = frozenset((journey,))
         return [
             place
             for place in places
-            if (place.at is None or place.at > since)
-            and (purposes is None or place.purpose in purposes)
+            if (purposes is None or place.purpose in purposes)
             and (channels is None or place.channel in channels)
             and (journeys is None or place.journey in journeys)
         ]
 
 
-class CapRule(Struct, frozen=True, kw_only=True):
+class Counted(NamedTuple):
+    """The places that a scope counts, however long ago."""
+
+    # when each counts, in order; none is after the turn's now
+    instants: list[datetime]
+    # so many of them are in flight
+    flying: int
+
+
+def counted_for(question: Question, scope: Scope, apart: frozenset[str] = frozenset()) -> Counted:
+    """What a scope counts for a question, but for the journeys `apart`; worked out once for all rules of that scope."""
+    key = (scope, apart) if apart else scope
+    found: Counted | None = question.memo.get(key)
+    if found is None:
+        places = scope.of(question.member.places, question.journey)
+        if apart:
+            places = [place for place in places if place.journey not in apart]
+        flying = sum([place.at is None for place in places])
+        found = question.memo[key] = Counted(_instants(places, question.now), flying)
+    return found
+
+
+def _inside(question: Question, instants: list[datetime], window: Window) -> list[datetime]:
+    """As `_within` at `question.at`, with what the caps of one question share."""
+    if not instants:
+        return instants
+    at, zones = question.at, question.zones
+    if window.length is not None:
+        return instants[bisect_right(instants, at - window.length) : bisect_right(instants, at)]
+    if len(zones) != 1:
+        return _within(instants, window, at, zones)
+    zone, kind = zones[0], window.kind
+    key = (kind, at)
+    spans: tuple[tuple[datetime, datetime], ...] | None = question.memo.get(key)
+    if spans is None:
+        spans = question.memo[key] = _spans(zone, kind, _number(kind, wall(question.memo, zone, at)[0]))
+    if len(spans) == 1:
+        start, end = spans[0]
+        return instants[bisect_left(instants, start) : bisect_left(instants, end)]
+    return _within(instants, window, at, zones)
+
+
+class CapRule(Answering, frozen=True, kw_only=True):
     """At most so many touches in a window.
 
     `reserved` places are kept for the journeys `reserved_for`: others are refused when they alone hold the rest.
@@ -196,51 +238,68 @@ class CapRule(Struct, frozen=True, kw_only=True):
     reserved: int = 0
     reserved_for: frozenset[str] = frozenset()
     member_limit: str = ""
-    # the answer to a member without any place, made once: it is by far the commonest
-    clear: Finding | None = None
-
-    def __post_init__(self) -> None:
-        """Makes the answer for members without places."""
-        if self.clear is None and self.maximum > self.reserved:
-            saw: dict[str, str | int | bool | None] = {"n": 0, "max": self.maximum, "window": self.window_name}
-            force_setattr(self, "clear", Finding(rule=self.id, version=self.version, says="pass", saw=saw))
 
     def judge(self, question: Question) -> Finding:
         """Pass with fewer than `maximum` in the window; else defer to when one has left it; suppress when it is 0."""
-        member = question.member
-        if not member.places and self.clear is not None and self.member_limit not in member.attributes:
-            return self.clear
-        at, window, zones, journey = question.at, self.window, question.zones, question.journey
-        places = self.scope.of(member.places, journey, at - window.longest)
-        maximum = self._maximum(member)
-        instants = _within(_instants(places, question.now), window, at, zones)
-        saw: dict[str, str | int | bool | None] = {"n": len(instants), "max": maximum, "window": self.window_name}
-        # (instants that hold places, places there are for them)
-        limits = [(instants, maximum)]
-        if self.reserved and journey not in self.reserved_for:
-            others = [place for place in places if place.journey not in self.reserved_for]
-            taken = _within(_instants(others, question.now), window, at, zones)
-            limits.append((taken, max(0, maximum - self.reserved)))
-            saw |= {"reserved": self.reserved, "n_others": len(taken)}
-        full = [(held, most) for held, most in limits if len(held) >= most]
-        if not full:
-            return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
-        if flying := sum(place.at is None for place in places):
-            saw["in_flight"] = flying
+        member, window, maximum = question.member, self.window, self.maximum
+        if self.member_limit and self.member_limit in member.attributes:
+            maximum = self._maximum(member)
+        elif not member.places and maximum > self.reserved:
+            return self.answers.get(None) or keep(self.answers, None, self._found("pass", 0, maximum, None))
+        counts = counted_for(question, self.scope)
+        inside = _inside(question, counts.instants, window)
+        n = len(inside)
+        if self.reserved and question.journey not in self.reserved_for:
+            others = counted_for(question, self.scope, self.reserved_for)
+            held = _inside(question, others.instants, window)
+            taken: list[datetime] | None = held
+            room = n < maximum and len(held) < maximum - self.reserved
+            key: Hashable = (n, len(held), maximum)
+        else:
+            taken, room, key = None, n < maximum, (n, maximum)
+        if room:
+            known = self.answers.get(key)
+            return known if known is not None else keep(self.answers, key, self._found("pass", n, maximum, taken))
+        return self._full(question, inside, taken, maximum, counts.flying)
+
+    def _full(
+        self, question: Question, inside: list[datetime], taken: list[datetime] | None, maximum: int, flying: int
+    ) -> Finding:
+        # (instants that hold places, places there are for them) where no place is left
+        full = [(inside, maximum)] if len(inside) >= maximum else []
+        if taken is not None and len(taken) >= (most := max(0, maximum - self.reserved)):
+            full.append((taken, most))
         if any(most == 0 for _, most in full):
-            return Finding(rule=self.id, version=self.version, says="suppress", reason=CAP, saw=saw)
-        until = max(free_at(held, most, window, at, zones) or at for held, most in full)
-        return Finding(rule=self.id, version=self.version, says="defer", reason=CAP, until=until, saw=saw)
+            return self._found("suppress", len(inside), maximum, taken, flying)
+        at, zones = question.at, question.zones
+        until = max([free_at(held, most, self.window, at, zones) or at for held, most in full])
+        return self._found("defer", len(inside), maximum, taken, flying, until)
+
+    def _found(
+        self,
+        says: Says,
+        n: int,
+        maximum: int,
+        taken: list[datetime] | None,
+        flying: int = 0,
+        until: datetime | None = None,
+    ) -> Finding:
+        saw: Saw = {"n": n, "max": maximum, "window": self.window_name}
+        if taken is not None:
+            saw["reserved"], saw["n_others"] = self.reserved, len(taken)
+        if flying:
+            saw["in_flight"] = flying
+        reason = "" if says == "pass" else CAP
+        return Finding(rule=self.id, version=self.version, says=says, reason=reason, until=until, saw=saw)
 
     def _maximum(self, member: Member) -> int:
-        if self.member_limit:
-            own = member.attributes.get(self.member_limit)
-            if isinstance(own, int | float) and not isinstance(own, bool):
-                return max(0, min(self.maximum, int(own)))
+        own = member.attributes.get(self.member_limit)
+        if isinstance(own, int | float) and not isinstance(own, bool):
+            return max(0, min(self.maximum, int(own)))
         return self.maximum
 
 
-class GapRule(Struct, frozen=True, kw_only=True):
+class GapRule(Answering, frozen=True, kw_only=True):
     """At least so much elapsed time since the last touch that counts."""
 
     id: str
@@ -252,16 +311,19 @@ class GapRule(Struct, frozen=True, kw_only=True):
 
     def judge(self, question: Question) -> Finding:
         """Pass when `gap` or more has passed since the last; else defer to the instant at which it has."""
-        places: list[Place] = []
-        if question.member.places:
-            places = self.scope.of(question.member.places, question.journey, question.at - self.gap)
-        if not places:
-            return Finding(rule=self.id, version=self.version, says="pass", saw={"gap": self.gap_name, "last": None})
-        last = _instants(places, question.now)[-1]
+        counts = counted_for(question, self.scope)
+        # what is in flight counts as now, so it is the last of all
+        last = counts.instants[-1] if counts.instants else None
+        if last is None or (last <= question.at - self.gap and not counts.flying):
+            return self.answers.get(None) or keep(self.answers, None, self._passes(None))
         free = last + self.gap
-        saw: dict[str, str | int | bool | None] = {"gap": self.gap_name, "last": last.isoformat()}
         if free <= question.at:
-            return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
-        if flying := sum(place.at is None for place in places):
-            saw["in_flight"] = flying
+            return self._passes(last)
+        saw: Saw = {"gap": self.gap_name, "last": last.isoformat()}
+        if counts.flying:
+            saw["in_flight"] = counts.flying
         return Finding(rule=self.id, version=self.version, says="defer", reason=GAP, until=free, saw=saw)
+
+    def _passes(self, last: datetime | None) -> Finding:
+        saw: Saw = {"gap": self.gap_name, "last": None if last is None else last.isoformat()}
+        return Finding(rule=self.id, version=self.version, says="pass", saw=saw)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from orchestrator.decide.findings import Answering, Saw, keep
 from orchestrator.decide.member import Consent
 from orchestrator.decide.rules import Finding, Question
 
@@ -13,7 +12,7 @@ def is_proven(consent: Consent) -> bool:
     return bool(consent.wording.strip() and consent.evidence.strip())
 
 
-class ConsentRule(Struct, frozen=True, kw_only=True):
+class ConsentRule(Answering, frozen=True, kw_only=True):
     """A granted, proven, unexpired consent for this channel and purpose; withdrawn marketing is never contacted."""
 
     id: str
@@ -28,7 +27,17 @@ class ConsentRule(Struct, frozen=True, kw_only=True):
         consent = question.member.consents.get(f"{question.channel}/{question.purpose}")
         reason = self._reason(consent, question)
         if consent is None:
-            saw: dict[str, str | int | bool | None] = {"consent": None, "required": self.required}
+            known = self.answers.get(reason)
+            return known if known is not None else keep(self.answers, reason, self._found(consent, reason))
+        if reason:
+            return self._found(consent, reason)
+        key = (consent.state, consent.record, consent.basis)
+        known = self.answers.get(key)
+        return known if known is not None else keep(self.answers, key, self._found(consent, ""))
+
+    def _found(self, consent: Consent | None, reason: str) -> Finding:
+        if consent is None:
+            saw: Saw = {"consent": None, "required": self.required}
         else:
             saw = {"consent": consent.state, "record": consent.record, "basis": consent.basis}
         if not reason:
@@ -50,7 +59,7 @@ class ConsentRule(Struct, frozen=True, kw_only=True):
         return "" if consent.basis in self.accept else "consent_basis"
 
 
-class MembershipRule(Struct, frozen=True, kw_only=True):
+class MembershipRule(Answering, frozen=True, kw_only=True):
     """Who left the programme is not contacted for the purposes that this rule is asked about."""
 
     id: str
@@ -59,7 +68,10 @@ class MembershipRule(Struct, frozen=True, kw_only=True):
     def judge(self, question: Question) -> Finding:
         """Suppress with membership_ended once the membership is cancelled."""
         status = question.member.status
+        return self.answers.get(status) or keep(self.answers, status, self._found(status))
+
+    def _found(self, status: str) -> Finding:
+        saw: Saw = {"status": status}
         if status == "cancelled":
-            saw = {"status": status}
             return Finding(rule=self.id, version=self.version, says="suppress", reason="membership_ended", saw=saw)
-        return Finding(rule=self.id, version=self.version, says="pass", saw={"status": status})
+        return Finding(rule=self.id, version=self.version, says="pass", saw=saw)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from msgspec import Struct
-
+from orchestrator.decide.findings import Answering, Saw, keep
 from orchestrator.decide.rules import Finding, Question
 from orchestrator.times import rfc3339
 
 
-class ContactPointRule(Struct, frozen=True, kw_only=True):
+class ContactPointRule(Answering, frozen=True, kw_only=True):
     """A member without a contact point, or with one that is dead, is not contacted; after a soft bounce we pause."""
 
     id: str
@@ -22,10 +21,12 @@ class ContactPointRule(Struct, frozen=True, kw_only=True):
         """Suppress with no_contact_point or contact_point_unhealthy; after a soft bounce defer to the pause's end."""
         contact = question.contact
         if contact is None:
-            saw: dict[str, str | int | bool | None] = {"contact": None}
+            saw: Saw = {"contact": None}
             return Finding(rule=self.id, version=self.version, says="suppress", reason="no_contact_point", saw=saw)
         if contact.health == "ok":
-            return Finding(rule=self.id, version=self.version, says="pass", saw={"health": "ok"})
+            return self.answers.get(None) or keep(
+                self.answers, None, Finding(rule=self.id, version=self.version, says="pass", saw={"health": "ok"})
+            )
         since = contact.health_since or question.now
         saw = {"health": contact.health, "since": rfc3339(since)}
         reason = "contact_point_unhealthy"
@@ -37,7 +38,7 @@ class ContactPointRule(Struct, frozen=True, kw_only=True):
         return Finding(rule=self.id, version=self.version, says="defer", reason=reason, until=until, saw=saw)
 
 
-class ClosedWindowRule(Struct, frozen=True, kw_only=True):
+class ClosedWindowRule(Answering, frozen=True, kw_only=True):
     """Windows that the dispatcher found closed for this intent stay closed to their end."""
 
     id: str
@@ -45,11 +46,15 @@ class ClosedWindowRule(Struct, frozen=True, kw_only=True):
 
     def judge(self, question: Question) -> Finding:
         """Defer with dispatch_window_closed to the end of the closed windows, which may touch or overlap."""
+        if not question.closed:
+            return self.answers.get(None) or keep(
+                self.answers, None, Finding(rule=self.id, version=self.version, says="pass", saw={"windows": 0})
+            )
         until = question.at
         for start, end in sorted(question.closed):
             if start <= until < end:
                 until = end
-        saw: dict[str, str | int | bool | None] = {"windows": len(question.closed)}
+        saw: Saw = {"windows": len(question.closed)}
         if until == question.at:
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         reason = "dispatch_window_closed"

@@ -45,7 +45,8 @@ def release_at(rules: tuple[Rule, ...], question: Question, findings: list[Findi
         if until is None or until <= at:
             return None
         at = until
-        findings = [rule.judge(replace(question, at=at)) for rule in rules]
+        later = replace(question, at=at)
+        findings = [rule.judge(later) for rule in rules]
         says = strictest(findings)
         if says == "pass":
             return at

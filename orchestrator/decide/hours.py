@@ -7,13 +7,13 @@ the same answer, on the night they go forward the minutes that do not exist open
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from orchestrator.decide.local import DAY, aware, naive, stretch_at, stretch_before
+from orchestrator.decide.local import DAY, aware, naive, stretch_before, stretches, wall
 from orchestrator.decide.rules import Finding, Question, Rule
 
 Windows = tuple[tuple[int, int], ...]
@@ -26,7 +26,7 @@ QUIET = "quiet_hours"
 _CLOCK = tuple(f"{minute // 60:02}:{minute % 60:02}" for minute in range(MIDNIGHT))
 
 
-class Week(Struct, frozen=True):
+class Week(Struct, frozen=True, cache_hash=True):
     """The open windows of each weekday, in minutes of the local day, half-open `[start, end)`; `end` may be 1440.
 
     Index 0..6 is Monday..Sunday, 7 a public holiday; `None` at 7: on a holiday the weekday's windows hold.
@@ -85,7 +85,7 @@ def next_open(
     """
     if not zones:
         return None
-    found = naive(at)
+    found = at if at.tzinfo is UTC else at.astimezone(UTC)
     end = found + limit
     settled = 0
     while settled < len(zones):
@@ -97,7 +97,7 @@ def next_open(
             found = later
             if settled >= len(zones):
                 break
-    return aware(found)
+    return found
 
 
 def next_closed(
@@ -171,20 +171,34 @@ def _windows(week: Week, holiday: Callable[[date], bool], day: datetime) -> Wind
 def _forward(
     week: Week, zone: ZoneInfo, holiday: Callable[[date], bool], at: datetime, end: datetime
 ) -> datetime | None:
-    """The earliest open instant of one zone in `[at, end]`."""
-    while at <= end:
-        _, changes, offset = stretch_at(zone, at)
-        wall = at + offset
-        day = datetime.combine(wall.date(), time())
-        opens = day + DAY
-        for first, last in _windows(week, holiday, day):
-            if wall < day + timedelta(minutes=last):
-                opens = max(wall, day + timedelta(minutes=first))
-                break
-        at = min(opens - offset, changes)
-        if opens < day + DAY and opens - offset < changes:
-            return at if at <= end else None
+    """The earliest open instant (aware UTC) of one zone in `[at, end]`."""
+    if week.days[HOLIDAY] is None:
+        # whatever the calendar says makes no difference, so all calendars share what is worked out
+        holiday = no_holidays
+    for ordinal in range(at.toordinal(), end.toordinal() + 1):
+        for start, until in _spans(week, zone, holiday, ordinal):
+            if at < until:
+                found = max(at, start)
+                return found if found <= end else None
     return None
+
+
+@lru_cache(maxsize=16_384)
+def _spans(
+    week: Week, zone: ZoneInfo, holiday: Callable[[date], bool], ordinal: int
+) -> tuple[tuple[datetime, datetime], ...]:
+    """The open spans of one UTC day in a zone, in order, aware UTC, half-open; two may touch."""
+    spans: list[tuple[datetime, datetime]] = []
+    for start, changes, offset in stretches(zone, ordinal):
+        day = datetime.combine((start + offset).date(), time())
+        while day < changes + offset:
+            for first, last in _windows(week, holiday, day):
+                opens = max(start, day + timedelta(minutes=first) - offset)
+                closes = min(changes, day + timedelta(minutes=last) - offset)
+                if opens < closes:
+                    spans.append((aware(opens), aware(closes)))
+            day += DAY
+    return tuple(spans)
 
 
 def _backward(
@@ -228,6 +242,12 @@ def open_until(rule: Rule, question: Question) -> datetime | None:
     return None if ends is None else ends(question)
 
 
+def has_hours(rule: Rule) -> bool:
+    """Whether `open_until` can have an answer: False spares asking a wrapper of a rule without hours."""
+    told: bool | None = getattr(rule, "has_hours", None)
+    return hasattr(rule, "open_until") if told is None else told
+
+
 def _never(_country: str, _day: date) -> bool:
     return False
 
@@ -246,11 +266,10 @@ class QuietHoursRule(Struct, frozen=True, kw_only=True):
         zones = question.zones
         if not zones:
             return Finding(rule=self.id, version=self.version, says="suppress", reason="zone_unknown")
-        at, days = question.at, self.week.days
+        at, days, memo = question.at, self.week.days, question.memo
         for zone in zones:
-            local = at.astimezone(zone)
-            minute = local.hour * 60 + local.minute
-            windows = days[local.weekday()]
+            local, weekday, minute = wall(memo, zone, at)
+            windows = days[weekday]
             if days[HOLIDAY] is not None and self._holiday(question)(local.date()):
                 windows = days[HOLIDAY]
             for start, end in windows or ():
@@ -279,5 +298,10 @@ class QuietHoursRule(Struct, frozen=True, kw_only=True):
     def _holiday(self, question: Question) -> Callable[[date], bool]:
         if self.week.days[HOLIDAY] is None:
             return no_holidays
-        places, holiday_in = question.member.residence.jurisdictions, self.holiday_in
-        return lambda day: any(holiday_in(place, day) for place in places)
+        return _calendar(self.holiday_in, question.member.residence.jurisdictions)
+
+
+@lru_cache(maxsize=1024)
+def _calendar(holiday_in: Callable[[str, date], bool], places: tuple[str, ...]) -> Callable[[date], bool]:
+    """Whether a day is a holiday in any of these places; the same one each time, so that `_spans` finds it again."""
+    return lambda day: any(holiday_in(place, day) for place in places)

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from orchestrator.decide.law_rules import (
     EVER,
@@ -143,6 +143,12 @@ class AskedRule(Struct, frozen=True):
     clauses: tuple[Clause, ...]
     # asked where no version is in force: the default pack's consent stands in for a consent rule that is not there yet
     otherwise: Rule | None = None
+    # whether any version binds hours; worked out
+    has_hours: bool = False
+
+    def __post_init__(self) -> None:
+        """Looks at the versions once."""
+        force_setattr(self, "has_hours", any(isinstance(clause, HoursClause) for clause in self.clauses))
 
     def judge(self, question: Question) -> Finding:
         """The answer of the version in force, exceptions considered."""
@@ -160,9 +166,8 @@ class AskedRule(Struct, frozen=True):
         clause = self.clauses[-1]
         return replace(clause, notes={}).found("pass", {"in_force": False})
 
-
     def open_until(self, question: Question) -> datetime | None:
-        """When the permitted hours that hold at `question.at` end; None for other rules, and where an exception holds."""
+        """When the permitted hours that hold at `question.at` end; None for other rules, and under an exception."""
         for clause in self.clauses:
             if isinstance(clause, HoursClause) and clause.starts <= question.at < clause.ends:
                 if clause.exceptions and excepted(clause.exceptions, question):

@@ -15,12 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.decide.caps import Window, counted, free_at
+from orchestrator.decide.findings import Answering, Saw, keep
 from orchestrator.decide.hours import HOLIDAY, Week, Windows, next_closed, next_open
+from orchestrator.decide.local import wall
 from orchestrator.decide.member import Consent, Member, Place
 from orchestrator.decide.rules import Finding, Question, Says
 
 Model = Literal["none", "opt_out", "soft_opt_in", "opt_in", "opt_in_separate"]
-Saw = dict[str, str | int | bool | None]
 
 EVER = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -53,7 +54,7 @@ class Calendar(Struct, frozen=True):
         return self.regions.get(region, self.national)
 
 
-class Clause(Struct, frozen=True, kw_only=True):
+class Clause(Answering, frozen=True, kw_only=True):
     """One dated version of one rule. Each kind says in `answer` what it makes of a question."""
 
     rule: str
@@ -120,15 +121,27 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
     def answer(self, question: Question) -> Finding:
         """Passes where the member's latest word is enough at `question.at`."""
         record = question.member.consents.get(question.channel + "/" + question.purpose)
-        saw: Saw = {"model": self.model}
         if self.scope:
-            return self._objections(question, record, saw)
+            return self._objections(question, record)
+        saw: Saw
         if record is None:
+            known = self.answers.get(None)
+            if known is not None:
+                return known
+            saw = {"model": self.model}
             enough = self.model in ("none", "opt_out")
-            return self.found("pass", saw) if enough else self.found("suppress", saw, "no_consent")
-        saw["state"], saw["basis"], saw["consent"] = record.state, record.basis, record.record
+            return keep(
+                self.answers, None, self.found("pass", saw) if enough else self.found("suppress", saw, "no_consent")
+            )
+        saw = {"model": self.model, "state": record.state, "basis": record.basis, "consent": record.record}
         reason = self._refusal(question, record, saw)
-        return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
+        if "ended" in saw:
+            return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
+        key = (record.state, record.basis, record.record, reason)
+        known = self.answers.get(key)
+        if known is not None:
+            return known
+        return keep(self.answers, key, self.found("suppress", saw, reason) if reason else self.found("pass", saw))
 
     def _refusal(self, question: Question, record: Consent, saw: Saw) -> str:
         if self.model == "none":
@@ -154,10 +167,10 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
             return "consent_basis"
         return ""
 
-    def _objections(self, question: Question, record: Consent | None, saw: Saw) -> Finding:
+    def _objections(self, question: Question, record: Consent | None) -> Finding:
         """A word taken back on another channel, or about another topic, stops this contact; a later grant lifts it."""
         granted = record.at if record is not None and record.state == "granted" else EVER
-        saw["scope"] = self.scope
+        saw: Saw = {"model": self.model, "scope": self.scope}
         for other in question.member.consents.values():
             if (
                 other.state == "withdrawn"
@@ -168,7 +181,7 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
                 saw["state"], saw["channel"], saw["purpose"] = other.state, other.channel, other.purpose
                 saw["consent"] = other.record
                 return self.found("suppress", saw, "consent_withdrawn")
-        return self.found("pass", saw)
+        return self.answers.get("none") or keep(self.answers, "none", self.found("pass", saw))
 
 
 class HoursClause(Clause, frozen=True, kw_only=True):
@@ -189,11 +202,9 @@ class HoursClause(Clause, frozen=True, kw_only=True):
         saw: Saw = {}
         # the hot path: each zone's wall clock is worked out once, for the answer and for what the trail shows
         for zone in zones:
-            local = question.at.astimezone(zone)
-            day = local.weekday()
+            local, day, minute = wall(question.memo, zone, question.at)
             if self.week.days[HOLIDAY] is not None and local.date() in holidays:
                 day = HOLIDAY
-            minute = local.hour * 60 + local.minute
             is_open = _within(self.week.days[day] or (), minute)
             if not saw or not is_open:
                 saw = {"local": local.isoformat(timespec="minutes"), "zone": zone.key, "window": self.words[day]}
@@ -223,7 +234,6 @@ class HoursClause(Clause, frozen=True, kw_only=True):
         return next_closed(self.week, question.zones or self.zones, holidays.__contains__, question.at)
 
 
-
 class CapClause(Clause, frozen=True, kw_only=True):
     """How many touches, or on how many channels, a stretch of time may hold."""
 
@@ -250,21 +260,24 @@ class CapClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, question: Question) -> Finding:
         """Passes while one more keeps to the maximum; else defers to the first instant that has room."""
-        saw: Saw = {"n": 0, "max": self.maximum, "per": self.per}
         zones = question.zones or self.zones
         if self.attribute:
             instants = self._inside(self._told(question), question, zones)
         else:
             places = self._counted(question)
             if not places:
-                return self.found("pass", saw)
+                return self._room(0)
             if self.distinct:
-                return self._channels(places, question, zones, saw)
+                return self._channels(places, question, zones)
             instants = self._inside(places, question, zones)
-        saw["n"] = len(instants)
         if len(instants) < self.maximum:
-            return self.found("pass", saw)
-        return self._full(instants, self.maximum, question.at, zones, saw)
+            return self._room(len(instants))
+        return self._full(instants, self.maximum, question.at, zones)
+
+    def _room(self, n: int) -> Finding:
+        """The answer where `n` of the places are taken, and one is left."""
+        saw: Saw = {"n": n, "max": self.maximum, "per": self.per}
+        return self.answers.get(n) or keep(self.answers, n, self.found("pass", saw))
 
     def _counted(self, question: Question) -> tuple[Place, ...]:
         """The touches of the kind that this cap counts."""
@@ -300,9 +313,8 @@ class CapClause(Clause, frozen=True, kw_only=True):
         keys = [(zone, question.at.astimezone(zone).date()) for zone in zones or (_UTC,)]
         return [each for each in instants if any(today - each.astimezone(zone).date() < span for zone, today in keys)]
 
-    def _full(
-        self, instants: list[datetime], maximum: int, at: datetime, zones: tuple[ZoneInfo, ...], saw: Saw
-    ) -> Finding:
+    def _full(self, instants: list[datetime], maximum: int, at: datetime, zones: tuple[ZoneInfo, ...]) -> Finding:
+        saw: Saw = {"n": len(instants), "max": self.maximum, "per": self.per}
         if self.window is not None:
             until = free_at(instants, maximum, self.window, at, zones)
         else:
@@ -312,19 +324,16 @@ class CapClause(Clause, frozen=True, kw_only=True):
             return self.found("suppress", saw, "law_cap")
         return self.found("defer", saw, "law_cap", until)
 
-    def _channels(
-        self, places: tuple[Place, ...], question: Question, zones: tuple[ZoneInfo, ...], saw: Saw
-    ) -> Finding:
+    def _channels(self, places: tuple[Place, ...], question: Question, zones: tuple[ZoneInfo, ...]) -> Finding:
         """Other channels within the window leave room for this one, or it waits until enough of them are out of it."""
         latest: list[datetime] = []
         for channel in {place.channel for place in places} - {question.channel}:
             of_channel = tuple(place for place in places if place.channel == channel)
             inside = self._inside(of_channel, question, zones)
             latest.extend(inside[-1:])
-        saw["n"] = len(latest)
         if len(latest) < self.maximum:
-            return self.found("pass", saw)
-        return self._full(sorted(latest), self.maximum, question.at, zones, saw)
+            return self._room(len(latest))
+        return self._full(sorted(latest), self.maximum, question.at, zones)
 
 
 class RegistryClause(Clause, frozen=True, kw_only=True):
@@ -341,15 +350,21 @@ class RegistryClause(Clause, frozen=True, kw_only=True):
         Fresh is measured at the turn's now, not at a release instant: a deferred message is decided anew by then.
         """
         state = question.registries.get(self.name)
+        listed, checked_at = (False, None) if state is None else (state.listed, state.checked_at)
+        if checked_at is None:
+            reason = "registry_unknown"
+        elif listed:
+            reason = "registry_listed"
+        else:
+            reason = "registry_unknown" if question.now - checked_at > self.max_age else ""
+        key = (listed, checked_at, reason)
+        return self.answers.get(key) or keep(self.answers, key, self._found(listed, checked_at, reason))
+
+    def _found(self, listed: bool, checked_at: datetime | None, reason: str) -> Finding:
         saw: Saw = {"registry": self.name, "max_age_days": self.max_age.days}
-        if state is None or state.checked_at is None:
-            return self.found("suppress", saw, "registry_unknown")
-        saw["listed"], saw["checked_at"] = state.listed, state.checked_at.isoformat(timespec="minutes")
-        if state.listed:
-            return self.found("suppress", saw, "registry_listed")
-        if question.now - state.checked_at > self.max_age:
-            return self.found("suppress", saw, "registry_unknown")
-        return self.found("pass", saw)
+        if checked_at is not None:
+            saw["listed"], saw["checked_at"] = listed, checked_at.isoformat(timespec="minutes")
+        return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
 
 
 class BlockClause(Clause, frozen=True, kw_only=True):
@@ -357,7 +372,10 @@ class BlockClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, question: Question) -> Finding:
         """Suppresses, always."""
-        return self.found("suppress", {"channel": question.channel}, "platform_block")
+        channel = question.channel
+        return self.answers.get(channel) or keep(
+            self.answers, channel, self.found("suppress", {"channel": channel}, "platform_block")
+        )
 
 
 class AgeClause(Clause, frozen=True, kw_only=True):
@@ -369,14 +387,20 @@ class AgeClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, question: Question) -> Finding:
         """Passes from the birthday on; somebody born on 29 February has theirs on 1 March of other years."""
-        birthday = question.member.birthday
+        birthday, at = question.member.birthday, question.at
+        reached: bool | None = None
+        if birthday is not None:
+            today = min([wall(question.memo, zone, at)[0].date() for zone in question.zones or (_UTC,)])
+            years = today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
+            reached = years >= self.minimum
+        return self.answers.get(reached) or keep(self.answers, reached, self._found(reached))
+
+    def _found(self, reached: bool | None) -> Finding:
         saw: Saw = {"min": self.minimum}
-        if birthday is None:
+        if reached is None:
             saw["birthday_known"] = False
-            return self.found("pass", saw) if self.unknown == "pass" else self.found("suppress", saw, "under_age")
-        today = min(question.at.astimezone(zone).date() for zone in question.zones or (_UTC,))
-        reached = today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
-        return self.found("pass", saw) if reached >= self.minimum else self.found("suppress", saw, "under_age")
+            reached = self.unknown == "pass"
+        return self.found("pass", saw) if reached else self.found("suppress", saw, "under_age")
 
 
 class ExemptClause(Clause, frozen=True, kw_only=True):
@@ -386,7 +410,8 @@ class ExemptClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, _: Question) -> Finding:
         """Passes, naming what is exempt."""
-        return self.found("pass", {"exempt": ", ".join(self.what)})
+        saw: Saw = {"exempt": ", ".join(self.what)}
+        return self.answers.get(None) or keep(self.answers, None, self.found("pass", saw))
 
 
 def _granted_opt_in(question: Question) -> bool:

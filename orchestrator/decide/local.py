@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import Any
 
 DAY = timedelta(days=1)
 _SAMPLE = timedelta(hours=6)
@@ -30,9 +31,19 @@ def aware(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC)
 
 
+def wall(memo: dict[object, Any], zone: tzinfo, at: datetime) -> tuple[datetime, int, int]:
+    """(local time, weekday, minute of the day) of an instant; worked out once for all who share the memo."""
+    key = (zone, at)
+    found: tuple[datetime, int, int] | None = memo.get(key)
+    if found is None:
+        local = at.astimezone(zone)
+        found = memo[key] = (local, local.weekday(), local.hour * 60 + local.minute)
+    return found
+
+
 def stretch_at(zone: tzinfo, at: datetime) -> Stretch:
     """The stretch of one UTC day around `at` in which the zone's offset is constant."""
-    return next(stretch for stretch in _stretches(zone, at.toordinal()) if at < stretch[1])
+    return next(stretch for stretch in stretches(zone, at.toordinal()) if at < stretch[1])
 
 
 def stretch_before(zone: tzinfo, at: datetime) -> Stretch:
@@ -41,7 +52,8 @@ def stretch_before(zone: tzinfo, at: datetime) -> Stretch:
 
 
 @lru_cache(maxsize=16_384)
-def _stretches(zone: tzinfo, ordinal: int) -> tuple[Stretch, ...]:
+def stretches(zone: tzinfo, ordinal: int) -> tuple[Stretch, ...]:
+    """The stretches of one UTC day in which the zone's offset is constant, in order and without a gap."""
     start = datetime.fromordinal(ordinal)
     found: list[Stretch] = []
     offset = _offset(zone, start)

@@ -7,20 +7,22 @@ rule or setting. Before its first entry a rule is not in force and passes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from orchestrator.decide.content import Sender
-from orchestrator.decide.hours import HOLIDAY, QuietHoursRule, Week, Windows, open_until
+from orchestrator.decide.hours import HOLIDAY, QuietHoursRule, Week, Windows, has_hours, open_until
 from orchestrator.decide.rules import Finding, Question, Rule
 
 T = TypeVar("T")
 # (from, value) in order of time; None: not in force from then on
 Timeline = tuple[tuple[datetime, T], ...]
 
+NEVER = datetime.max.replace(tzinfo=UTC)
 NO_SENDER = Sender()
 # priority of a purpose that no policy ranks: after all that are ranked
 LAST = 1000
@@ -62,10 +64,23 @@ class Dated(Struct, frozen=True, kw_only=True):
 
     id: str
     versions: Timeline[Rule | None]
+    # worked out of the versions: whether any binds hours, the last one, and from when on it answers
+    has_hours: bool = False
+    last: Rule | None = None
+    last_since: datetime = NEVER
+
+    def __post_init__(self) -> None:
+        """Looks at the versions once."""
+        force_setattr(self, "has_hours", any(has_hours(rule) for _, rule in self.versions if rule is not None))
+        since, last = self.versions[-1]
+        if last is not None:
+            force_setattr(self, "last", last)
+            force_setattr(self, "last_since", since)
 
     def judge(self, question: Question) -> Finding:
         """The answer of the version in force; a pass where there is none."""
-        rule = in_force(self.versions, question.at, None)
+        # nearly every question is about the last version
+        rule = self.last if question.at >= self.last_since else in_force(self.versions, question.at, None)
         if rule is not None:
             return rule.judge(question)
         return Finding(rule=self.id, version="none", says="pass", saw={"in_force": False})

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.decide.member import ContactPoint, Member
 
@@ -93,6 +93,9 @@ class Question(Struct, frozen=True, kw_only=True):
     registries: Mapping[str, RegistryState]
     # windows (half-open) that the dispatcher found closed for this intent
     closed: tuple[tuple[datetime, datetime], ...] = ()
+    # what the rules worked out of this question and share: the wall clock of a zone, the places that a scope counts;
+    # a question about another instant may share it too, so what hangs on `at` is kept under it
+    memo: dict[object, Any] = field(default_factory=dict)
 
 
 class Rule(Protocol):

@@ -20,7 +20,8 @@ from orchestrator.decide import context, ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.facts import apply_event
-from orchestrator.decide.hours import open_until
+from orchestrator.decide.findings import write_trail
+from orchestrator.decide.hours import has_hours, open_until
 from orchestrator.decide.journey import Journey, Send, Wait
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.result import Entry, Reservation, Result, Trail, Tried
@@ -622,7 +623,7 @@ class _Turn:
         first: datetime | None = None
         name = ""
         for rule in rules:
-            end = open_until(rule, question)
+            end = open_until(rule, question) if has_hours(rule) else None
             if end is not None and (first is None or end < first):
                 first, name = end, rule.id
         return first, name
@@ -802,7 +803,7 @@ class _Turn:
                 verdict=verdict,
                 reason=reason,
                 release_at=release,
-                trail=_encode(trail).decode(),
+                trail=write_trail(trail),
             )
         )
 
