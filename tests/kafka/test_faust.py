@@ -88,9 +88,13 @@ async def passes(app: faust.App, method: str, n: int = 3) -> list[bool]:
         each.incref()
         stream.channel.queue.put_nowait(await stream.channel.decode(each))
     batches: AsyncIterator[object] = getattr(stream, method)(n, within=0.05)
-    with pytest.raises(ZeroDivisionError):
+
+    async def handler() -> None:
         async for _ in batches:
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await handler()
     await batches.aclose()  # type: ignore[attr-defined]  # it is a generator
     acked = [each.acked for each in messages]
     await stream.stop()
@@ -117,7 +121,7 @@ def test_a_batch_that_fails_ends_the_process_before_anything_is_acknowledged(
     acked: list[object] = []
 
     class Stream:
-        async def noack_take(self, _n: int, within: float) -> AsyncIterator[list[str]]:
+        async def noack_take(self, *_: object, **__: object) -> AsyncIterator[list[str]]:
             yield ["an event"]
 
         async def ack(self, event: object) -> None:
@@ -277,6 +281,94 @@ def test_a_commit_to_kafka_that_fails_is_no_failure(holding: Holding) -> None:
         return await Unwilling(consumer)._commit({TOPIC: 5})
 
     assert run(work) is False
+
+
+# --- delivery
+
+
+def test_a_message_that_is_delivered_at_once_costs_no_task(holding: Holding) -> None:
+    """Faust makes four for each."""
+
+    async def deliver() -> None:
+        return None
+
+    async def tasks_of(app: faust.App) -> int:
+        consumer, made = app.consumer, []
+
+        def task(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+            made.append(work)
+            return asyncio.Task(work, loop=loop, **more)
+
+        asyncio.get_running_loop().set_task_factory(task)
+        result = await consumer.wait_first(deliver(), consumer.suspend_flow.wait())
+        asyncio.get_running_loop().set_task_factory(None)
+        assert not result.stopped
+        return len(made)
+
+    async def work() -> list[int]:
+        return [await tasks_of(stock()), await tasks_of(ours.build(KAFKA, 4, holding))]
+
+    assert [4, 0] == run(work)
+
+
+def test_a_message_that_has_to_wait_is_given_up_when_the_flow_is_suspended(holding: Holding) -> None:
+    delivered: list[int] = []
+
+    async def work() -> None:
+        consumer = ours.build(KAFKA, 4, holding).consumer
+        room = asyncio.Event()
+
+        async def deliver() -> None:
+            await room.wait()
+            delivered.append(1)
+
+        waiting = asyncio.create_task(consumer.wait_first(deliver(), consumer.suspend_flow.wait()))
+        await asyncio.sleep(0)
+        consumer.stop_flow()
+        await waiting
+        room.set()
+        await asyncio.sleep(0)
+
+    run(work)
+    assert [] == delivered
+
+
+def test_a_message_that_has_to_wait_is_delivered_when_there_is_room(holding: Holding) -> None:
+    delivered: list[int] = []
+
+    async def work() -> None:
+        consumer = ours.build(KAFKA, 4, holding).consumer
+        room = asyncio.Event()
+
+        async def deliver() -> None:
+            for _ in range(2):
+                await room.wait()
+                await asyncio.sleep(0)
+            delivered.append(1)
+
+        waiting = asyncio.create_task(consumer.wait_first(deliver(), consumer.suspend_flow.wait()))
+        await asyncio.sleep(0)
+        assert [] == delivered
+        room.set()
+        await waiting
+
+    run(work)
+    assert [1] == delivered
+
+
+def test_an_error_in_a_delivery_is_raised(holding: Holding) -> None:
+    async def fails(wait: bool) -> None:
+        if wait:
+            await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        consumer = ours.build(KAFKA, 4, holding).consumer
+        for wait in (False, True):
+            with pytest.raises(ZeroDivisionError):
+                await consumer.wait_first(fails(wait), consumer.suspend_flow.wait())
+
+    run(work)
 
 
 # --- settings
