@@ -21,14 +21,13 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or later is needed; name it with: make PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || { echo "Setting up .venv (a minute or two, once)"; $(PYTHON) -m venv .venv; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(READY) ## the main job in a fresh temporary project: events in, messages out, log verified
-	@project=$$(mktemp -d)/project; \
-	  $(BIN)/orchestrator init "$$project" >/dev/null; \
-	  $(BIN)/orchestrator --project "$$project" demo
+	@$(BIN)/orchestrator demo
 
 # Maven asks its repository once; a machine without it skips the tests of the broker, or fails where CI requires them.
 kafka-jars: $(KAFKA_JARS) ## the jars of the Kafka broker that tests start (once; Java 17 and Maven)
@@ -70,6 +69,8 @@ format: $(READY) ## bring all code into shape
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix --quiet $(CODE)
 
-lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
-	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+# The second is for the image: what runs, without what tests and builds; the same versions.
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+lock: ## resolve both lock files anew from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --extra dev $(LOCKED) --output-file requirements.lock
+	@uv pip compile pyproject.toml --constraints requirements.lock $(LOCKED) --output-file requirements.runtime.lock
