@@ -39,7 +39,7 @@ def list_(ctx: typer.Context) -> None:
 
 
 @app.command("test")
-def test(
+def live_cases(
     ctx: typer.Context,
     journeys: Annotated[
         list[str] | None, typer.Argument(metavar="[JOURNEY]…", help="Only these journeys.", show_default=False)
