@@ -6,6 +6,7 @@
     ├── UsageError        wrong use of a command                                   exit 2
     ├── Unreadable        this input goes to dead letters, with reason and cure
     ├── Refused           another worker owns the partition: drop the batch
+    ├── Interrupted       the way to the store was lost: read progress again before anything is retried
     └── Tampered          the record does not verify                               exit 1
 
 ContentError and SetupError are raised at start or activation and are never caught by a retry loop.
@@ -69,6 +70,14 @@ class Unreadable(OrchestratorError):
 
 class Refused(OrchestratorError):
     """The store refused a batch: the partition's epoch, offset or turn is no longer what this worker took."""
+
+
+class Interrupted(OrchestratorError):
+    """The way to the store was lost in mid-work: all of it was written, or nothing.
+
+    Read progress again before anything is retried: the commit may have happened. Raised for a batch; for other calls
+    only where their waiting was ended.
+    """
 
 
 class Tampered(OrchestratorError):

@@ -33,14 +33,18 @@ class Turnstile:
         finally:
             self._leave()
 
+    def stay_outside(self) -> None:
+        """Raises RuntimeError in the thread that is inside."""
+        if self._inside == threading.get_ident():
+            raise RuntimeError("this thread has a batch or a write open on this store; leave it first")
+
     def _enter(self) -> None:
         me = threading.get_ident()
         with self._guard:
             if self._inside is None:
                 self._inside = me
                 return
-            if self._inside == me:
-                raise RuntimeError("this thread has a batch or a write open on this store; leave it first")
+            self.stay_outside()
             ticket = threading.Lock()
             ticket.acquire()
             self._waiting.append(ticket)

@@ -117,7 +117,8 @@ class SqlBatch:
         self._many(words.add_dead, changes.dead)
         self._many(words.park, changes.parked)
         self._many(words.add_total, [(*key, addition) for key, addition in changes.totals.items()])
-        self._many(words.add_daily, [(*key, addition) for key, addition in changes.daily.items()])
+        home = min((before.partition for before, _ in changes.progress), default=-1)
+        self._many(words.add_daily, [(home, *key, addition) for key, addition in changes.daily.items()])
         self._many(words.put_position, changes.positions)
 
     def _many(self, statement: str, rows: Sequence[Row]) -> None:

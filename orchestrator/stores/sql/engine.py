@@ -1,16 +1,23 @@
-"""Connections: one that writes, in turn, and a few that read."""
+"""Connections to a SQLite file: one that writes, in turn, and a few that read."""
+
+# ruff: noqa: D102 - what each method promises stands once: in stores/contract.py, and in Sessions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from orchestrator.errors import SetupError
+from orchestrator.stores.sql.statements import SQLITE, Shared, Words
 from orchestrator.stores.turnstile import Turnstile
+
+T = TypeVar("T")
 
 # How a SQLite file is used; `make bench` shows what the figures are worth.
 PRAGMAS = (
@@ -38,10 +45,15 @@ def connect(url: str) -> Engine:
         address = make_url(url)
     except ArgumentError:
         raise SetupError('the store\'s url is not an address; write: url = "sqlite:///orchestrator.db"') from None
+    if address.get_backend_name() == "postgresql":
+        # its driver takes longer to load than a SQLite store to open
+        from orchestrator.stores.sql.postgres import connecting
+
+        return connecting.connect(address)
     if address.get_backend_name() != "sqlite" or address.database in {None, "", ":memory:"}:
         raise SetupError(
             f"{address.render_as_string()} is no store that this version keeps; "
-            'set in orchestrator.toml, [store]: url = "sqlite:///orchestrator.db"'
+            'set in orchestrator.toml, [store]: url = "sqlite:///orchestrator.db" or "postgresql://user@host/database"'
         )
     return _sqlite(address)
 
@@ -66,8 +78,29 @@ def _sqlite(address: URL) -> Engine:
     return engine
 
 
-class Sessions:
+class Sessions(ABC):
     """Who may talk to the database, and when."""
+
+    # the dialect's own words
+    _words: Shared
+
+    @abstractmethod
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, in one transaction; an exception leaves nothing. It may be asked more than once."""
+
+    @abstractmethod
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns from one snapshot, beside any writer. It may be asked more than once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives back connections; whoever writes a batch is waited for."""
+
+
+class FileSessions(Sessions):
+    """One connection that writes and some that read."""
+
+    _words: Words = SQLITE
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -81,14 +114,15 @@ class Sessions:
         with self._turnstile.held(), self._writer.begin():
             yield self._writer
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        """One snapshot, beside any writer."""
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        with self._writing() as connection:
+            return work(connection)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection, connection.begin():
-            yield connection
+            return work(connection)
 
     def close(self) -> None:
-        """Gives back connections; whoever writes is waited for."""
         with self._turnstile.held():
             self._writer.close()
         self._engine.dispose()

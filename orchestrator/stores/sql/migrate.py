@@ -14,6 +14,14 @@ from orchestrator.stores.sql.schema import HEAD, shape
 
 SCRIPTS = "orchestrator.stores.sql:migrations"
 
+# PostgreSQL: the number of the lock that one process holds while it looks at the schema or changes it
+_ALONE = 7_264_000
+_CURES = {
+    "sqlite": "check that its folder exists and may be written, and that the file is a SQLite database",
+    "postgresql": "check in orchestrator.toml, [store]: url that server, database and user are right, that the server "
+    "runs and lets them in, and that a new database is made in UTF8 by a user who may create tables in it",
+}
+
 
 def prepare(engine: Engine, partitions: int) -> None:
     """Makes the tables of an empty database; raises SetupError for one that this version can't use as it is."""
@@ -30,6 +38,21 @@ def prepare(engine: Engine, partitions: int) -> None:
                 f"{_name(engine)} was made for {made_for} partitions and can't change; "
                 f"set in orchestrator.toml, [store]: partitions = {made_for}"
             )
+
+
+def revision_of(url: str) -> str:
+    """The revision of the store at `url`; empty where the database is. Raises SetupError where it is no store."""
+    engine = connect(url)
+    try:
+        with _transaction(engine) as connection:
+            tables = inspect(connection).get_table_names()
+            if not tables:
+                return ""
+            revision = _revision(connection, tables)
+            _check_known(revision, _name(engine))
+            return revision
+    finally:
+        engine.dispose()
 
 
 def upgrade(url: str) -> str:
@@ -66,7 +89,7 @@ def _revision(connection: Connection, tables: list[str]) -> str:
 
 def _check_known(revision: str, name: str) -> None:
     if not revision:
-        raise SetupError(f"{name} holds tables that are not ours; name another file in orchestrator.toml, [store]: url")
+        raise SetupError(f"{name} holds tables that are not ours; name another one in orchestrator.toml, [store]: url")
     if revision > HEAD:
         raise SetupError(
             f"{name} is at revision {revision} and this version knows up to {HEAD}; "
@@ -89,12 +112,11 @@ def _name(engine: Engine) -> str:
 
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
-    """A writing transaction, so that two processes that open an empty file make its tables once."""
+    """A writing transaction, alone, so that two processes that open an empty store make its tables once."""
     try:
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_ALONE,))
             yield connection
     except DatabaseError as error:
-        raise SetupError(
-            f"{_name(engine)} can't be opened ({error.orig}); check that its folder exists and may be written, "
-            "and that the file is a SQLite database"
-        ) from None
+        raise SetupError(f"{_name(engine)} can't be opened ({error.orig}); {_CURES[engine.dialect.name]}") from None

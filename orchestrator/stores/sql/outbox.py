@@ -1,4 +1,4 @@
-"""The dispatcher's side in SQL: each method is one transaction."""
+"""The dispatcher's side in a SQLite file: each method is one transaction, alone."""
 
 # ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
 
@@ -6,23 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from orchestrator.stores.contract import Claim, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
 from orchestrator.stores.outbox import ALL, CALLED, RELEASED, known, known_scope
 from orchestrator.stores.sql.batch import suppress
-from orchestrator.stores.sql.engine import Sessions
-from orchestrator.stores.sql.statements import WORDS
+from orchestrator.stores.sql.engine import FileSessions
 
 _BELOW_ANY_RANK = -(2**63)
 
 
-class SqlOutbox(Sessions):
+class SqlOutbox(FileSessions):
     """Claims and what becomes of them."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self._words = WORDS[engine.dialect.name]
 
     def claim(self, now: int | None, lease_until: int, token: str, limit: int, channel: str = "") -> list[Claim]:
         with self._writing() as connection:

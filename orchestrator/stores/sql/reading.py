@@ -8,12 +8,14 @@ write-ahead log into the file.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select, tuple_
 
 from orchestrator.stores.contract import (
+    Backlog,
     DeadRow,
     FilePosition,
     JournalRow,
@@ -26,12 +28,12 @@ from orchestrator.stores.contract import (
 )
 from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known
 from orchestrator.stores.sql import schema
-from orchestrator.stores.sql.outbox import SqlOutbox
+from orchestrator.stores.sql.engine import Sessions
 
 _PAGE_ROWS = 1000
 
 
-class SqlReading(SqlOutbox):
+class SqlReading(Sessions):
     """What is on record."""
 
     partitions: int
@@ -48,8 +50,8 @@ class SqlReading(SqlOutbox):
         return (LogRow._make(row) for rows in of_chain for row in rows)
 
     def _log_of(self, ref: str, chains: Iterable[int], after: int) -> list[LogRow]:
-        with self._reading() as connection:
-            rows = [LogRow._make(row) for row in connection.exec_driver_sql(self._words.log_of, (ref,))]
+        found = self._read(lambda connection: connection.exec_driver_sql(self._words.log_of, (ref,)).all())
+        rows = map(LogRow._make, found)
         return sorted(row for row in rows if row.n > after and row.partition in chains)
 
     def journal(self, partition: int) -> Iterable[JournalRow]:
@@ -80,15 +82,34 @@ class SqlReading(SqlOutbox):
         return (TouchRow._make(row) for row in self._pages(touches, ("touch_id",), ("",), *conditions))
 
     def next_due(self) -> int | None:
-        with self._reading() as connection:
-            found: int | None = connection.exec_driver_sql(self._words.next_due, (self.partitions,)).scalar()
-            return found
+        asked = (self.partitions,)
+        found: int | None = self._read(
+            lambda connection: connection.exec_driver_sql(self._words.next_due, asked).scalar()
+        )
+        return found
+
+    def backlog(self, now: int) -> dict[int, Backlog]:
+        inbox, touches = schema.inbox, schema.touches
+        counts: Counter[tuple[int, str]] = Counter()
+        for name, condition in (("due", inbox.c.due <= now), ("later", inbox.c.due > now)):
+            query = select(inbox.c.partition, func.count()).where(condition).group_by(inbox.c.partition)
+            counts.update({(partition, name): n for partition, n in self._rows(query)})
+        for state in sorted(WAITING | IN_FLIGHT):
+            # written out, so that the indexes over live states serve
+            condition = touches.c.state == literal_column(f"'{state}'")
+            query = select(touches.c.partition, func.count()).where(condition).group_by(touches.c.partition)
+            name = "reserved" if state == "reserved" else "in_flight"
+            counts.update({(partition, name): n for partition, n in self._rows(query)})
+        return {p: Backlog(*(counts[p, name] for name in Backlog._fields)) for p in sorted({p for p, _ in counts})}
 
     def totals(self) -> dict[tuple[int, str], int]:
         return {(row[0], row[1]): row[2] for row in self._rows(select(schema.totals))}
 
     def daily(self) -> dict[tuple[str, str, str, str, str], int]:
-        return {(row[0], row[1], row[2], row[3], row[4]): row[5] for row in self._rows(select(schema.daily))}
+        table = schema.daily
+        key = [table.c[name] for name in ("day", "journey", "channel", "verdict", "reason")]
+        rows = self._rows(select(*key, func.sum(table.c["count"])).group_by(*key))
+        return {(row[0], row[1], row[2], row[3], row[4]): int(row[5]) for row in rows}
 
     def dead(self) -> Iterable[DeadRow]:
         pages = self._pages(schema.dead, ("partition", "offset", "seq"), (-1, -1, -1))
@@ -113,13 +134,11 @@ class SqlReading(SqlOutbox):
         return [row[0] for row in self._rows(select(table.c.name).where(table.c.kind == kind).order_by(table.c.name))]
 
     def _rows(self, query: Select[Any]) -> list[Sequence[Any]]:
-        with self._reading() as connection:
-            return list(connection.execute(query).all())
+        return self._read(lambda connection: list(connection.execute(query).all()))
 
     def _value(self, query: Select[Any]) -> bytes | None:
-        with self._reading() as connection:
-            found: bytes | None = connection.execute(query).scalar_one_or_none()
-            return found
+        found: bytes | None = self._read(lambda connection: connection.execute(query).scalar_one_or_none())
+        return found
 
     def _pages(
         self, table: Table, order: tuple[str, ...], after: tuple[Any, ...], *where: ColumnElement[bool]

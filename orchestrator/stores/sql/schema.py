@@ -2,6 +2,9 @@
 
 Instants are whole microseconds since 1970. Keys and indexes are chosen so that a batch costs the same however long the
 history is: whatever the hot path scans is bounded by what is live, never by what is finished.
+
+Where the dialects differ, both stand here: PostgreSQL keeps log and journal in pieces by time (so that the past can be
+put away by the piece), has a writer more than one, and serves auditors beside the workers.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Constraint,
     ForeignKey,
     Index,
     Integer,
@@ -19,6 +23,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -30,6 +35,7 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "uq": "uq_%(table_name)s",
     }
 )
 
@@ -38,10 +44,26 @@ SPAN_TURNS = 256
 
 # SQLite numbers rows by itself only where the key is declared INTEGER
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+# the order of characters by number, whatever language the database was made for: so do Python and SQLite
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+# rows that are changed often find room beside themselves
+_ROOMY = {"fillfactor": "70"}
+_BY_TIME = "RANGE (at)"
 
 
 def _words(*names: str) -> list[Column[str]]:
-    return [Column(name, Text, nullable=False) for name in names]
+    return [Column(name, TEXT, nullable=False) for name in names]
+
+
+def _key_by_time(*names: str) -> tuple[Constraint, Constraint]:
+    """The key of a table kept in pieces by time, which PostgreSQL wants to be part of it.
+
+    That no two rows differ in the time alone is by construction: they are numbered under the guarded progress.
+    """
+    return (
+        PrimaryKeyConstraint(*names).ddl_if(dialect="sqlite"),
+        UniqueConstraint(*names, "at").ddl_if(dialect="postgresql"),
+    )
 
 
 def _numbers(*names: str) -> list[Column[int]]:
@@ -67,6 +89,9 @@ progress = Table(
     *_bytes("head"),
     # the log that feeds it (cluster and topic id); empty until one is named
     *_words("source"),
+    # PostgreSQL: the session that writes it, and the moment that began; whoever takes the partition ends it
+    Column("backend", BigInteger, nullable=False, server_default="0"),
+    Column("started", BigInteger, nullable=False, server_default="0"),
 )
 
 # rowid tables with a narrow unique key: a wide row in the key's own tree would make every look-up read more pages
@@ -79,6 +104,7 @@ members = Table(
     *_bytes("state"),
     Column("erased", Boolean, nullable=False),
     PrimaryKeyConstraint("member"),
+    postgresql_with=_ROOMY,
 )
 
 keys = Table("keys", metadata, *_words("ref"), *_bytes("wrapped"), PrimaryKeyConstraint("ref"))
@@ -92,7 +118,8 @@ journal = Table(
     *_bytes("member"),
     *_words("ref"),
     *_bytes("input"),
-    PrimaryKeyConstraint("partition", "turn", "i"),
+    *_key_by_time("partition", "turn", "i"),
+    postgresql_partition_by=_BY_TIME,
 )
 
 # narrow and found by its key alone: the key's tree is the table
@@ -114,10 +141,16 @@ log = Table(
     *_numbers("release_at"),
     *_words("state", "revision", "trail"),
     *_bytes("prev_hash", "hash"),
-    PrimaryKeyConstraint("partition", "n"),
+    *_key_by_time("partition", "n"),
     # one member's rows: references are random, so an index by reference alone would dirty a page for each entry; within
     # a span of turns they lie together, and a reader asks every span (a few hundred for a million entries)
-    Index("ix_log_span_ref", text(f"(turn / {SPAN_TURNS})"), "ref"),
+    Index("ix_log_span_ref", text(f"(turn / {SPAN_TURNS})"), "ref").ddl_if(dialect="sqlite"),
+    # what auditors ask for: all of a member's, a journey's in some days, an intent's, a touch's
+    Index("ix_log_ref", "ref").ddl_if(dialect="postgresql"),
+    Index("ix_log_journey_at", "journey", "at").ddl_if(dialect="postgresql"),
+    Index("ix_log_intent_id", "intent_id", postgresql_where=text("intent_id <> ''")).ddl_if(dialect="postgresql"),
+    Index("ix_log_touch_id", "touch_id", postgresql_where=text("touch_id <> ''")).ddl_if(dialect="postgresql"),
+    postgresql_partition_by=_BY_TIME,
 )
 
 inbox = Table(
@@ -150,6 +183,7 @@ touches = Table(
         name="state",
     ),
     Index(None, "member", "state"),
+    postgresql_with=_ROOMY,
 )
 # the outbox proper: rows leave these when their touch is settled
 _RESERVED = text("state = 'reserved'")
@@ -168,6 +202,10 @@ Index(
 Index("ix_touches_waiting", touches.c.contact, sqlite_where=_WAITING, postgresql_where=_WAITING)
 # leases to look after
 Index("ix_touches_in_flight", touches.c.lease_until, sqlite_where=_IN_FLIGHT, postgresql_where=_IN_FLIGHT)
+# at most one of a member's, were two dispatchers ever to disagree; SQLite lets one at a time ask
+Index("ix_touches_one_in_flight", touches.c.member, unique=True, postgresql_where=_IN_FLIGHT).ddl_if(
+    dialect="postgresql"
+)
 
 suppressions = Table(
     "suppressions",
@@ -228,9 +266,11 @@ totals = Table(
 daily = Table(
     "daily",
     metadata,
+    # one of the batch's: so batches of different workers never wait for each other's counts
+    *_numbers("partition"),
     *_words("day", "journey", "channel", "verdict", "reason"),
     *_numbers("count"),
-    PrimaryKeyConstraint("day", "journey", "channel", "verdict", "reason"),
+    PrimaryKeyConstraint("partition", "day", "journey", "channel", "verdict", "reason"),
 )
 
 # how far each chain was told to a topic

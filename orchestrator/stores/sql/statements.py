@@ -1,14 +1,15 @@
-"""The hot path in each dialect's own words, side by side: one attribute a statement, one value a dialect.
+"""The hot path in SQLite's own words; PostgreSQL's stand in postgres/statements.py.
 
 Rows travel as the contract's named tuples, in column order, through the driver's `executemany`; nothing is compiled or
-named on the way. PostgreSQL's words get their place beside SQLITE, and a line in WORDS.
+named on the way.
 """
 
-# ruff: noqa: S608 - statements are put together from names of this file alone; values travel as parameters
+# ruff: noqa: S608, D102 - statements are put together from names of this file alone, values travel as parameters;
+# what is asked, and with what, stands in Words
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from orchestrator.stores.contract import (
     DeadRow,
@@ -27,6 +28,27 @@ from orchestrator.stores.contract import (
     TouchRow,
 )
 from orchestrator.stores.sql.schema import SPAN_TURNS
+
+
+class Shared(Protocol):
+    """What both dialects are asked in the same way, each in its own words; parameters as in Words."""
+
+    @property
+    def count_try(self) -> str: ...
+    @property
+    def put_quarantine(self) -> str: ...
+    @property
+    def put_document(self) -> str: ...
+    @property
+    def put_registry(self) -> str: ...
+    @property
+    def move_cursor(self) -> str: ...
+    @property
+    def first_cursor(self) -> str: ...
+    @property
+    def next_due(self) -> str: ...
+    @property
+    def log_of(self) -> str: ...
 
 
 class Words(NamedTuple):
@@ -196,7 +218,7 @@ SQLITE = Words(
     add_dead=_insert("dead", DeadRow._fields),
     park=_insert("parked", ParkedRow._fields),
     add_total=_add("totals", ("partition", "name")),
-    add_daily=_add("daily", ("day", "journey", "channel", "verdict", "reason")),
+    add_daily=_add("daily", ("partition", "day", "journey", "channel", "verdict", "reason")),
     put_position=_upsert("positions", FilePosition._fields, "content, partition"),
     take=(
         f"INSERT INTO progress ({quoted(Progress._fields)}, source) VALUES (?, 1, 0, 0, 0, 0, zeroblob(32), ?) "
@@ -255,6 +277,3 @@ WITH RECURSIVE spans (s) AS (
   SELECT 0 UNION ALL SELECT s + 1 FROM spans WHERE s < (SELECT max(turn) / {SPAN_TURNS} FROM progress))
 SELECT {quoted(LogRow._fields)} FROM spans CROSS JOIN log WHERE turn / {SPAN_TURNS} = s AND ref = ?""",
 )
-
-# by the name SQLAlchemy gives the dialect
-WORDS = {"sqlite": SQLITE}

@@ -1,29 +1,22 @@
-"""The SQL store: opening, partitions, batches, documents."""
+"""The SQL store: opening, and what is written alike in every dialect: quarantine, documents, cursors."""
 
 # ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 
-from orchestrator.stores.contract import ParkedRow, Progress
-from orchestrator.stores.partitions import in_range, same_source
+from orchestrator.stores.contract import ParkedRow, Store
 from orchestrator.stores.sql import schema
-from orchestrator.stores.sql.batch import SqlBatch
 from orchestrator.stores.sql.engine import connect
 from orchestrator.stores.sql.migrate import prepare
 from orchestrator.stores.sql.reading import SqlReading
 
 
-class SqlStore(SqlReading):
-    """`stores.contract.Store` in a database. Any thread may call it; writers take turns."""
-
-    def __init__(self, engine: Engine, partitions: int) -> None:
-        super().__init__(engine)
-        self.partitions = partitions
+class SqlStore(SqlReading, Store):
+    """`stores.contract.Store` in a database. Any thread may call it."""
 
     @classmethod
     def open(cls, url: str, partitions: int) -> SqlStore:
@@ -33,61 +26,51 @@ class SqlStore(SqlReading):
         that leads it here), and one made for another number of partitions.
         """
         engine = connect(url)
-        prepare(engine, partitions)
-        return cls(engine, partitions)
-
-    def take(self, partitions: Sequence[int], source: str = "") -> dict[int, Progress]:
-        in_range(partitions, self.partitions)
-        with self._writing() as connection:
-            taken: dict[int, Progress] = {}
-            for partition in partitions:
-                row = connection.exec_driver_sql(self._words.take, (partition, source)).one()
-                kept = connection.exec_driver_sql(self._words.source, (partition,)).scalar_one()
-                # raised here, it takes back every epoch of this call
-                same_source(partition, kept if source else "", source)
-                taken[partition] = Progress._make(row)
-            return taken
-
-    @contextmanager
-    def batch(self, held: Sequence[Progress]) -> Iterator[SqlBatch]:
-        with self._turnstile.held(), self._writer.begin() as transaction:
-            batch = SqlBatch(self._writer, self._words)
-            batch.guard(held)
-            yield batch
-            if transaction.is_active and not batch.written:
-                transaction.rollback()
+        try:
+            prepare(engine, partitions)
+            return kept_in(engine, partitions)
+        except BaseException:
+            engine.dispose()
+            raise
 
     # --- quarantine
     def count_try(self, partition: int, offset: int) -> int:
-        with self._writing() as connection:
-            return int(connection.exec_driver_sql(self._words.count_try, (partition, offset)).scalar_one())
+        return self._write(
+            lambda connection: int(connection.exec_driver_sql(self._words.count_try, (partition, offset)).scalar_one())
+        )
 
     def quarantine(self, partition: int, member: bytes, reason: str) -> None:
-        with self._writing() as connection:
-            connection.exec_driver_sql(self._words.put_quarantine, (member, partition, reason))
+        row = (member, partition, reason)
+        self._write(lambda connection: connection.exec_driver_sql(self._words.put_quarantine, row))
 
     def redrive(self, member: bytes) -> list[ParkedRow]:
         parked = schema.parked
-        with self._writing() as connection:
+
+        def work(connection: Connection) -> list[ParkedRow]:
             connection.execute(delete(schema.quarantine).where(schema.quarantine.c.member == member))
             columns = [parked.c[name] for name in ParkedRow._fields]
             rows = connection.execute(select(*columns).where(parked.c.member == member).order_by(parked.c.seq)).all()
             connection.execute(delete(parked).where(parked.c.member == member))
             return [ParkedRow._make(row) for row in rows]
 
+        return self._write(work)
+
     # --- documents
     def put_document(self, kind: str, name: str, body: bytes) -> None:
-        with self._writing() as connection:
-            connection.exec_driver_sql(self._words.put_document, (kind, name, body))
+        row = (kind, name, body)
+        self._write(lambda connection: connection.exec_driver_sql(self._words.put_document, row))
 
     def load_registry(self, name: str, fingerprints: Iterable[str], checked_at: int) -> int:
         # read before the lock is taken: the list may come from a slow file
         contacts = [{"name": name, "contact": contact} for contact in sorted(set(fingerprints))]
-        with self._writing() as connection:
+
+        def work(connection: Connection) -> None:
             connection.exec_driver_sql(self._words.put_registry, (name, checked_at))
             connection.execute(delete(schema.listed).where(schema.listed.c.name == name))
             if contacts:
                 connection.execute(insert(schema.listed), contacts)
+
+        self._write(work)
         return len(contacts)
 
     # --- the relay
@@ -97,8 +80,21 @@ class SqlStore(SqlReading):
         return int(rows[0][0]) if rows else 0
 
     def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
-        with self._writing() as connection:
+        def work(connection: Connection) -> bool:
             moved = connection.exec_driver_sql(self._words.move_cursor, (after, partition, topic, before)).rowcount
             if not moved and before == 0:
                 moved = connection.exec_driver_sql(self._words.first_cursor, (partition, topic, after)).rowcount
             return moved == 1
+
+        return self._write(work)
+
+
+def kept_in(engine: Engine, partitions: int) -> SqlStore:
+    """The store of the engine's dialect; each is loaded only where it is used."""
+    if engine.dialect.name == "postgresql":
+        from orchestrator.stores.sql.postgres.store import PostgresStore
+
+        return PostgresStore(engine, partitions)
+    from orchestrator.stores.sql.sqlite import SqliteStore
+
+    return SqliteStore(engine, partitions)

@@ -8,25 +8,77 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+ROOMY = {"fillfactor": "70"}
+BY_TIME = "RANGE (at)"
+
+# Keeps a piece of log and journal for each month, from the last one to `ahead` months from now, and one beside them for
+# what lies in no such month (other clocks than the wall's). It runs with its owner's rights, so that workers need no
+# right to make tables. Months are of UTC; bounds are microseconds since 1970.
+MAKE_MONTHS = """
+CREATE FUNCTION make_months(ahead int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC') - interval '1 month';
+  last timestamp := date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => ahead);
+  made int := 0;
+  tab text;
+  piece text;
+  since bigint;
+  until bigint;
+  strays boolean;
+BEGIN
+  IF to_regclass('log_' || to_char(last - make_interval(months => least(ahead, 3)), 'YYYY_MM')) IS NOT NULL
+     AND to_regclass('journal_' || to_char(last - make_interval(months => least(ahead, 3)), 'YYYY_MM')) IS NOT NULL THEN
+    RETURN 0;
+  END IF;
+  PERFORM pg_advisory_xact_lock(7264001);
+  WHILE month <= last LOOP
+    since := extract(epoch FROM month)::bigint * 1000000;
+    until := extract(epoch FROM month + interval '1 month')::bigint * 1000000;
+    FOREACH tab IN ARRAY ARRAY['log', 'journal'] LOOP
+      piece := tab || '_' || to_char(month, 'YYYY_MM');
+      EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE at >= %s AND at < %s)', tab || '_other', since, until)
+        INTO strays;
+      IF to_regclass(piece) IS NULL AND NOT strays THEN
+        -- made beside it and then attached: that locks out nobody who writes
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', piece, tab);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)', tab, piece, since, until);
+        made := made + 1;
+      END IF;
+    END LOOP;
+    month := month + interval '1 month';
+  END LOOP;
+  RETURN made;
+END $$"""
+
+
+def key_by_time(table: str, *names: str) -> sa.Constraint:
+    """PostgreSQL wants the time to be part of the key of a table kept in pieces by time."""
+    if op.get_bind().dialect.name == "postgresql":
+        return sa.UniqueConstraint(*names, "at", name=op.f(f"uq_{table}"))
+    return sa.PrimaryKeyConstraint(*names, name=op.f(f"pk_{table}"))
+
 
 def upgrade() -> None:
     """Makes every table in an empty database."""
+    on_postgres = op.get_bind().dialect.name == "postgresql"
     op.create_table(
         "cursors",
         sa.Column("partition", sa.BigInteger(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("topic", TEXT, nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("partition", "topic", name=op.f("pk_cursors")),
     )
     op.create_table(
         "daily",
-        sa.Column("day", sa.Text(), nullable=False),
-        sa.Column("journey", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("verdict", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("partition", sa.BigInteger(), nullable=False),
+        sa.Column("day", TEXT, nullable=False),
+        sa.Column("journey", TEXT, nullable=False),
+        sa.Column("channel", TEXT, nullable=False),
+        sa.Column("verdict", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "journey", "channel", "verdict", "reason", name=op.f("pk_daily")),
+        sa.PrimaryKeyConstraint("partition", "day", "journey", "channel", "verdict", "reason", name=op.f("pk_daily")),
     )
     op.create_table(
         "dead",
@@ -34,16 +86,16 @@ def upgrade() -> None:
         sa.Column("partition", sa.BigInteger(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("cure", sa.Text(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("cure", TEXT, nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_dead")),
     )
     op.create_index(op.f("ix_dead_partition_offset_seq"), "dead", ["partition", "offset", "seq"], unique=False)
     op.create_table(
         "documents",
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_documents")),
     )
@@ -66,16 +118,17 @@ def upgrade() -> None:
         sa.Column("turn", sa.BigInteger(), nullable=False),
         sa.Column("i", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("member", sa.LargeBinary(), nullable=False),
-        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("ref", TEXT, nullable=False),
         sa.Column("input", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("partition", "turn", "i", name=op.f("pk_journal")),
+        key_by_time("journal", "partition", "turn", "i"),
+        postgresql_partition_by=BY_TIME,
     )
     op.create_table(
         "keys",
-        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("ref", TEXT, nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("ref", name=op.f("pk_keys")),
     )
@@ -87,34 +140,42 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("valid_until", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("ref", sa.Text(), nullable=False),
-        sa.Column("journey", sa.Text(), nullable=False),
-        sa.Column("step", sa.Text(), nullable=False),
-        sa.Column("occurrence", sa.Text(), nullable=False),
-        sa.Column("intent_id", sa.Text(), nullable=False),
-        sa.Column("touch_id", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
-        sa.Column("verdict", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("ref", TEXT, nullable=False),
+        sa.Column("journey", TEXT, nullable=False),
+        sa.Column("step", TEXT, nullable=False),
+        sa.Column("occurrence", TEXT, nullable=False),
+        sa.Column("intent_id", TEXT, nullable=False),
+        sa.Column("touch_id", TEXT, nullable=False),
+        sa.Column("channel", TEXT, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
+        sa.Column("verdict", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("release_at", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("revision", sa.Text(), nullable=False),
-        sa.Column("trail", sa.Text(), nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("revision", TEXT, nullable=False),
+        sa.Column("trail", TEXT, nullable=False),
         sa.Column("prev_hash", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("partition", "n", name=op.f("pk_log")),
+        key_by_time("log", "partition", "n"),
+        postgresql_partition_by=BY_TIME,
     )
-    op.create_index("ix_log_span_ref", "log", [sa.text("(turn / 256)"), "ref"], unique=False)
+    if on_postgres:
+        op.create_index("ix_log_ref", "log", ["ref"])
+        op.create_index("ix_log_journey_at", "log", ["journey", "at"])
+        op.create_index("ix_log_intent_id", "log", ["intent_id"], postgresql_where=sa.text("intent_id <> ''"))
+        op.create_index("ix_log_touch_id", "log", ["touch_id"], postgresql_where=sa.text("touch_id <> ''"))
+    else:
+        op.create_index("ix_log_span_ref", "log", [sa.text("(turn / 256)"), "ref"], unique=False)
     op.create_table(
         "members",
         sa.Column("partition", sa.BigInteger(), nullable=False),
         sa.Column("member", sa.LargeBinary(), nullable=False),
-        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("ref", TEXT, nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.Column("erased", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("member", name=op.f("pk_members")),
+        postgresql_with=ROOMY,
     )
     op.create_table(
         "parked",
@@ -123,7 +184,7 @@ def upgrade() -> None:
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("member", sa.LargeBinary(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_parked")),
         sqlite_autoincrement=True,
@@ -146,19 +207,21 @@ def upgrade() -> None:
         sa.Column("clock", sa.BigInteger(), nullable=False),
         sa.Column("log_n", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("backend", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("started", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("partition", name=op.f("pk_progress")),
     )
     op.create_table(
         "quarantine",
         sa.Column("member", sa.LargeBinary(), nullable=False),
         sa.Column("partition", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("member", name=op.f("pk_quarantine")),
     )
     op.create_table(
         "registries",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("checked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_registries")),
     )
@@ -177,54 +240,55 @@ def upgrade() -> None:
     )
     op.create_table(
         "suppressions",
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("channel", TEXT, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("subject", "channel", "purpose", name=op.f("pk_suppressions")),
     )
     op.create_table(
         "switches",
-        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("scope", TEXT, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_switches")),
     )
     op.create_table(
         "totals",
         sa.Column("partition", sa.BigInteger(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("partition", "name", name=op.f("pk_totals")),
     )
     op.create_table(
         "touches",
-        sa.Column("touch_id", sa.Text(), nullable=False),
+        sa.Column("touch_id", TEXT, nullable=False),
         sa.Column("partition", sa.BigInteger(), nullable=False),
         sa.Column("member", sa.LargeBinary(), nullable=False),
-        sa.Column("ref", sa.Text(), nullable=False),
-        sa.Column("intent_id", sa.Text(), nullable=False),
-        sa.Column("journey", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
-        sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("ref", TEXT, nullable=False),
+        sa.Column("intent_id", TEXT, nullable=False),
+        sa.Column("journey", TEXT, nullable=False),
+        sa.Column("channel", TEXT, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
+        sa.Column("contact", TEXT, nullable=False),
         sa.Column("rank", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
         sa.Column("valid_until", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("token", TEXT, nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("attempted_at", sa.BigInteger(), nullable=False),
         sa.Column("call_by", sa.BigInteger(), nullable=False),
-        sa.Column("call_rule", sa.Text(), nullable=False),
+        sa.Column("call_rule", TEXT, nullable=False),
         sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint(
             "state IN ('reserved', 'claimed', 'attempting', 'accepted', 'rejected', 'unknown', 'cancelled')",
             name=op.f("ck_touches_state"),
         ),
         sa.PrimaryKeyConstraint("touch_id", name=op.f("pk_touches")),
+        postgresql_with=ROOMY,
     )
     op.create_index(
         "ix_touches_in_flight",
@@ -260,8 +324,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "listed",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("contact", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["name"],
             ["registries.name"],
@@ -269,3 +333,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "contact", name=op.f("pk_listed")),
         sqlite_with_rowid=False,
     )
+    if on_postgres:
+        op.create_index(
+            "ix_touches_one_in_flight",
+            "touches",
+            ["member"],
+            unique=True,
+            postgresql_where=sa.text("state IN ('claimed', 'attempting')"),
+        )
+        for table in ("log", "journal"):
+            op.execute(f"CREATE TABLE {table}_other PARTITION OF {table} DEFAULT")
+        op.execute(MAKE_MONTHS)
+        op.execute("SELECT make_months(12)")

@@ -1,0 +1,155 @@
+"""One batch on PostgreSQL: what it reads, and everything it writes, in the session that holds the guarded rows."""
+
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+
+from orchestrator.errors import Interrupted
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, Progress, SuppressionRow
+from orchestrator.stores.sql.postgres import statements as words
+from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
+from orchestrator.stores.sql.postgres.covering import suppress
+from orchestrator.stores.sql.postgres.statements import Columns
+from orchestrator.stores.sql.postgres.writer import Session, refused
+
+Row = Sequence[Any]
+K = TypeVar("K")
+R = TypeVar("R", bound=tuple[Any, ...])
+
+
+class PostgresBatch:
+    """An open transaction; the store commits it when the block is left."""
+
+    def __init__(self, session: Session) -> None:
+        self._cursor = session.cursor(binary=True)
+        self.written = False
+        # nothing of it may be committed any more
+        self.failed = False
+        # what was suppressed, to be looked after once it is committed
+        self.suppressed: Sequence[SuppressionRow] = ()
+
+    def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
+        wanted = {member: partition for partition, member in keys}
+        rows = map(MemberRow._make, self._asked(words.MEMBERS_OF, list(wanted)))
+        return {row.member: row for row in rows if wanted[row.member] == row.partition}
+
+    def keys(self, refs: Iterable[str]) -> dict[str, bytes]:
+        return dict(self._asked(words.KEYS_OF, list(dict.fromkeys(refs))))
+
+    def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
+        return dict(self._asked(words.SEEN_OF, list(buckets), list(dict.fromkeys(identities))))
+
+    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
+        rows = map(InboxRow._make, self._rows(words.DUE, (list(partitions), until, limit)) if partitions else ())
+        return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
+
+    def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
+        wanted = list(dict.fromkeys(keys))
+        loaded = dict(self._asked(words.REGISTRIES_OF, list({name for name, _ in wanted})))
+        names, contacts = [name for name, _ in wanted], [contact for _, contact in wanted]
+        found = set(self._asked(words.LISTED_OF, names, contacts))
+        return {key: (key in found, loaded[key[0]]) for key in wanted if key[0] in loaded}
+
+    def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
+        return dict(self._asked(words.TOUCH_STATES, list(dict.fromkeys(touch_ids))))
+
+    def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
+        if not self._rows(words.ANY_QUARANTINED):
+            return set()
+        return {row[0] for row in self._asked(words.QUARANTINED_OF, list(dict.fromkeys(members)))}
+
+    def write(self, changes: Changes) -> None:
+        if self.written:
+            self.failed = True
+            raise RuntimeError("a batch is written once")
+        self.written = True
+        try:
+            self._write(changes)
+        except BaseException:
+            # a caller that swallows this must still leave nothing
+            self.failed = True
+            raise
+
+    def _write(self, changes: Changes) -> None:
+        self._advance(changes.progress)
+        self._put(words.PUT_MEMBERS, _last(changes.members, lambda row: row.member))
+        self._put(words.PUT_KEYS, _last(changes.keys, lambda row: row.ref))
+        self._put(words.DESTROY_KEYS, [(ref,) for ref in changes.destroyed])
+        self._copy(words.JOURNAL, changes.journal)
+        self._copy(words.SEEN, changes.seen)
+        self._copy(words.LOG, changes.log)
+        self._put(words.CONSUME, changes.consumed)
+        self._copy(words.INBOX, changes.inbox)
+        self._put(words.CANCEL, [(touch_id,) for touch_id in changes.cancelled])
+        # of a touch that stands there twice the first is kept, as the second would find it reserved
+        self._put(words.RESERVE, _last(reversed(changes.reserved), lambda row: row.touch_id))
+        clock = max((after.clock for _, after in changes.progress), default=0)
+        self._put(words.END_SUPPRESSIONS, changes.unsuppressed, clock)
+        suppress(self._rows, changes.suppressions)
+        self.suppressed = changes.suppressions
+        self._copy(words.DEAD, changes.dead)
+        self._copy(words.PARKED, changes.parked)
+        self._put(words.PUT_POSITIONS, _last(changes.positions, lambda row: (row.content, row.partition)))
+        # kept apart by a partition that this batch has locked: batches of other workers add to rows of their own
+        home = min((before.partition for before, _ in changes.progress), default=-1)
+        self._put(words.ADD_TOTALS, [(*key, addition) for key, addition in changes.totals.items()])
+        self._put(words.ADD_DAILY, [(home, *key, addition) for key, addition in changes.daily.items()])
+
+    def _advance(self, progress: Sequence[tuple[Progress, Progress]]) -> None:
+        rows = [(*after[2:], before.partition, *before[1:4]) for before, after in progress]
+        if not rows:
+            return
+        moved = {row[0] for row in self._rows(words.ADVANCE, _turned(rows))}
+        for before, _ in progress:
+            if before.partition not in moved:
+                raise refused(before.partition)
+
+    def _asked(self, statement: str, *columns: list[Any]) -> list[Any]:
+        """The rows asked for by one or more lists, none of them empty."""
+        return self._rows(statement, columns) if all(columns) else []
+
+    def _put(self, statement: str, rows: Sequence[Row], *also: object) -> None:
+        if rows:
+            self._rows(statement, (*_turned(rows), *also))
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        def work() -> list[Any]:
+            cursor = self._cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+        return self._told(work)
+
+    def _copy(self, columns: Columns, rows: Sequence[Row]) -> None:
+        def work() -> None:
+            with self._cursor.copy(columns.copy) as copy:
+                copy.set_types(columns.types)
+                for row in rows:
+                    copy.write_row(row)
+
+        if rows:
+            self._told(work)
+
+    def _told(self, work: Callable[[], K]) -> K:
+        """What `work` returns; the driver's errors as ours, without the values that they quote."""
+        try:
+            return work()
+        except psycopg.Error as error:
+            self.failed = True
+            if may_go_through(error):
+                raise Interrupted("nothing of the batch was written; read progress again, then do it anew") from None
+            raise plain(error) from None
+
+
+def _turned(rows: Sequence[Row]) -> list[list[Any]]:
+    """One list a column."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _last(rows: Iterable[R], key: Callable[[R], object]) -> list[R]:
+    """Of rows with the same key the last: one statement changes a row once."""
+    return list({key(row): row for row in rows}.values())

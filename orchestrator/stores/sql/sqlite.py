@@ -1,0 +1,45 @@
+"""The store in a SQLite file: partitions and batches. Writers take turns."""
+
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from orchestrator.stores.contract import Progress
+from orchestrator.stores.partitions import in_range, same_source
+from orchestrator.stores.sql.batch import SqlBatch
+from orchestrator.stores.sql.outbox import SqlOutbox
+from orchestrator.stores.sql.store import SqlStore
+
+
+class SqliteStore(SqlOutbox, SqlStore):
+    """`stores.contract.Store` in one file, for one machine."""
+
+    def __init__(self, engine: Engine, partitions: int) -> None:
+        super().__init__(engine)
+        self.partitions = partitions
+
+    def take(self, partitions: Sequence[int], source: str = "") -> dict[int, Progress]:
+        in_range(partitions, self.partitions)
+        with self._writing() as connection:
+            taken: dict[int, Progress] = {}
+            for partition in partitions:
+                row = connection.exec_driver_sql(self._words.take, (partition, source)).one()
+                kept = connection.exec_driver_sql(self._words.source, (partition,)).scalar_one()
+                # raised here, it takes back every epoch of this call
+                same_source(partition, kept if source else "", source)
+                taken[partition] = Progress._make(row)
+            return taken
+
+    @contextmanager
+    def batch(self, held: Sequence[Progress]) -> Iterator[SqlBatch]:
+        with self._turnstile.held(), self._writer.begin() as transaction:
+            batch = SqlBatch(self._writer, self._words)
+            batch.guard(held)
+            yield batch
+            if transaction.is_active and not batch.written:
+                transaction.rollback()
