@@ -7,11 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msgspec import Struct
+
 from orchestrator import settings as settings_module
 from orchestrator.content.load import load_content
 from orchestrator.decide.content import Content
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
+from orchestrator.stores.sql.migrate import revision_of, upgrade
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.vault import KeyFile, Vault
 
@@ -58,8 +61,37 @@ def open_project(path: Path) -> Project:
 
 def open_store(settings: Settings, path: Path) -> Store:
     """The store that the settings name; a relative SQLite path is relative to the project."""
+    return SqlStore.open(store_url(settings, path), settings.store.partitions)
+
+
+def store_url(settings: Settings, path: Path) -> str:
+    """The store's address, a SQLite file's path made absolute."""
     url = settings.store.url
     prefix = "sqlite:///"
     if url.startswith(prefix) and not url.startswith(prefix + "/"):
         url = f"{prefix}{path / url.removeprefix(prefix)}"
-    return SqlStore.open(url, settings.store.partitions)
+    return url
+
+
+class Migrated(Struct, frozen=True, kw_only=True):
+    """What `store migrate` did."""
+
+    # the revision that the store was at; "" where the database was empty
+    before: str
+    # the revision that it is at now
+    revision: str
+    # how many partitions it was made for
+    partitions: int
+
+
+def migrate_store(settings: Settings, path: Path) -> Migrated:
+    """Makes the store in an empty database, leads an older one to this version's revision; may be repeated.
+
+    Raises SetupError for a database that is no store, one of a newer version, or one of another number of partitions.
+    """
+    url = store_url(settings, path)
+    before = revision_of(url)
+    if before:
+        upgrade(url)
+    SqlStore.open(url, settings.store.partitions).close()
+    return Migrated(before=before, revision=revision_of(url), partitions=settings.store.partitions)
