@@ -202,8 +202,6 @@ def counted_for(question: Question, scope: Scope, apart: frozenset[str] = frozen
 
 def _inside(question: Question, instants: list[datetime], window: Window) -> list[datetime]:
     """As `_within` at `question.at`, with what the caps of one question share."""
-    if not instants:
-        return instants
     at, zones = question.at, question.zones
     if window.length is not None:
         return instants[bisect_right(instants, at - window.length) : bisect_right(instants, at)]
@@ -246,12 +244,12 @@ class CapRule(Answering, frozen=True, kw_only=True):
             maximum = self._maximum(member)
         elif not member.places and maximum > self.reserved:
             return self.answers.get(None) or keep(self.answers, None, self._found("pass", 0, maximum, None))
-        counts = counted_for(question, self.scope)
-        inside = _inside(question, counts.instants, window)
+        counts: Counted = question.memo.get(self.scope) or counted_for(question, self.scope)
+        inside = _inside(question, counts.instants, window) if counts.instants else []
         n = len(inside)
         if self.reserved and question.journey not in self.reserved_for:
             others = counted_for(question, self.scope, self.reserved_for)
-            held = _inside(question, others.instants, window)
+            held = _inside(question, others.instants, window) if others.instants else []
             taken: list[datetime] | None = held
             room = n < maximum and len(held) < maximum - self.reserved
             key: Hashable = (n, len(held), maximum)

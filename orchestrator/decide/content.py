@@ -28,6 +28,9 @@ class Policies(Protocol):
     def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Every house rule that such a contact is asked, in a stable order."""
 
+    def hours_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
+        """Those of them that may name the end of permitted hours."""
+
     def sender(self, channel: str, at: datetime) -> Sender:
         """Who messages of this channel come from at an instant."""
 
@@ -47,6 +50,9 @@ class Laws(Protocol):
 
     def rules_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[Rule, ...]:
         """Every rule of law that such a contact is asked."""
+
+    def hours_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[Rule, ...]:
+        """Those of them that may name the end of permitted hours."""
 
     def registries_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[str, ...]:
         """Names of the do-not-contact lists these rules read."""

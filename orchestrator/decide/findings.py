@@ -26,8 +26,9 @@ Answers = dict[Hashable, Finding]
 Saw = dict[str, str | int | bool | None]
 
 _encoder = msgspec.json.Encoder()
-# id -> (finding, its JSON); a finding in here lives on, so that its id stays its own
-_encoded: dict[int, tuple[Finding, Raw]] = {}
+# id -> JSON of a finding that is kept; `_kept` holds it for good, so that its id stays its own
+_encoded: dict[int, Raw] = {}
+_kept: list[Finding] = []
 
 
 class Answering(Struct, frozen=True, kw_only=True):
@@ -45,7 +46,8 @@ def keep(answers: Answers, key: Hashable, finding: Finding) -> Finding:
     """Keeps a finding under what it depends on, and gives it back."""
     if len(answers) < MOST_OF_A_RULE and len(_encoded) < MOST:
         answers[key] = finding
-        _encoded[id(finding)] = (finding, Raw(_encoder.encode(finding)))
+        _kept.append(finding)
+        _encoded[id(finding)] = Raw(_encoder.encode(finding))
     return finding
 
 
@@ -57,6 +59,6 @@ def write_trail(trail: Trail) -> str:
 
 def _written(tried: Tried) -> Tried:
     """The same, with the JSON of each finding that is kept in the finding's place: for the encoder alone."""
-    known = _encoded
-    findings: list[Any] = [known[id(each)][1] if id(each) in known else each for each in tried.findings]
+    known = _encoded.get
+    findings: list[Any] = [known(id(each), each) for each in tried.findings]
     return replace(tried, findings=tuple(findings))

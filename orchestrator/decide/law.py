@@ -187,6 +187,8 @@ class LawBook(Struct, frozen=True):
     # what was compiled before: the same arguments have the same answer
     memo: dict[tuple[tuple[str, ...], str, str], tuple[AskedRule, ...]] = field(default_factory=dict)
     listed: dict[tuple[tuple[str, ...], str, str], tuple[str, ...]] = field(default_factory=dict)
+    hours: dict[tuple[tuple[str, ...], str, str], tuple[AskedRule, ...]] = field(default_factory=dict)
+    named: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def under(self, profile: Profile) -> LawBook:
         """The same packs under another profile."""
@@ -198,6 +200,14 @@ class LawBook(Struct, frozen=True):
         found = self.memo.get(key)
         if found is None:
             found = self.memo[key] = self._compile(jurisdictions, channel, purpose)
+        return found
+
+    def hours_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[AskedRule, ...]:
+        """Those of `rules_for` that may name the end of permitted hours."""
+        key = (jurisdictions, channel, purpose)
+        found = self.hours.get(key)
+        if found is None:
+            found = self.hours[key] = tuple(rule for rule in self.rules_for(*key) if rule.has_hours)
         return found
 
     def registries_for(self, jurisdictions: tuple[str, ...], channel: str, purpose: str) -> tuple[str, ...]:
@@ -212,8 +222,11 @@ class LawBook(Struct, frozen=True):
 
     def names(self, jurisdictions: tuple[str, ...]) -> tuple[str, ...]:
         """The packs asked, overlays before the packs they extend: `US-NY@2026.11.0`, `US@2026.11.0`."""
-        packs = (pack for each in jurisdictions or (DEFAULT,) for pack in self.chain(each))
-        return tuple(dict.fromkeys(pack.name for pack in packs))
+        names = self.named.get(jurisdictions)
+        if names is None:
+            packs = (pack for each in jurisdictions or (DEFAULT,) for pack in self.chain(each))
+            names = self.named[jurisdictions] = tuple(dict.fromkeys(pack.name for pack in packs))
+        return names
 
     def jurisdictions_of(self, country: str, region: str, phone_countries: tuple[str, ...]) -> tuple[str, ...]:
         """Whose packs apply: the residence's, most specific first, then each number's country where it differs."""

@@ -126,6 +126,7 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     longest_window: timedelta = timedelta(0)
     # rules already picked, by (channel, purpose, journey)
     picked: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict)
+    picked_hours: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict)
 
     def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Every house rule that such a contact is asked, in a stable order."""
@@ -134,6 +135,14 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
         if rules is None:
             asked = (rule.asked(channel, purpose, journey) for rule in self.rules)
             rules = self.picked[key] = tuple(rule for rule in asked if rule is not None)
+        return rules
+
+    def hours_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
+        """Those of `rules_for` that may name the end of permitted hours."""
+        key = (channel, purpose, journey)
+        rules = self.picked_hours.get(key)
+        if rules is None:
+            rules = self.picked_hours[key] = tuple(rule for rule in self.rules_for(*key) if has_hours(rule))
         return rules
 
     def sender(self, channel: str, at: datetime | None = None) -> Sender:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +22,7 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.facts import apply_event
 from orchestrator.decide.findings import write_trail
-from orchestrator.decide.hours import has_hours, open_until
+from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send, Wait
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.result import Entry, Reservation, Result, Trail, Tried
@@ -477,12 +478,14 @@ class _Turn:
         """Weighs an intent on each of its channels in turn; the verdict it came to: send, defer, suppress."""
         member = self._known()
         tried: list[Tried] = []
+        # what the channels' rules share: the same places, the same clock on the wall
+        memo: dict[object, Any] = {}
         for channel in send.channels:
             contact = _contact_for(member, channel)
             if contact is None:
                 tried.append(Tried(channel=channel, says="suppress", findings=(NO_CONTACT_POINT,)))
                 continue
-            question = self._question(member, journey, channel, contact, intent)
+            question = self._question(member, journey, channel, contact, intent, memo)
             rules = self.content.policies.rules_for(channel, journey.purpose, journey.name) + (
                 self.content.laws.rules_for(member.residence.jurisdictions, channel, journey.purpose)
             )
@@ -508,7 +511,13 @@ class _Turn:
         return "suppress"
 
     def _question(
-        self, member: Member, journey: Journey, channel: str, contact: ContactPoint, intent: Pending
+        self,
+        member: Member,
+        journey: Journey,
+        channel: str,
+        contact: ContactPoint,
+        intent: Pending,
+        memo: dict[object, Any],
     ) -> Question:
         names = self.content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose)
         registries = {name: self.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY) for name in names}
@@ -521,9 +530,10 @@ class _Turn:
             journey=journey.name,
             member=member,
             contact=contact,
-            zones=tuple(zones[name] for name in member.residence.zones),
+            zones=tuple([zones[name] for name in member.residence.zones]),
             registries=registries,
             closed=intent.closed,
+            memo=memo,
         )
 
     def _send(
@@ -617,13 +627,13 @@ class _Turn:
 
     def _closes(self, journey: Journey, question: Question) -> tuple[datetime | None, str]:
         """When the first of the permitted hours that hold now ends, and whose they are; None: no hours bind."""
-        rules = self.content.policies.rules_for(question.channel, journey.purpose, journey.name) + (
-            self.content.laws.rules_for(question.member.residence.jurisdictions, question.channel, journey.purpose)
+        rules = self.content.policies.hours_for(question.channel, journey.purpose, journey.name) + (
+            self.content.laws.hours_for(question.member.residence.jurisdictions, question.channel, journey.purpose)
         )
         first: datetime | None = None
         name = ""
         for rule in rules:
-            end = open_until(rule, question) if has_hours(rule) else None
+            end = open_until(rule, question)
             if end is not None and (first is None or end < first):
                 first, name = end, rule.id
         return first, name
