@@ -316,6 +316,17 @@ class OutcomeRow(NamedTuple):
     inbox: NewInbox
 
 
+class Backlog(NamedTuple):
+    """What waits in one partition."""
+
+    # inbox rows due at the instant asked for, and those due later
+    due: int
+    later: int
+    # touches waiting for their call, and those claimed or being called
+    reserved: int
+    in_flight: int
+
+
 class Store(Protocol):
     """What is remembered, and who may write it."""
 
@@ -405,6 +416,9 @@ class Store(Protocol):
 
     def next_due(self) -> int | None:
         """The earliest due of any inbox row, or None."""
+
+    def backlog(self, now: int) -> dict[int, Backlog]:
+        """What waits, by partition; partitions without anything are left out. It counts rows: for people, not loops."""
 
     def totals(self) -> dict[tuple[int, str], int]:
         """The running totals by (partition, name)."""

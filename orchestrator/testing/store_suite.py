@@ -20,6 +20,7 @@ import pytest
 from orchestrator.errors import Refused, SetupError, UsageError
 from orchestrator.events.inputs import Cancelled, read_input
 from orchestrator.stores.contract import (
+    Backlog,
     Changes,
     Claim,
     DeadRow,
@@ -373,6 +374,15 @@ class Inboxes(StoreFixtures):
         assert store.next_due() is None
         Owner(store).commit(inbox=[told("a", partition=3, due=50), told("b", partition=1, due=70)])
         assert 50 == store.next_due()
+
+    def test_the_backlog_counts_what_waits_by_partition(self, store: Store) -> None:
+        assert {} == store.backlog(60)
+        Owner(store).commit(
+            inbox=[told("a", partition=3, due=50), told("b", partition=3, due=60), told("c", partition=3, due=61)],
+            reserved=[touch_row(f"t-{member}", member=member) for member in ("ann", "bob", "cid")],
+        )
+        store.claim(10, 100, "token", 1)
+        assert {0: Backlog(0, 0, 2, 1), 3: Backlog(2, 1, 0, 0)} == store.backlog(60)
 
 
 class Reservations(StoreFixtures):

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from orchestrator.stores.contract import (
+    Backlog,
     DeadRow,
     FilePosition,
     JournalRow,
@@ -21,7 +23,7 @@ from orchestrator.stores.contract import (
 )
 from orchestrator.stores.memory.batch import MemoryBatch, guard
 from orchestrator.stores.memory.outbox import MemoryOutbox
-from orchestrator.stores.outbox import known
+from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known
 from orchestrator.stores.partitions import in_range, same_source
 
 
@@ -109,6 +111,14 @@ class MemoryStore(MemoryOutbox):
     def next_due(self) -> int | None:
         with self._looking:
             return self._tables.inbox.next_due()
+
+    def backlog(self, now: int) -> dict[int, Backlog]:
+        with self._looking:
+            inbox, touches = self._tables.inbox.rows(), self._tables.outbox.rows.values()
+            counts = Counter((row.partition, "due" if row.due <= now else "later") for row in inbox)
+            live = (row for row in touches if row.state in WAITING | IN_FLIGHT)
+            counts.update((row.partition, "reserved" if row.state == "reserved" else "in_flight") for row in live)
+        return {p: Backlog(*(counts[p, name] for name in Backlog._fields)) for p in sorted({p for p, _ in counts})}
 
     def totals(self) -> dict[tuple[int, str], int]:
         with self._looking:

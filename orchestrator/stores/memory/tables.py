@@ -51,6 +51,10 @@ class Inbox:
         for _, _, seq in order[: min(limit, bisect_left(order, (until + 1,)))]:
             yield self._rows[partition, seq]
 
+    def rows(self) -> list[InboxRow]:
+        """All of them."""
+        return list(self._rows.values())
+
     def next_due(self) -> int | None:
         """The earliest due of all, or None."""
         return min((order[0][0] for order in self._order.values() if order), default=None)

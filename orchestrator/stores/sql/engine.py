@@ -92,6 +92,15 @@ class Sessions(ABC):
     def _read(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns from one snapshot, beside any writer. It may be asked more than once."""
 
+    def wait_with(  # noqa: B027 - a file is never away: nothing to do is right for it
+        self, stop: Callable[[], bool], pause: Callable[[float], None]
+    ) -> None:
+        """How a database that is away is waited for; one that can't be away has no use for it.
+
+        `pause` waits so many seconds, and may show a watchdog that somebody lives. `stop` is asked before each wait:
+        True ends it with Interrupted.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """Gives back connections; whoever writes a batch is waited for."""

@@ -13,6 +13,8 @@ from psycopg import Connection
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from orchestrator.errors import SetupError
+
 # any session, any statement: name -> value
 SETTINGS = {
     # the reasoning of outbox.py is about this level: each statement sees what was committed before it began
@@ -49,6 +51,12 @@ AGAIN = {"40001", "40P01", "55P03"}
 # the session or the server is gone, going or not yet there; or lacks memory, disk or connections; or became a standby
 _AWAY_CLASSES = ("08", "53", "58")
 _AWAY = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"}
+
+_NO_RIGHT = (
+    "the role of orchestrator.toml, [store]: url is not made for this work: let it be a member of the one that is "
+    "(owner decides, inbox_writer dispatches and takes orders, relay tells, reader reads), and see that they have their "
+    "rights with: orchestrator store grants"
+)
 
 
 def connect(address: URL) -> Engine:
@@ -97,10 +105,12 @@ def may_go_through(error: psycopg.Error) -> bool:
 
 def plain(error: psycopg.Error) -> Exception:
     """The error without the values that the server quotes in its details; a ValueError for rows that can't be."""
-    text = error.diag.message_primary or type(error).__name__
+    text = f"{error.diag.message_primary or 'refused by the driver'} ({named(error)})"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return SetupError(f"{text}; {_NO_RIGHT}")
     if isinstance(error, psycopg.IntegrityError | psycopg.DataError):
-        return ValueError(f"{text} [{error.sqlstate}]")
-    return type(error)(f"{text} [{error.sqlstate}]")
+        return ValueError(text)
+    return type(error)(text)
 
 
 def named(error: psycopg.Error) -> str:

@@ -28,10 +28,12 @@ class PostgresSessions(Sessions):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # how a database that is away is waited for; a worker puts its own here
         self.patience = Patience()
         self._turnstile = Turnstile()
         self._writer = Writer(engine, lambda: self.patience, self._fate)
+
+    def wait_with(self, stop: Callable[[], bool], pause: Callable[[float], None]) -> None:
+        self.patience = Patience(stop, pause)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         self._turnstile.stay_outside()

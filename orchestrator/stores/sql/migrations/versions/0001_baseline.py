@@ -344,4 +344,5 @@ def upgrade() -> None:
         for table in ("log", "journal"):
             op.execute(f"CREATE TABLE {table}_other PARTITION OF {table} DEFAULT")
         op.execute(MAKE_MONTHS)
+        op.execute("REVOKE EXECUTE ON FUNCTION make_months FROM PUBLIC")
         op.execute("SELECT make_months(12)")
