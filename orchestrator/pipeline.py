@@ -357,9 +357,8 @@ class _Batch:
             return MemberRow(partition, key, known.ref, b"", erased=True)
         return MemberRow(partition, key, known.ref, known.sealer.seal(_encode(known.member)), erased=False)
 
-    def given(self, member: Member | None, inputs: tuple[Input, ...], shared: Shared) -> tuple[Shared, Given | None]:
+    def given(self, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
         """What `step` must be given for this turn, read under the batch's lock."""
-        wants: Needs = needs(member, inputs, self.content, shared)
         if wants is NOTHING:
             return shared, None
         missing = [key for key in wants.registries if key not in self.registries]
@@ -519,12 +518,17 @@ class _Partition:
         else:
             ref, sealer, new_key = known.ref, known.sealer, None
         shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, new_ref=ref)
+        at = recorded[0][1] if key is None else key
         try:
-            shared, given = batch.given(known.member, inputs, shared)
+            wants = needs(known.member, inputs, batch.content, shared)
+        except Exception as error:
+            raise TurnFailed(self.partition, at, member) from error
+        # what the store raises is no fault of the input's: nobody is quarantined for a database that is away
+        shared, given = batch.given(wants, shared)
+        try:
             result = step(known.member, shared, inputs, batch.content, instant(now))
         except Exception as error:
-            offset = recorded[0][1]
-            raise TurnFailed(self.partition, offset if key is None else key, member) from error
+            raise TurnFailed(self.partition, at, member) from error
         if fresh and new_key is not None:
             batch.keys.append(new_key)
         self.turn += 1

@@ -216,3 +216,24 @@ def test_work_is_done_one_after_another(pipeline_over: Pipelines) -> None:
 
     asyncio.run(many())
     assert list(range(50)) == order
+
+
+def test_nobody_is_quarantined_for_a_database_that_is_away(
+    pipeline_over: Pipelines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a turn reads may fail as well as a commit: the input is not at fault, however often."""
+    monkeypatch.setattr("orchestrator.runtimes.kafka.patience.FIRST_PAUSE_S", 0.0)
+    store = MemoryStore(PARTITIONS)
+    holding = held(pipeline_over(store))
+    failures = 5
+
+    def given(batch: object, wants: object, shared: object) -> tuple[object, None]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise AWAY
+        return shared, None
+
+    monkeypatch.setattr("orchestrator.pipeline._Batch.given", given)
+    holding.turn({HOME: [bought(holding, 0)]}, [], micros(NOW))
+    assert (1, 0, 0) == (applied(store), holding.turner.quarantined, failures)
