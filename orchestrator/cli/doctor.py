@@ -17,7 +17,7 @@ MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")
 def command(ctx: typer.Context) -> None:
     """Examine settings, keys, store, content, channels and machine, and say what cures each fault.
 
-    Example: orchestrator --project club doctor
+    Example: orchestrator doctor
     """
     checks = examine(State.of(ctx).project, datetime.now(UTC).date())
     show(ctx, checks, lambda: _view(checks))
