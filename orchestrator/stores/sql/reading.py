@@ -43,11 +43,17 @@ class SqlReading(Sessions):
         return [Progress._make(row) for row in self._rows(select(*columns).order_by(schema.progress.c.partition))]
 
     def log(self, *, partition: int | None = None, ref: str | None = None, after: int = 0) -> Iterable[LogRow]:
-        chains = range(self.partitions) if partition is None else [partition]
+        chains = self._chains() if partition is None else [partition]
         if ref is not None:
             return self._log_of(ref, chains, after)
         of_chain = (self._pages(schema.log, ("n",), (after,), schema.log.c.partition == chain) for chain in chains)
         return (LogRow._make(row) for rows in of_chain for row in rows)
+
+    def _chains(self) -> list[int]:
+        """The partitions of the log, those that should not exist included: what was put in must come to light."""
+        number = schema.log.c.partition
+        strange = self._rows(select(number).where((number < 0) | (number >= self.partitions)).distinct())
+        return sorted({*range(self.partitions), *(row[0] for row in strange)})
 
     def _log_of(self, ref: str, chains: Iterable[int], after: int) -> list[LogRow]:
         found = self._read(lambda connection: connection.exec_driver_sql(self._words.log_of, (ref,)).all())
