@@ -1,5 +1,7 @@
 """Lost sessions, lost answers, a server that is away, former owners: nothing is lost, done twice, or half done."""
 
+# ruff: noqa: PT012 - it is a block that is interrupted
+
 from __future__ import annotations
 
 import os
@@ -405,10 +407,10 @@ def test_calls_wait_while_the_server_is_away(postgres: Postgres, opened: Callabl
         lambda: store.count_try(0, 1),
         lambda: store.claim(10, 100, "token", 1),
         lambda: store.suppress([], [told("x")]),
-        lambda: store.next_due(),
+        store.next_due,
         lambda: store.take([1]),
         lambda: Owner(store).commit(),
-        lambda: store.progress(),
+        store.progress,
     ):
         postgres.stop()
         pauses = Pauses(postgres.start)

@@ -19,9 +19,15 @@ BATCHES = 40
 EACH = 3
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store: Store = MemoryStore(4) if request.param == "memory" else SqlStore.open(f"sqlite:///{tmp_path}/store.db", 4)
+    match request.param:
+        case "memory":
+            store: Store = MemoryStore(4)
+        case "sqlite":
+            store = SqlStore.open(f"sqlite:///{tmp_path}/store.db", 4)
+        case _:
+            store = SqlStore.open(request.getfixturevalue("postgres_url"), 4)
     yield store
     store.close()
 
