@@ -20,7 +20,7 @@ from orchestrator.testing.builders import enrolled, purchase
 from tests.kafka.workers import Send, Town, until
 from tests.servers import Kafka
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 PARTITIONS = 4
 MEMBERS = [f"member-{n}" for n in range(40)]

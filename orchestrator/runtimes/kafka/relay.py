@@ -25,6 +25,8 @@ from orchestrator.stores.contract import LogRow, Store
 # rows of one chain told at once
 PAGE = 500
 IDLE_S = 0.25
+# an orderly end waits so long for what was decided last to be told; whoever comes next tells the rest
+LAST_S = 5.0
 # how long a relay leaves a chain alone that another one told
 REST_S = 5.0
 
@@ -55,7 +57,7 @@ class Relay:
         self._rests: dict[int, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Rounds until `stop`."""
+        """Rounds until `stop`, then for at most LAST_S until all is told."""
         while not stop.is_set():
             with self.watchdog.watching("the relay"):
                 told = await self.round()
@@ -65,6 +67,10 @@ class Relay:
                         await stop.wait()
                 except TimeoutError:
                     pass
+        until = time.monotonic() + LAST_S
+        with self.watchdog.watching("the relay's last rounds"):
+            while time.monotonic() < until and await self.round():
+                pass
 
     async def round(self) -> int:
         """One page of each chain that has news; how many rows the cursors passed."""
