@@ -39,7 +39,7 @@ DAYS = 24
 UNTIL = (START + timedelta(days=DAYS + 40)).isoformat()
 QUARTERS = DAYS * 96
 # each of these runs the engine once or twice: half as many examples as other properties have
-SOME = settings(max_examples=settings().max_examples // 2)
+SOME = settings(max_examples=settings().max_examples // 2, report_multiple_bugs=False)
 
 HOMES: dict[str, dict[str, object]] = {
     "America/New_York": {"country": "US", "region": "US-NY"},
@@ -288,12 +288,13 @@ def test_how_a_history_is_cut_into_batches_changes_nothing(
 
 @SOME
 @given(histories())
-def test_two_halves_with_a_new_start_between_are_the_whole(vault: Vault, history: History) -> None:
-    whole = lived(history, vault)
+def test_two_runs_of_a_history_told_in_order_are_the_whole(vault: Vault, history: History) -> None:
+    """A run that ends takes what is due until its end; told in order, that is what the next event would have done."""
+    told = sorted(history.events, key=lambda given: given.time)
+    whole = new_world(history, vault)
+    whole.live(*told, until=UNTIL)
     world = new_world(history, vault)
-    half = len(history.events) // 2
-    # up to the last event of the first half, and not beyond: what is due later waits for the second run
-    reached = max((given.time for given in history.events[:half]), default=START)
-    world.live(*history.events[:half], until=reached.isoformat())
-    world.live(*history.events[half:], until=UNTIL)
+    half = len(told) // 2
+    world.live(*told[:half])
+    world.live(*told[half:], until=UNTIL)
     assert of_members(whole) == of_members(world)
