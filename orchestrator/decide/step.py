@@ -99,15 +99,20 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
             touches = touches.union(intent.touch_id for intent in known.pending.values() if intent.touch_id)
     registries: frozenset[tuple[str, str]] = frozenset()
     if weighs and known is not None:
-        jurisdictions, registries_for = known.residence.jurisdictions, content.laws.registries_for
-        registries = frozenset(
-            [
-                (name, point.fingerprint)
-                for point in known.contact_points
-                for name in registries_for(jurisdictions, point.channel, "marketing")
-            ]
-        )
+        registries = registries_of(known, content)
     return Needs(registries=registries, touches=touches) if registries or touches else NOTHING
+
+
+def registries_of(member: Member, content: Content) -> frozenset[tuple[str, str]]:
+    """(list, fingerprint) of every do-not-contact list that any contact with this member may be asked about."""
+    jurisdictions, registries_for = member.residence.jurisdictions, content.laws.registries_for
+    return frozenset(
+        [
+            (name, point.fingerprint)
+            for point in member.contact_points
+            for name in registries_for(jurisdictions, point.channel, "marketing")
+        ]
+    )
 
 
 def step(member: Member | None, shared: Shared, inputs: tuple[Input, ...], content: Content, now: datetime) -> Result:

@@ -11,17 +11,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Lock
 
-import msgspec
-
 from orchestrator.channels.contract import Message
 from orchestrator.dispatch.dispatcher import Closed
+from orchestrator.outbox_body import read_body
 from orchestrator.stores.contract import Store, TouchRow
 from orchestrator.times import instant
 from orchestrator.vault import Sealer, Vault
 
 CACHED_KEYS = 4_096
 _MICROSECOND = timedelta(microseconds=1)
-_read_message = msgspec.json.Decoder(Message).decode
 
 # (channel, instant) -> how long before a closing hour calls must end
 LatencyMargin = Callable[[str, datetime], timedelta]
@@ -39,7 +37,7 @@ class Opening:
     def message(self, touch: TouchRow) -> Message | None:
         """The rendered message of a touch; None where the member's key is gone."""
         sealer = self._sealer(touch.ref)
-        return None if sealer is None else _read_message(sealer.open(touch.message))
+        return None if sealer is None else read_body(sealer.open(touch.message))
 
     def permitted(self, touch: TouchRow, at: int) -> Closed | None:
         """Whether the hours seen at the decision are still open: the dispatcher never decides anew."""

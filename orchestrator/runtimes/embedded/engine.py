@@ -103,8 +103,9 @@ class Engine:
         self._drain(drain, None)
         if self._refill(source):
             self._activate(min((m.arrival.at for m in self.outstanding if m.arrival.at), default=0))
+        size = SLICE
         while self._refill(source):
-            given = {p: list(islice(queue, SLICE)) for p, queue in self.queues.items() if queue}
+            given = {p: list(islice(queue, size)) for p, queue in self.queues.items() if queue}
             latest = max(arrival.at for part in given.values() for arrival in part)
             ran = self._run(given, latest, final=False, stop=stop, positions=extra + self._low_water())
             extra = []
@@ -112,6 +113,8 @@ class Engine:
                 progressed(next(iter(given.values()))[-1])
             if ran.touched:
                 self._drain(drain, None)
+            # partitions stop at a touch: what a batch looks up for arrivals that it does not consume is for nothing
+            size = min(SLICE, 1 + 2 * max(ran.consumed.values(), default=1))
         end = until if until is not None else max(p.clock for p in self.held.values())
         self._finish(end, drain, extra + self._low_water())
         self.totals.took += time.perf_counter() - started

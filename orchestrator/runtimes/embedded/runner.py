@@ -11,19 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from orchestrator.channels.contract import Adapter, Message
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Closed, Dispatcher
 from orchestrator.dispatch.opening import Opening
+from orchestrator.outbox_body import read_body
 from orchestrator.runtimes.embedded.engine import Engine, Progressed, Totals
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store, TouchRow
 from orchestrator.times import instant
 from orchestrator.vault import Vault
 
-_read_message = msgspec.json.Decoder(Message).decode
 FOREVER = 1 << 62
 
 
@@ -84,7 +82,7 @@ class Runner:
         """The rendered message of a touch; None where the member's key is gone."""
         known = self.engine.pipeline.cache.get(touch.member)
         if known is not None and known.sealer is not None and known.ref == touch.ref:
-            return _read_message(known.sealer.open(touch.message))
+            return read_body(known.sealer.open(touch.message))
         return self.opening.message(touch)
 
     def permitted(self, touch: TouchRow, at: int) -> Closed | None:
