@@ -85,8 +85,8 @@ class Holding:
         new = sorted(set(partitions) - self.held.keys())
         if not new:
             return []
-        with self.watchdog.watching("taking partitions") as watch:
-            taken = patiently(lambda: self.store.take(new, source=self.source), watch=watch)
+        with self.watchdog.watching("taking partitions"):
+            taken = patiently(lambda: self.store.take(new, source=self.source), beat=self.watchdog.beat)
         self.pipeline.forget()
         self.held.update(taken)
         log.info("partitions taken", partitions=new)
@@ -117,8 +117,8 @@ class Holding:
 
     def next_due(self) -> int | None:
         """The earliest due of any inbox row, ours or another worker's."""
-        with self.watchdog.watching("asking for what is due") as watch:
-            return patiently(self.store.next_due, watch=watch)
+        with self.watchdog.watching("asking for what is due"):
+            return patiently(self.store.next_due, beat=self.watchdog.beat)
 
     def activate(self, at: int) -> None:
         """A content revision that is new to the store is an ordered input of each partition."""
@@ -170,8 +170,8 @@ class Holding:
             return ran
 
         try:
-            with self.watchdog.watching("a batch") as watch:
-                return patiently(once, again=self._read_again, watch=watch)
+            with self.watchdog.watching("a batch"):
+                return patiently(once, again=self._read_again, beat=self.watchdog.beat)
         except Refused:
             self.pipeline.forget()
             if not self.losing():

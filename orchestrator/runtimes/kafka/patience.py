@@ -1,7 +1,8 @@
 """Waiting for a database that is away.
 
 Whatever was asked may have been done: the answer can be lost as well as the question. So `again` comes before each new
-try, to read anew what the try builds on.
+try, to read anew what the try builds on. A PostgreSQL store waits by itself (`wait_with`), and says Interrupted only
+where the caller has to look again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from orchestrator.errors import Interrupted
-from orchestrator.runtimes.kafka.watchdog import Watch
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -42,10 +42,13 @@ def patiently(
     work: Callable[[], T],
     *,
     again: Callable[[], object] = lambda: None,
-    watch: Watch | None = None,
+    beat: Callable[[], object] = lambda: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """What `work` returns, tried until the database is there; raises its error after PATIENCE_S of pauses."""
+    """What `work` returns, tried until the database is there; raises its error after PATIENCE_S of pauses.
+
+    `again` is called before each further try, `beat` before each pause.
+    """
     pause, waited = FIRST_PAUSE_S, 0.0
     retrying = False
     while True:
@@ -57,8 +60,7 @@ def patiently(
             if not away(error) or waited >= PATIENCE_S:
                 raise
             log.warning("the database is away", error=named(error), next_try_s=round(pause, 1))
-        if watch is not None:
-            watch.beat()
+        beat()
         sleep(pause)
         waited += pause
         pause = min(pause * 2, LONGEST_PAUSE_S)

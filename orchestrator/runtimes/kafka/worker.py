@@ -13,6 +13,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 from enum import StrEnum
@@ -102,6 +103,8 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
         self.watchdog.start()
+        if hasattr(self.project.store, "wait_with"):
+            self.project.store.wait_with(lambda: False, self._pause)
         log.info("worker starts", roles=sorted(self.roles), revision=self.project.content.revision)
         if Role.decide in self.roles:
             self._decide()
@@ -120,6 +123,11 @@ class _Process:
                 except TimeoutError:
                     pass
         await self._end()
+
+    def _pause(self, seconds: float) -> None:
+        """Waits for a database that is away: who waits is alive."""
+        self.watchdog.beat()
+        time.sleep(seconds)
 
     def _decide(self) -> None:
         project, kafka = self.project, self.kafka
