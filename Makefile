@@ -43,7 +43,7 @@ test: $(READY) ## format check, lint, types, import contracts, all tests
 	@$(BIN)/mypy --no-error-summary
 	@mkdir -p build; $(BIN)/lint-imports >build/import-contracts.txt 2>&1 || { cat build/import-contracts.txt; exit 1; }
 	@$(MAKE) kafka-jars || echo "Tests that need a broker will be skipped."
-	@$(BIN)/pytest $(PYTEST)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 bench: $(READY) ## measure the embedded engine; a table, and build/bench.json
 	@mkdir -p build
