@@ -298,7 +298,7 @@ registries = Table("registries", metadata, *_words("name"), *_numbers("checked_a
 listed = Table(
     "listed",
     metadata,
-    Column("name", Text, ForeignKey("registries.name"), nullable=False),
+    Column("name", TEXT, ForeignKey("registries.name"), nullable=False),
     *_words("contact"),
     PrimaryKeyConstraint("name", "contact"),
     sqlite_with_rowid=False,
