@@ -174,14 +174,15 @@ def relay_violations(evidence: Evidence) -> Iterator[Violation]:
     for topic, kind in evidence.truth.get("relayed", {}).items():
         must = {(entry["partition"], entry["n"]) for entry in evidence.log if entry["kind"] == kind}
         told: set[tuple[int, int]] = set()
-        newest: dict[int, int] = defaultdict(int)
+        # records are keyed by member, so the order of a chain holds within each partition of the topic
+        newest: dict[tuple[int, int], int] = defaultdict(int)
         for record in evidence.relayed:
             if record["topic"] != topic:
                 continue
-            place = (record["chain"], record["n"])
-            if place not in told and record["n"] < newest[record["chain"]]:
-                yield Violation("relay", f"{topic}: entry {place} was told first after entry {newest[record['chain']]}")
-            newest[record["chain"]] = max(newest[record["chain"]], record["n"])
+            place, stream = (record["chain"], record["n"]), (record["chain"], record["partition"])
+            if place not in told and record["n"] < newest[stream]:
+                yield Violation("relay", f"{topic}: entry {place} was told first after entry {newest[stream]}")
+            newest[stream] = max(newest[stream], record["n"])
             told.add(place)
         for missing in sorted(must - told)[:20]:
             yield Violation("relay", f"{topic}: entry {missing} was never told")

@@ -17,10 +17,10 @@ TOPIC = "member-events"
 
 
 class Feed:
-    """Produces a plan's events; `start` is the moment of its 0 s."""
+    """Produces a plan's events."""
 
-    def __init__(self, plan: Plan, bootstrap: str, start: datetime) -> None:
-        self._plan, self._start = plan, start
+    def __init__(self, plan: Plan, bootstrap: str) -> None:
+        self._plan, self._start = plan, datetime.now(UTC)
         self._producer = KafkaProducer(
             bootstrap_servers=bootstrap,
             acks="all",
@@ -41,8 +41,9 @@ class Feed:
                 self._send(event)
         self._producer.flush(60)
 
-    def run(self) -> None:
-        """The rest, each event at its time; raises RuntimeError where the broker would not take one."""
+    def run(self, start: datetime) -> None:
+        """The rest, each event so long after `start`; raises RuntimeError where the broker would not take one."""
+        self._start = start
         for event in self._plan.events:
             if event.at_s == 0.0:
                 continue
@@ -59,7 +60,7 @@ class Feed:
         subject = name_of(event.member)
         partition = partition_of(subject, PARTITIONS)
         if event.misplaced:
-            partition = (partition + 1 + event.number) % PARTITIONS
+            partition = (partition + 1 + event.number % (PARTITIONS - 1)) % PARTITIONS
         raw = self._raw(event)
         try:
             sent = self._producer.send(TOPIC, key=subject.encode(), value=raw, partition=partition)

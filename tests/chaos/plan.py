@@ -30,6 +30,8 @@ FAULTS = (
     "broker_kill",
     "postgres_kill",
 )
+# the faults that a missing safeguard shows at; the other sabotages show at any time
+TELLING = {"epoch": "freeze_batch", "cas": "freeze_claimed", "attempt": "kill_called"}
 # the numbers of the policies made for the run; windows are rolling
 CAPS = (
     {"id": "email.minute", "channels": ["email"], "purposes": ["marketing"], "max": 2, "window_s": 60},
@@ -85,8 +87,8 @@ class Plan(NamedTuple):
     scale: tuple[tuple[float, int], ...]
 
 
-def make_plan(seed: int, events: int, faults: int) -> Plan:
-    """The plan of these numbers; at least 200 events."""
+def make_plan(seed: int, events: int, faults: int, sabotage: str = "") -> Plan:
+    """The plan of these numbers; at least 200 events. With a sabotage every other fault is the one it shows at."""
     draw = random.Random(f"chaos/{seed}/{events}/{faults}")
     play_s = max(75.0, events / 400, faults * 9.0)
     members = max(40, events // 10)
@@ -98,7 +100,7 @@ def make_plan(seed: int, events: int, faults: int) -> Plan:
         members=members,
         events=tuple(history),
         optouts=tuple(sorted(_optouts(draw, history, members, play_s))),
-        faults=tuple(_faults(draw, faults, play_s)),
+        faults=tuple(_faults(draw, faults, play_s, TELLING.get(sabotage))),
         scale=((0.0, 1), (play_s * 0.06, crowd), (play_s * 0.7, 2)),
     )
 
@@ -174,10 +176,12 @@ def _optouts(draw: random.Random, history: list[PlannedEvent], members: int, pla
     return list(chosen.values())
 
 
-def _faults(draw: random.Random, number: int, play_s: float) -> list[Fault]:
+def _faults(draw: random.Random, number: int, play_s: float, telling: str | None) -> list[Fault]:
     """Spread over the play after the first workers stand, in an order that the seed draws."""
     kinds = list(FAULTS)
     draw.shuffle(kinds)
+    if telling is not None:
+        kinds = [kind for other in kinds if other != telling for kind in (telling, other)]
     step = play_s * 0.85 / max(number, 1)
     first = play_s * 0.12
     pairs = zip(range(number), cycle(kinds), strict=False)

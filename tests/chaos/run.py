@@ -31,13 +31,14 @@ from tests.chaos.stage import Stage
 from tests.chaos.trouble import Struck, strike
 from tests.chaos.voices import Voices, now, until_it_works
 
-# the hours close so long after the start, in seconds; the run waits for the minute if need be
+STARTS_WITHIN_S = 90.0
+# the hours close so long after the start of the play, in seconds, where the first worker is quick enough
 CLOSE_WITHIN_S = (14.0, 50.0)
 # the provider answers 429 for so long, just before the hours close: what waits then meets closed hours
 STORM_S, STORM_BEFORE_S = 1.5, 5.0
 # timers and validities of the run all lie within this
 HORIZON_US = 65_000_000
-QUIET_WITHIN_S = 300.0
+QUIET_WITHIN_S = 150.0
 
 
 class Run:
@@ -56,19 +57,22 @@ class Run:
         stage, plan = self.stage, self.plan
         try:
             stage.start()
-            hours, start = _moment()
+            hours = hours_from(datetime.now(UTC) + timedelta(seconds=CLOSE_WITHIN_S[0] + 14))
             make_project(stage.project, stage.database, stage.kafka.bootstrap, hours)
             stage.run_cli("topics", "create")
             with open_project(stage.project) as project:
                 _ = project.store
-                self.feed = Feed(plan, stage.kafka.bootstrap, start)
-                voices = Voices(plan, project, self.folder, start)
+                self.feed = Feed(plan, stage.kafka.bootstrap)
+                voices = Voices(plan, project, self.folder)
                 self.feed.backlog()
                 voices.early()
+                self._thread(stage.supervise)
+                stage.scale(plan.scale[0][1])
+                start = self._first_worker(hours)
                 self.say(f"plays for {plan.play_s:.0f} s; hours close {_in_s(hours.start):.0f} s from now")
                 listening = self._thread(voices.tell)
-                threads = [self._thread(work) for work in (self.feed.run, voices.opt_out, self._trouble, self._scaling)]
-                self._thread(stage.supervise)
+                parts = (lambda: self.feed.run(start), lambda: voices.opt_out(start), self._trouble, self._scaling)
+                threads = [self._thread(work) for work in parts]
                 self._thread(lambda: self._storm(hours))
                 for thread in threads:
                     thread.join()
@@ -90,6 +94,16 @@ class Run:
             Violation("orderly_end", f"a worker told to end exited with {code}") for code in self.exits if code
         ]
         return violations + check(read(self.folder))
+
+    def _first_worker(self, hours: Hours) -> datetime:
+        """Waits for the first worker's first batch, and until the hours close soon enough; when that was."""
+        deadline = time.monotonic() + STARTS_WITHIN_S
+        while not until_it_works(lambda: self._ask("SELECT coalesce(sum(turn), 0) FROM progress")):
+            if time.monotonic() > deadline or self.stage.hopeless:
+                raise RuntimeError(f"no worker turned anything within {STARTS_WITHIN_S:.0f} s; see workers.log")
+            time.sleep(0.1)
+        time.sleep(max(0.0, _in_s(hours.start) - CLOSE_WITHIN_S[1]))
+        return datetime.now(UTC)
 
     # --- threads
 
@@ -115,6 +129,8 @@ class Run:
         begin = time.monotonic()
         for fault in self.plan.faults:
             time.sleep(max(0.0, begin + fault.at_s - time.monotonic()))
+            if self.stage.hopeless:
+                raise RuntimeError("workers end as soon as they start; see workers.log")
             struck = strike(self.stage, fault)
             self.struck.append(struck)
             self.say(f"{struck.at - begin:5.0f} s  {fault.kind}{'' if struck.met else ' (no worker came by)'}")
@@ -156,7 +172,7 @@ class Run:
     def _quiet(self) -> bool:
         """Waits until nothing is left to do: all read, nothing due soon, no live touch, all told."""
         deadline = time.monotonic() + QUIET_WITHIN_S
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.stage.hopeless:
             if until_it_works(self._is_quiet):
                 return True
             time.sleep(0.5)
@@ -191,7 +207,7 @@ def run(
 ) -> dict[str, Any]:
     """A run of these numbers; the report, which is also written to `report.json` in the folder."""
     began = time.monotonic()
-    this = Run(folder, make_plan(seed, events, faults), sabotage, say)
+    this = Run(folder, make_plan(seed, events, faults, sabotage), sabotage, say)
     violations = this.play()
     evidence = read(folder)
     report = {
@@ -214,14 +230,6 @@ def run(
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
-
-
-def _moment() -> tuple[Hours, datetime]:
-    """When the hours close, and when the play starts: now, or a little later for the minute's sake."""
-    low, high = CLOSE_WITHIN_S
-    hours = hours_from(datetime.now(UTC) + timedelta(seconds=low + 6))
-    time.sleep(max(0.0, _in_s(hours.start) - high))
-    return hours, datetime.now(UTC)
 
 
 def _in_s(us: int) -> float:

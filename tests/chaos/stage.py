@@ -10,14 +10,20 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from tests.chaos.proxy import Proxy
-from tests.servers import Kafka, Postgres
+from tests.servers import Kafka, Postgres, _end_with_parent
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 RESTART_AFTER_S = 1.0
+# workers that end so soon after their start, so many in a row: none will ever stay
+SOON_S, IN_A_ROW = 6.0, 8
 
 
 class Worker:
@@ -25,7 +31,16 @@ class Worker:
 
     def __init__(self, number: int, command: list[str], env: dict[str, str], said: IO[bytes]) -> None:
         self.number = number
-        self.process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            command,
+            env=env,
+            cwd=ROOT,
+            stdout=said,
+            stderr=said,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
+        )
 
     @property
     def pid(self) -> int:
@@ -72,13 +87,23 @@ class Stage:
         self.workers: list[Worker] = []
         # exit code of each worker that ended by itself, and how often
         self.exits: dict[str, int] = {}
+        # they end one after the other as soon as they start
+        self.hopeless = False
+        self._short_lives = 0
         self._numbers = 0
         self._closing = threading.Event()
+        # a process ends with the thread that started it (PR_SET_PDEATHSIG), so these threads last as long as the stage
+        self._for_servers = ThreadPoolExecutor(1, thread_name_prefix="servers")
+        self._for_workers = ThreadPoolExecutor(1, thread_name_prefix="workers")
+
+    def on_servers(self, work: Callable[[], T]) -> T:
+        """Does something that starts a server, in the thread that it lasts as long as."""
+        return self._for_servers.submit(work).result()
 
     def start(self) -> None:
         """Servers, database, proxy, provider; no worker yet."""
-        self.kafka.start()
-        self.postgres.start()
+        self.on_servers(self.kafka.start)
+        self.on_servers(self.postgres.start)
         self.database = self.postgres.fresh_database()
         self.proxy = Proxy(self.postgres.port)
         self.proxied = self.database.replace(f":{self.postgres.port}/", f":{self.proxy.port}/")
@@ -125,6 +150,9 @@ class Stage:
             with self.lock:
                 for worker in dead:
                     if worker in self.workers:
+                        soon = time.monotonic() - worker.started < SOON_S
+                        self._short_lives = self._short_lives + 1 if soon else 0
+                        self.hopeless = self.hopeless or self._short_lives >= IN_A_ROW
                         self._ended(worker)
                         self.workers.remove(worker)
                 while len(self.workers) < self.wanted and not self._closing.is_set():
@@ -161,6 +189,9 @@ class Stage:
             if server.running:
                 server.kill()
         self._said.close()
+        for name in ("kafka/broker.log", "postgres/server.log"):
+            with suppress(OSError):
+                shutil.copy(self._data / name, self.folder)
         shutil.rmtree(self._data, ignore_errors=True)
 
     def _start_worker(self) -> None:
@@ -174,7 +205,7 @@ class Stage:
             "PYTHONFAULTHANDLER": "1",
         }
         command = [sys.executable, "-m", "tests.chaos.worker", "--project", str(self.project), "worker"]
-        self.workers.append(Worker(self._numbers, command, env, self._said))
+        self.workers.append(self._for_workers.submit(Worker, self._numbers, command, env, self._said).result())
 
     def _ended(self, worker: Worker) -> None:
         code = str(worker.process.returncode)

@@ -100,7 +100,10 @@ class Story:
             log.append(made | {"line": line_of(made)})
         kinds = {"decision": "decisions", "touch": "touches"}
         told = [(kinds[row["kind"]], row["n"]) for row in log if row["kind"] in kinds]
-        relayed = [{"topic": topic, "chain": 0, "n": n} for topic, n in (self.told if self.told is not None else told)]
+        relayed = [
+            {"topic": topic, "partition": 0, "chain": 0, "n": n}
+            for topic, n in (self.told if self.told is not None else told)
+        ]
         return Evidence(self.ledger, log, self.truth, self.optouts, self.books, relayed)
 
 

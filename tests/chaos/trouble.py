@@ -58,15 +58,15 @@ def strike(stage: Stage, fault: Fault) -> Struck:
 
 def _servers(stage: Stage, kind: str) -> None:
     if kind == "broker_restart":
-        stage.kafka.restart()
+        stage.on_servers(stage.kafka.restart)
     elif kind == "broker_kill":
         stage.kafka.kill()
-        stage.kafka.start()
+        stage.on_servers(stage.kafka.start)
     elif kind == "postgres_restart":
-        stage.postgres.restart()
+        stage.on_servers(stage.postgres.restart)
     elif kind == "postgres_kill":
         stage.postgres.kill()
-        stage.postgres.start()
+        stage.on_servers(stage.postgres.start)
     elif kind == "terminate":
         stage.postgres.kill_sessions(stage.database)
     elif kind == "cut":
@@ -77,12 +77,13 @@ def _servers(stage: Stage, kind: str) -> None:
 
 def _victim(stage: Stage, draw: int) -> Worker:
     """One of the workers that run; waits for one."""
-    while True:
+    while not stage.hopeless:
         with stage.lock:
             running = [worker for worker in stage.workers if worker.running and not worker.frozen]
         if running:
             return running[draw % len(running)]
         time.sleep(0.1)
+    raise RuntimeError("no worker stays")
 
 
 def _meets(stage: Stage, victim: Worker, deed: str, point: str, done: Callable[[], bool]) -> bool:

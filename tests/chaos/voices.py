@@ -50,8 +50,8 @@ def until_it_works(work: Callable[[], T]) -> T:
 class Voices:
     """Both kinds, in threads of their own; `stop` ends them."""
 
-    def __init__(self, plan: Plan, project: Project, folder: Path, start: datetime) -> None:
-        self._plan, self._project, self._start = plan, project, start
+    def __init__(self, plan: Plan, project: Project, folder: Path) -> None:
+        self._plan, self._project = plan, project
         self._ledger = folder / "ledger.jsonl"
         self._optouts = (folder / "optouts.jsonl").open("a", encoding="utf-8")
         self._lock = threading.Lock()
@@ -64,10 +64,10 @@ class Voices:
             if optout.at_s == 0.0:
                 self._opt_out(optout)
 
-    def opt_out(self) -> None:
-        """The others, each at its time."""
+    def opt_out(self, start: datetime) -> None:
+        """The others, each so long after `start`."""
         for optout in self._plan.optouts:
-            wait = self._start.timestamp() + optout.at_s - time.time()
+            wait = start.timestamp() + optout.at_s - time.time()
             if optout.at_s > 0 and not self._stop.wait(max(wait, 0)):
                 self._opt_out(optout)
 
