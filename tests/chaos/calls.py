@@ -9,6 +9,8 @@ from typing import NamedTuple
 from tests.chaos.evidence import TAKEN_OR_IN_DOUBT, Evidence, Row, Violation, micros
 
 FINAL = frozenset({"accepted", "rejected", "unknown"})
+# an attempt that was on record when the moment was found to have passed: no call was made
+NOT_CALLED = "not_called"
 # a call and its record are told by two processes of one machine: their clocks are one, their rounding is not
 CLOCK_US = 1_000
 
@@ -21,7 +23,7 @@ class Touch(NamedTuple):
     ref: str
     channel: str
     purpose: str
-    # (turn's order, instant) of its attempts, in order
+    # instants of its attempts, in order; those that are said to have made no call are left out
     attempts: list[int]
     # reservations: (instant of the turn, valid_until)
     reserved: list[tuple[int, int]]
@@ -42,6 +44,9 @@ def touches_of(log: list[Row]) -> dict[str, Touch]:
             touch = Touch(id, member, ref, entry["channel"] or "", entry["purpose"] or "", [], [], [])
             found[id] = touch
         state = entry["state"]
+        if (entry["trail"] or {}).get("code") == NOT_CALLED and touch.attempts:
+            # if there was a call nevertheless, it is one without an attempt
+            touch.attempts.pop()
         if state == "attempting":
             touch.attempts.append(micros(entry["occurred_at"]))
         elif state == "reserved" and entry["valid_until"]:

@@ -354,6 +354,26 @@ def test_a_refused_call_may_be_made_again_and_frees_its_place() -> None:
     assert [] == check(story.evidence())
 
 
+def _found_too_late(story: Story) -> None:
+    """The attempt was on record when its moment was found to have passed; the touch ends uncalled."""
+    story.entries[2]["valid_until"] = at(11)
+    story.entries[-1] |= {"state": "rejected", "reason": "transient", "trail": {"code": "not_called"}}
+
+
+def test_an_attempt_that_made_no_call_broke_no_hours() -> None:
+    story = good()
+    _found_too_late(story)
+    story.ledger.clear()
+    story.called(11.2, "4xx", "t2")
+    assert "expired" not in found(story)
+
+
+def test_a_call_that_the_log_denies_is_one_without_an_attempt() -> None:
+    story = good()
+    _found_too_late(story)
+    assert "call_without_attempt" in found(story)
+
+
 @pytest.mark.parametrize("column", ["state", "trail", "at", "member_ref", "hash", "prev_hash"])
 def test_an_altered_entry_breaks_its_chain(column: str) -> None:
     evidence = good().evidence()
