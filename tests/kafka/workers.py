@@ -12,8 +12,10 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -21,6 +23,7 @@ from orchestrator import starter, topics
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.partition import partition_of
 from orchestrator.project import open_project
+from orchestrator.runtimes.kafka.lag import lag
 from orchestrator.settings import FILE
 from orchestrator.stores.contract import Store
 from tests.servers import Kafka
@@ -56,7 +59,13 @@ class Town:
             "replication": 1,
             "session_timeout_s": 6.0,
         } | more
-        lines = ["[store]", f"partitions = {partitions}", *([f"url = {json.dumps(store)}"] if store else []), "[kafka]"]
+        lines = ["[dispatch]", "lease_s = 20.0"]
+        lines += [
+            "[store]",
+            f"partitions = {partitions}",
+            *([f"url = {json.dumps(store)}"] if store else []),
+            "[kafka]",
+        ]
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         (folder / FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
         # one that stays open: a store is opened in a tenth of a second
@@ -113,6 +122,12 @@ class Town:
         return Send(write_event(given), given.subject.encode(), partition_of(given.subject, self.partitions))
 
     # --- what came of it
+
+    def settled(self) -> bool:
+        """Whether all that was sent is applied, called and told, and nothing is due."""
+        report = lag(self.project, time.time_ns() // 1_000)
+        waits = [report.lag, report.due, report.reserved, report.untold, *(p.in_flight for p in report.partitions)]
+        return not any(waits)
 
     def totals(self) -> dict[str, int]:
         """The running totals over all partitions."""
@@ -205,6 +220,12 @@ class Running:
             for line in Path(f"/proc/{self.process.pid}/net/{table}").read_text().splitlines()[1:]
         ]
         return [row[1] for row in rows if row[3] == "0A" and row[9] in sockets]
+
+
+def where_it_is_noon(now: datetime) -> str:
+    """A time zone in which messages may be sent at this hour."""
+    zones = [f"Etc/GMT{hours:+d}" for hours in range(-14, 13)]
+    return min(zones, key=lambda zone: abs(now.astimezone(ZoneInfo(zone)).hour - 13))
 
 
 def until(holds: Callable[[], bool], what: str, within_s: float = WITHIN_S, workers: Sequence[Running] = ()) -> None:
