@@ -1,13 +1,16 @@
-"""What one batch costs on SQLite, in an empty store and in one with a long history.
+"""What one batch costs, in an empty store and in one with a long history.
 
-`python benchmarks/store.py [ROWS]` prints a table; `main` returns its rows. A batch is what 500 inputs come to: 500
-rows each of journal, duplicates index and contact log (1.2 KB of trail), 500 member upserts (1.5 KB), 50 touches
-reserved, 100 inbox rows added and 100 consumed, over 32 partitions, with the look-ups that a pipeline makes before.
+`python benchmarks/store.py [ROWS] [--url URL]` prints a table; `main` returns its rows. Without a URL it is SQLite, in
+files of its own; with one, the empty database there (PostgreSQL), which is filled.
+
+A batch is what 500 inputs come to: 500 rows each of journal, duplicates index and contact log (1.2 KB of trail), 500
+member upserts (1.5 KB), 50 touches reserved, 100 inbox rows added and 100 consumed, over 32 partitions, with the
+look-ups that a pipeline makes before.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from collections import defaultdict
@@ -141,35 +144,54 @@ def fill(store: SqlStore, load: Load, rows: int) -> None:
 
 
 def measure(rows: int, folder: Path) -> dict[str, float | int]:
-    """Milliseconds a batch takes with `rows` rows of log and journal before it."""
-    store = SqlStore.open(f"sqlite:///{folder}/{rows}.db", PARTITIONS)
+    """Milliseconds a batch takes in a SQLite file, with `rows` rows of log and journal before it."""
+    file = folder / f"{rows}.db"
+    store = SqlStore.open(f"sqlite:///{file}", PARTITIONS)
     try:
         load = Load(store.take(range(PARTITIONS)), members=max(10_000, rows // 10))
-        fill(store, load, rows)
-        runs = [run(store, load) for _ in range(MEASURED)]
-        parts = {part: round(1000 * median(each[part] for each in runs), 1) for part in runs[0]}
-        total = sum(each["batch"] for each in runs)
-        started = time.perf_counter()
-        claimed = len(store.claim(10, 20, "token", 100))
-        claim_ms = round(1000 * (time.perf_counter() - started), 1)
-        assert claimed == 100
-        return {
-            "rows": rows,
-            "batches_s": round(MEASURED / total, 1),
-            "mean": round(1000 * total / MEASURED, 1),
-            "p95": round(1000 * quantiles((each["batch"] for each in runs), n=20)[-1], 1),
-            **parts,
-            "claim_100": claim_ms,
-            "file_mb": round((folder / f"{rows}.db").stat().st_size / 1e6),
-        }
+        return _measured(store, load, rows) | {"file_mb": round(file.stat().st_size / 1e6)}
     finally:
         store.close()
 
 
-def main(rows: int = 1_000_000) -> list[dict[str, float | int]]:
+def measure_at(url: str, rows: int) -> list[dict[str, float | int]]:
+    """The same in the empty database at `url`: as it is, then with `rows` rows before it."""
+    store = SqlStore.open(url, PARTITIONS)
+    try:
+        load = Load(store.take(range(PARTITIONS)), members=max(10_000, rows // 10))
+        assert load.held[0].turn == 0, "the database is not empty"
+        return [_measured(store, load, size) for size in (0, rows)]
+    finally:
+        store.close()
+
+
+def _measured(store: SqlStore, load: Load, rows: int) -> dict[str, float | int]:
+    fill(store, load, rows)
+    runs = [run(store, load) for _ in range(MEASURED)]
+    parts = {part: round(1000 * median(each[part] for each in runs), 1) for part in runs[0]}
+    total = sum(each["batch"] for each in runs)
+    started = time.perf_counter()
+    claimed = len(store.claim(10, 20, f"token-{rows}", 100))
+    claim_ms = round(1000 * (time.perf_counter() - started), 1)
+    assert claimed == 100
+    return {
+        "rows": rows,
+        "batches_s": round(MEASURED / total, 1),
+        "inputs_s": round(MEASURED * INPUTS / total),
+        "mean": round(1000 * total / MEASURED, 1),
+        "p95": round(1000 * quantiles((each["batch"] for each in runs), n=20)[-1], 1),
+        **parts,
+        "claim_100": claim_ms,
+    }
+
+
+def main(rows: int = 1_000_000, url: str = "") -> list[dict[str, float | int]]:
     """Measures both sizes, prints the table and gives its rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        table = [measure(size, Path(folder)) for size in (0, rows)]
+    if url:
+        table = measure_at(url, rows)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            table = [measure(size, Path(folder)) for size in (0, rows)]
     print("  ".join(f"{name:>9}" for name in table[0]))
     for line in table:
         print("  ".join(f"{value:>9}" for value in line.values()))
@@ -177,4 +199,7 @@ def main(rows: int = 1_000_000) -> list[dict[str, float | int]]:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="?", type=int, default=1_000_000)
+    parser.add_argument("--url", default="", help="an empty database")
+    main(**vars(parser.parse_args()))

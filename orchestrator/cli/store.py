@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+from rich.text import Text
 
 from orchestrator import settings
 from orchestrator.cli.output import State, show
-from orchestrator.project import Migrated, migrate_store
+from orchestrator.project import Migrated, migrate_store, store_url
 
-app = typer.Typer(no_args_is_help=True, help="Make the store, or lead it to this version.")
+app = typer.Typer(no_args_is_help=True, help="Make the store, lead it to this version, give its roles their rights.")
 
 
 @app.callback()
@@ -27,6 +30,28 @@ def migrate_(ctx: typer.Context) -> None:
     project = State.of(ctx).project
     result = migrate_store(settings.load(project), project)
     show(ctx, result, _said(result))
+
+
+@app.command("grants")
+def grants_(
+    ctx: typer.Context,
+    prefix: Annotated[str, typer.Option(help="What the roles' names begin with.")] = "orchestrator",
+    show_only: Annotated[bool, typer.Option("--show", help="Print the statements, for someone else to run.")] = False,
+) -> None:
+    """Make the roles owner, inbox_writer, relay and reader on PostgreSQL, each with the rights of its work alone.
+
+    Run it as the role that owns the tables, with CREATEROLE, after each migration; then GRANT the roles to logins.
+
+    Example: orchestrator store grants --show
+    """
+    from orchestrator.stores.sql.postgres.grants import grant
+
+    project = State.of(ctx).project
+    granted = grant(store_url(settings.load(project), project), prefix, only_show=show_only)
+    said = (
+        ";\n".join(granted.statements) + ";" if show_only else f"These have their rights: {', '.join(granted.roles)}."
+    )
+    show(ctx, granted, said)
 
 
 def _said(result: Migrated) -> str:
