@@ -48,10 +48,11 @@ def grants_(
 
     project = State.of(ctx).project
     granted = grant(store_url(settings.load(project), project), prefix, only_show=show_only)
-    said = (
-        ";\n".join(granted.statements) + ";" if show_only else f"These have their rights: {', '.join(granted.roles)}."
-    )
-    show(ctx, granted, said)
+    if show_only:
+        # as it is, however narrow the terminal
+        show(ctx, granted, Text(";\n".join(granted.statements) + ";", no_wrap=True, overflow="ignore"))
+    else:
+        show(ctx, granted, f"These have their rights: {', '.join(granted.roles)}.")
 
 
 def _said(result: Migrated) -> str:

@@ -69,11 +69,6 @@ class Watchdog:
         for watch in list(self._watches.values()):
             watch.beat()
 
-    def beat(self) -> None:
-        """Everything watched lives: somebody waits for the database that all of it needs."""
-        for watch in list(self._watches.values()):
-            watch.beat()
-
     def look(self) -> None:
         """Ends the process if anything watched has been silent for longer than its limit."""
         now = uptime()

@@ -38,7 +38,6 @@ from orchestrator.runtimes.kafka.patience import patiently
 from orchestrator.runtimes.kafka.relay import Relay
 from orchestrator.runtimes.kafka.side import Side
 from orchestrator.runtimes.kafka.watchdog import Watchdog
-from orchestrator.stores.sql.store import SqlStore
 
 # an orderly end takes at most this long, in seconds; supervisors commonly kill after 30
 DRAIN_S = 25.0
@@ -94,17 +93,10 @@ class _Process:
         self.settings, self.kafka = project.settings, project.settings.kafka
         self.watchdog = Watchdog(self.kafka.watchdog_s)
         self.stop = asyncio.Event()
-        if isinstance(project.store, SqlStore):
-            project.store.wait_with(self.stop.is_set, self._rest)
         self.app: Worker | None = None
         self.decider: Decider | None = None
         self.tasks: list[asyncio.Task[Any]] = []
         self.sides: list[Side] = []
-
-    def _rest(self, seconds: float) -> None:
-        """The store waits for its database."""
-        self.watchdog.beat()
-        time.sleep(seconds)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
