@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -22,10 +22,11 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry, Result
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.step import NOTHING, Needs, Shared, needs, step
+from orchestrator.decide.step import NOTHING, Needs, Shared, needs, registries_of, step
 from orchestrator.errors import Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
 from orchestrator.events.inputs import Command, EventInput, Input, Tick, read_input, write_input
+from orchestrator.outbox_body import write_body
 from orchestrator.stores.contract import (
     Batch,
     Changes,
@@ -222,6 +223,8 @@ class _Batch:
         self.changed: dict[bytes, int] = {}
         self.seen: dict[bytes, bytes] = {}
         self.registries: dict[tuple[str, str], RegistryState | None] = {}
+        # touch id -> state in the outbox as this batch found it; "": none
+        self.touches: dict[str, str] = {}
         self.quarantined: set[bytes] = set()
         self.progress: dict[int, Progress] = {}
         self.consumed: dict[int, int] = {}
@@ -313,7 +316,26 @@ class _Batch:
         self.load(wanted)
         if wanted:
             self.quarantined = self.tx.quarantined(wanted)
+        known = [self.members[key].member for key in wanted if key in self.members]
+        self._look_up(
+            frozenset().union(*[registries_of(member, self.content) for member in known if member is not None]),
+            [intent.touch_id for member in known if member is not None for intent in member.pending.values()],
+        )
         return due
+
+    def _look_up(self, registries: Iterable[tuple[str, str]], touches: Iterable[str]) -> None:
+        """Reads of the store what this batch has not read yet."""
+        listed = [key for key in registries if key not in self.registries]
+        if listed:
+            rows = self.tx.registry(listed)
+            for key in listed:
+                row = rows.get(key)
+                self.registries[key] = None if row is None else RegistryState(row[0], instant(row[1]))
+        reserved = [touch for touch in touches if touch and touch not in self.touches]
+        if reserved:
+            states = self.tx.touch_states(reserved)
+            for touch in reserved:
+                self.touches[touch] = states.get(touch, "")
 
     def load(self, wanted: Mapping[bytes, int]) -> None:
         cache, absent = self.pipeline.cache, []
@@ -362,17 +384,9 @@ class _Batch:
         """What `step` must be given for this turn, read under the batch's lock."""
         if wants is NOTHING:
             return shared, None
-        missing = [key for key in wants.registries if key not in self.registries]
-        if missing:
-            found = self.tx.registry(missing)
-            for key in missing:
-                row = found.get(key)
-                self.registries[key] = None if row is None else RegistryState(row[0], instant(row[1]))
+        self._look_up(wants.registries, [touch for touch in wants.touches if touch not in self.moved])
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
-        touches = self.tx.touch_states(wants.touches) if wants.touches else {}
-        for touch in wants.touches:
-            if touch in self.moved:
-                touches[touch] = self.moved[touch]
+        touches = {touch: stands for touch in wants.touches if (stands := self.moved.get(touch) or self.touches[touch])}
         if not registries and not touches:
             return shared, None
         journaled = Given(
@@ -570,7 +584,7 @@ class _Partition:
                 attempted_at=0,
                 call_by=0 if reservation.call_by is None else micros(reservation.call_by),
                 call_rule=reservation.call_rule,
-                message=sealer.seal(_encode(reservation.message)),
+                message=sealer.seal(write_body(reservation.message)),
             )
             batch.moved[reservation.touch_id] = "reserved"
         for touch in result.cancels:
@@ -686,12 +700,15 @@ def house_entry(given: Input) -> Entry:
 
 
 _days: dict[int, str] = {}
+# partitions of one batch may stand at many days
+_DAYS = 4_096
 
 
 def _day(now: int) -> str:
     number = now // _DAY
     text = _days.get(number)
     if text is None:
-        _days.clear()
+        if len(_days) > _DAYS:
+            _days.clear()
         text = _days[number] = rfc3339(instant(now))[:10]
     return text
