@@ -6,15 +6,14 @@ dies (SIGKILL) right there. The run puts the files.
     claimed      a touch is claimed, the attempt is not on record yet
     attempted    the attempt is on record, the call is not made yet
     called       the provider has answered, the outcome is not on record yet
-    batch        a batch is about to open its transaction
+    batch        a batch with events in it is about to open its transaction
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +61,6 @@ class PointedStore:
             meet("attempted")
         return held
 
-    @contextmanager
-    def batch(self, held: Sequence[Any]) -> Iterator[Any]:
-        meet("batch")
-        with self._store.batch(held) as tx:
-            yield tx
-
 
 def after_call(send: Callable[..., Any]) -> Callable[..., Any]:
     """An adapter's `send` that meets the point `called` once it is answered."""
@@ -78,3 +71,14 @@ def after_call(send: Callable[..., Any]) -> Callable[..., Any]:
         return answer
 
     return sent
+
+
+def before_batch(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A pipeline's `run` that meets the point `batch` where it was given events."""
+
+    def ran(pipeline: Any, held: Any, arrivals: Any, *args: Any, **more: Any) -> Any:
+        if any(arrivals.values()):
+            meet("batch")
+        return run(pipeline, held, arrivals, *args, **more)
+
+    return ran

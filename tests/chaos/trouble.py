@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.chaos.plan import Fault
@@ -14,8 +13,8 @@ from tests.chaos.stage import Stage, Worker
 
 # longer than the session and any lease: whoever wakes has been given up
 FROZEN_S = SESSION_S + 4.0
-# how long a worker may take to meet a point
-MEETS_WITHIN_S = 10.0
+# how long the workers may take until one of them meets a point
+MEETS_WITHIN_S = 20.0
 
 
 class Struck(NamedTuple):
@@ -31,25 +30,24 @@ class Struck(NamedTuple):
 
 def strike(stage: Stage, fault: Fault) -> Struck:
     """Does a fault to the stage, and undoes what does not undo itself."""
-    victim = _victim(stage, fault.draw)
     at = time.monotonic()
     met = True
     if fault.kind == "kill":
-        victim.signal(signal.SIGKILL)
+        _victim(stage, fault.draw).signal(signal.SIGKILL)
     elif fault.kind == "freeze":
+        victim = _victim(stage, fault.draw)
         victim.signal(signal.SIGSTOP)
         time.sleep(FROZEN_S)
         victim.signal(signal.SIGCONT)
     elif fault.kind.startswith("freeze_"):
-        point = {"freeze_claimed": "claimed", "freeze_batch": "batch"}[fault.kind]
-        met = _meets(stage, victim, "freeze", point, lambda: victim.frozen)
-        at = time.monotonic()
-        if met:
+        frozen = _meet(stage, "freeze", {"freeze_claimed": "claimed", "freeze_batch": "batch"}[fault.kind])
+        at, met = time.monotonic(), bool(frozen)
+        if frozen:
             time.sleep(FROZEN_S)
+        for victim in frozen:
             victim.signal(signal.SIGCONT)
     elif fault.kind.startswith("kill_"):
-        point = {"kill_called": "called", "kill_attempted": "attempted"}[fault.kind]
-        met = _meets(stage, victim, "kill", point, lambda: not victim.running)
+        met = bool(_meet(stage, "kill", {"kill_called": "called", "kill_attempted": "attempted"}[fault.kind]))
         at = time.monotonic()
     else:
         _servers(stage, fault.kind)
@@ -86,14 +84,20 @@ def _victim(stage: Stage, draw: int) -> Worker:
     raise RuntimeError("no worker stays")
 
 
-def _meets(stage: Stage, victim: Worker, deed: str, point: str, done: Callable[[], bool]) -> bool:
-    path = arm(stage.points, victim.pid, deed, point)
+def _meet(stage: Stage, deed: str, point: str) -> list[Worker]:
+    """Waits for a worker to come by a point: whoever comes first; two that come at once are both met."""
+    with stage.lock:
+        workers = [worker for worker in stage.workers if worker.running and not worker.frozen]
+    paths = [arm(stage.points, worker.pid, deed, point) for worker in workers]
+
+    def met() -> list[Worker]:
+        return [worker for worker in workers if (worker.frozen if deed == "freeze" else not worker.running)]
+
     deadline = time.monotonic() + MEETS_WITHIN_S
-    while time.monotonic() < deadline:
-        if done():
-            return True
-        time.sleep(0.02)
-    path.unlink(missing_ok=True)
-    # it may have met the point while the file was taken away
+    while time.monotonic() < deadline and not met():
+        time.sleep(0.01)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    # another may have come by while the files were taken away
     time.sleep(0.1)
-    return done()
+    return met()

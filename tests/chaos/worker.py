@@ -16,12 +16,13 @@ from orchestrator import project as project_module
 from orchestrator.channels.contract import Adapter, Message
 from orchestrator.cli.app import main
 from orchestrator.dispatch.opening import Opening
+from orchestrator.pipeline import Pipeline
 from orchestrator.runtimes.kafka import worker as worker_module
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store, TouchRow
 from tests.chaos import sabotage
 from tests.chaos.adapter import HttpAdapter
-from tests.chaos.points import PointedStore, after_call
+from tests.chaos.points import PointedStore, after_call, before_batch
 
 URL = "CHAOS_PROVIDER"
 SABOTAGE = "SABOTAGE"
@@ -48,6 +49,8 @@ def _adapters(settings: Settings, _project: Path, *_: Any) -> dict[str, Adapter]
 
 def _store(settings: Settings, path: Path) -> Store:
     store = sabotage.apply(os.environ.get(SABOTAGE, ""), _open_store(settings, path))
+    # around a sabotaged pipeline as well: it is patched by now
+    Pipeline.run = before_batch(Pipeline.run)  # type: ignore[method-assign]  # that is the seam
     return cast(Store, PointedStore(store))
 
 
