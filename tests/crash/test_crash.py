@@ -192,7 +192,8 @@ class Bench:
             while waiting and len(running) < AT_ONCE:
                 name = waiting.pop(0)
                 start(self.place(name).name, cases[name])
-            pid, status = os.wait()
+            # the eldest by its id: this process may have other children, such as servers of other tests
+            pid, status = os.waitpid(next(iter(running)), 0)
             name, left = running.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             if left is not None and code in (0, CRASHED):
