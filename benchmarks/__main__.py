@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from benchmarks import core, grocer, startup, store
-from benchmarks.engine import Job, Stretch
+from benchmarks.engine import Job, Stretch, run
 from orchestrator import starter
 
 OUT = Path("build/bench.json")
@@ -38,15 +38,18 @@ class Size(NamedTuple):
     growth_households: int
     growth_days: int
     growth: tuple[int, ...]
+    # the engine runs in processes of its own, so that memory is its alone
+    apart: bool
     # whether dispatch is on, in turn
     dispatch: tuple[bool, ...]
     starts: int
-    # rows of history for the store alone
+    # rows of history for the store alone, and batches measured
     store_rows: int
+    store_batches: int
 
 
-FULL = Size(120, 250, 366, 12, 366, (1, 4, 16), (False, True), 5, 300_000)
-QUICK = Size(3, 8, 40, 4, 40, (1,), (True,), 1, 1)
+FULL = Size(120, 250, 366, 12, 366, (1, 4, 16), True, (False, True), 5, 300_000, 60)
+QUICK = Size(3, 8, 40, 4, 40, (1,), False, (True,), 1, 1, 3)
 
 
 class Line(NamedTuple):
@@ -87,7 +90,7 @@ def engine_part(folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
     lines: list[Line] = []
     for dispatch in size.dispatch:
         name = _NAMES[dispatch]
-        stretch = _engine(folder / f"dispatch-{dispatch}", [year.events], dispatch=dispatch)[0]
+        stretch = _engine(folder / f"dispatch-{dispatch}", [year.events], dispatch=dispatch, apart=size.apart)[0]
         found[name] = {**msgspec.to_builtins(stretch), **_derived(stretch)}
         lines += _engine_lines(f"engine, {name}", stretch, year.source)
     return found, lines
@@ -103,12 +106,12 @@ def growth_part(folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
         name = _NAMES[dispatch]
         for times in size.growth:
             events = grocer.more_members(year.events, times, folder / f"members-{times}.jsonl")
-            stretch = _engine(folder / f"members-{times}-{dispatch}", [events], dispatch=dispatch)[0]
+            stretch = _engine(folder / f"members-{times}-{dispatch}", [events], dispatch=dispatch, apart=size.apart)[0]
             found[f"members x{times}, {name}"] = _derived(stretch)
             lines.append(_growth_line(f"{times}x members, {name}", stretch, f"{stretch.members} members, one year"))
         years = [year.events]
         years += [grocer.later_years(year.events, n, folder / f"later-{n}.jsonl") for n in range(1, most)]
-        stretches = _engine(folder / f"history-{dispatch}", years, dispatch=dispatch)
+        stretches = _engine(folder / f"history-{dispatch}", years, dispatch=dispatch, apart=size.apart)
         for times in size.growth:
             stretch = stretches[times - 1]
             found[f"history x{times}, {name}"] = _derived(stretch)
@@ -134,7 +137,7 @@ def startup_part(folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
 def store_part(_folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
     """The SQLite store alone, by batches of 500 inputs."""
     with tempfile.TemporaryDirectory() as folder:
-        table = [store.measure(rows, Path(folder)) for rows in (0, size.store_rows)]
+        table = [store.measure(rows, Path(folder), size.store_batches) for rows in (0, size.store_rows)]
     lines = [
         Line(
             f"store, {row['rows']:,} rows before",
@@ -155,9 +158,11 @@ PARTS = (
 )
 
 
-def _engine(folder: Path, files: list[Path], *, dispatch: bool) -> list[Stretch]:
-    """Runs the engine in a process of its own."""
+def _engine(folder: Path, files: list[Path], *, dispatch: bool, apart: bool) -> list[Stretch]:
+    """Runs the engine, where `apart` in a process of its own."""
     job = Job(folder=str(folder), files=[str(file) for file in files], dispatch=dispatch)
+    if not apart:
+        return run(job)
     done = subprocess.run(
         (sys.executable, "-m", "benchmarks.engine"),
         input=msgspec.json.encode(job),

@@ -143,13 +143,13 @@ def fill(store: SqlStore, load: Load, rows: int) -> None:
             batch.write(changes._replace(reserved=touches))
 
 
-def measure(rows: int, folder: Path) -> dict[str, float | int]:
+def measure(rows: int, folder: Path, batches: int = MEASURED) -> dict[str, float | int]:
     """Milliseconds a batch takes in a SQLite file, with `rows` rows of log and journal before it."""
     file = folder / f"{rows}.db"
     store = SqlStore.open(f"sqlite:///{file}", PARTITIONS)
     try:
         load = Load(store.take(range(PARTITIONS)), members=max(10_000, rows // 10))
-        return _measured(store, load, rows) | {"file_mb": round(file.stat().st_size / 1e6)}
+        return _measured(store, load, rows, batches) | {"file_mb": round(file.stat().st_size / 1e6)}
     finally:
         store.close()
 
@@ -165,9 +165,9 @@ def measure_at(url: str, rows: int) -> list[dict[str, float | int]]:
         store.close()
 
 
-def _measured(store: SqlStore, load: Load, rows: int) -> dict[str, float | int]:
+def _measured(store: SqlStore, load: Load, rows: int, batches: int = MEASURED) -> dict[str, float | int]:
     fill(store, load, rows)
-    runs = [run(store, load) for _ in range(MEASURED)]
+    runs = [run(store, load) for _ in range(batches)]
     parts = {part: round(1000 * median(each[part] for each in runs), 1) for part in runs[0]}
     total = sum(each["batch"] for each in runs)
     started = time.perf_counter()
@@ -176,9 +176,9 @@ def _measured(store: SqlStore, load: Load, rows: int) -> dict[str, float | int]:
     assert claimed == 100
     return {
         "rows": rows,
-        "batches_s": round(MEASURED / total, 1),
-        "inputs_s": round(MEASURED * INPUTS / total),
-        "mean": round(1000 * total / MEASURED, 1),
+        "batches_s": round(batches / total, 1),
+        "inputs_s": round(batches * INPUTS / total),
+        "mean": round(1000 * total / batches, 1),
         "p95": round(1000 * quantiles((each["batch"] for each in runs), n=20)[-1], 1),
         **parts,
         "claim_100": claim_ms,
