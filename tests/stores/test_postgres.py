@@ -76,8 +76,10 @@ class Comparison(StoreComparison):
         return SqlStore.open(self.url, PARTITIONS)
 
 
+@pytest.mark.timeout(400)
 class TestComparison(Comparison.TestCase):
-    settings = settings(max_examples=5, stateful_step_count=30, deadline=None)
+    # each step shows everything that both stores hold
+    settings = settings(max_examples=4, stateful_step_count=25, deadline=None)
 
     @pytest.fixture(autouse=True)
     def _database(self, url: str) -> None:
@@ -85,5 +87,6 @@ class TestComparison(Comparison.TestCase):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 class TestLongComparison(TestComparison):
     settings = settings(max_examples=750, stateful_step_count=60, deadline=None)

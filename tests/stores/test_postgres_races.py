@@ -43,7 +43,7 @@ class Attempt:
 
     def __init__(self, url: str, claim: Claim) -> None:
         self.session = psycopg.connect(url)
-        values = (10, [claim.touch.touch_id], [claim.token])
+        values = (10, [claim.touch.touch_id], claim.token)
         self.called = len(self.session.execute(statements.ATTEMPT_FREE, values).fetchall())
 
     def wait_for_who_waits(self) -> None:

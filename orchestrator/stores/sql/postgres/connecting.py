@@ -24,8 +24,11 @@ SETTINGS = {
     "lock_timeout": "5s",
     # a client that was frozen between two statements lets go of its locks
     "idle_in_transaction_session_timeout": "15s",
-    # every statement here has its index; what a planner thinks of a table it has not counted yet must not change that
+    # every statement here has its index, in the order it wants; what a planner thinks of a table that it has not
+    # counted yet, or of how soon a limit will be reached, must not lead it through a whole backlog
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",

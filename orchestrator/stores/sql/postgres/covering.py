@@ -42,8 +42,8 @@ def after_commit(ask: Ask, rows: Sequence[SuppressionRow]) -> list[str]:
     """Cancels the waiting touches that these suppressions cover, while they stand; the touch ids, in order."""
     cancelled: list[str] = []
     for row in rows:
-        channel, purpose = row.channel, row.purpose
-        values = (row.subject, _member(row.subject), channel, channel, purpose, purpose, row.subject, channel, purpose)
+        also = (row.channel, row.channel, row.purpose, row.purpose)
+        values = (row.subject, *also, _member(row.subject), *also, row.subject, row.channel, row.purpose)
         touches = sorted(map(TouchRow._make, ask(words.CANCEL_COVERED, values)))
         add_inbox(ask, [told(touch, row) for touch in touches])
         cancelled += [touch.touch_id for touch in touches]

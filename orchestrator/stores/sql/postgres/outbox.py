@@ -48,23 +48,23 @@ class PostgresOutbox(PostgresSessions):
 
     def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
         asked = list({(claim.touch.touch_id, claim.token): claim for claim in claims}.values())
-        called = self._attempt(words.ATTEMPT_FREE, asked, now)
+        called: dict[tuple[str, str], TouchRow] = {}
+        for token in dict.fromkeys(claim.token for claim in asked):
+            ids = [claim.touch.touch_id for claim in asked if claim.token == token]
+            called |= self._attempt(words.ATTEMPT_FREE, ids, token, now)
         for claim in asked:
-            if claim.touch.touch_id not in called:
+            if (claim.touch.touch_id, claim.token) not in called:
                 # stopped, no longer held, or just being looked at by somebody: they decide, then we see
-                called |= self._attempt(words.ATTEMPT, [claim], now)
+                called |= self._attempt(words.ATTEMPT, [claim.touch.touch_id], claim.token, now)
         return [
-            Claim(called[claim.touch.touch_id]._replace(message=claim.touch.message), claim.token)
+            Claim(called[key]._replace(message=claim.touch.message), claim.token)
             for claim in asked
-            if called.get(claim.touch.touch_id, claim.touch).token == claim.token and claim.touch.touch_id in called
+            if (key := (claim.touch.touch_id, claim.token)) in called
         ]
 
-    def _attempt(self, statement: str, claims: Sequence[Claim], now: int) -> dict[str, TouchRow]:
-        if not claims:
-            return {}
-        values = (now, [claim.touch.touch_id for claim in claims], [claim.token for claim in claims])
-        rows = self._write(lambda connection: asking(connection)(statement, values))
-        return {touch.touch_id: touch for touch in map(TouchRow._make, rows)}
+    def _attempt(self, statement: str, ids: list[str], token: str, now: int) -> dict[tuple[str, str], TouchRow]:
+        rows = self._write(lambda connection: asking(connection)(statement, (now, ids, token)))
+        return {(touch.touch_id, token): touch for touch in map(TouchRow._make, rows)}
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
         known(state, RELEASED)

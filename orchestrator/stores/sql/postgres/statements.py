@@ -106,8 +106,9 @@ _STOPPED = """
              WHERE scope IN ('all', 'channel:' || touches.channel, 'journey:' || touches.journey))"""
 # now, or where none is given the clock of the touch's own partition
 _CLOCK = "coalesce(%s::int8, (SELECT clock FROM progress WHERE progress.partition = touches.partition))"
-# literal states: an index over some states serves only a statement that names them
-_NONE_IN_FLIGHT = """NOT EXISTS (SELECT FROM touches AS other
+# Literal states: an index over some states serves only a statement that names them. Where rows are found by their ids,
+# `state || ''` keeps the planner from walking through such an index instead.
+_IN_FLIGHT = """EXISTS (SELECT FROM touches AS other
   WHERE other.member = touches.member AND other.state IN ('claimed', 'attempting'))"""
 _MICROS = "(extract(epoch FROM {}) * 1000000)::int8"
 
@@ -195,8 +196,8 @@ RESERVE = (
 )
 CANCEL = """
 UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
- WHERE state IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
-   SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND state IN ('reserved', 'claimed')
+ WHERE state || '' IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
+   SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND state || '' IN ('reserved', 'claimed')
     ORDER BY touch_id FOR UPDATE))"""
 # subjects, channels, purposes, clock
 END_SUPPRESSIONS = """
@@ -212,13 +213,17 @@ PUT_SUPPRESSION = (
     "ON CONFLICT (subject, channel, purpose) DO UPDATE SET since = excluded.since, reason = excluded.reason "
     "WHERE excluded.since > suppressions.since"
 )
-# subject, subject as a member's hash, channel twice, purpose twice; then subject, channel, purpose: only while it
-# stands. Gives the touches that it cancelled
+# by contact point: subject, channel twice, purpose twice; by member: the same with the member's hash; then subject,
+# channel, purpose: only while it stands. Gives the touches that it cancelled
+_COVERED = """SELECT touch_id FROM touches WHERE state IN ('reserved', 'claimed') AND {found}
+        AND (%s = '*' OR %s = channel) AND (%s = '*' OR %s = purpose)"""
 CANCEL_COVERED = f"""
 UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
- WHERE state IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
-   SELECT touch_id FROM touches WHERE state IN ('reserved', 'claimed')
-      AND (contact = %s OR member = %b::bytea) AND (%s = '*' OR %s = channel) AND (%s = '*' OR %s = purpose)
+ WHERE state || '' IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
+   SELECT touch_id FROM touches WHERE state || '' IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
+      {_COVERED.format(found="contact = %s")}
+      UNION ALL
+      {_COVERED.format(found="member = %b::bytea")}))
     ORDER BY touch_id FOR UPDATE))
    AND EXISTS (SELECT FROM suppressions AS s WHERE s.subject = %s AND s.channel = %s AND s.purpose = %s)
 RETURNING {BRIEF}"""
@@ -229,8 +234,8 @@ ADD_INBOX = f"INSERT INTO inbox ({quoted(NewInbox._fields)}) SELECT * FROM {INBO
 GIVE_BACK = f"""
 UPDATE touches SET state = 'reserved', token = '', lease_until = 0 WHERE touch_id = ANY(ARRAY(
   SELECT touch_id FROM touches
-   WHERE state IN ('claimed', 'attempting') AND state = 'claimed' AND lease_until < {_CLOCK}
-   FOR UPDATE OF touches SKIP LOCKED)) AND state = 'claimed'"""
+   WHERE state IN ('claimed', 'attempting') AND state <> 'attempting' AND lease_until < {_CLOCK}
+   FOR UPDATE OF touches SKIP LOCKED)) AND state || '' = 'claimed'"""
 ALL_STOPPED = "SELECT 1 FROM switches WHERE scope = 'all'"
 LATEST_CLOCK = "SELECT coalesce(max(clock), 0) FROM progress"
 # one look at the head of each rank's queue
@@ -241,6 +246,8 @@ WITH RECURSIVE ranks (rank) AS (
   SELECT (SELECT touches.rank FROM touches WHERE state = 'reserved' AND touches.rank > ranks.rank
            ORDER BY touches.rank LIMIT 1) FROM ranks WHERE ranks.rank IS NOT NULL)
 SELECT rank FROM ranks WHERE rank IS NOT NULL"""
+# One NOT over all that stands in the way: each becomes a look-up for one candidate, in the order of the queue, and what
+# lies beyond the limit is never looked at.
 # rank, the latest clock, now, now, channel, channel, members seen already, limit. Gives id, member, and whether this
 # transaction now holds the member's lock: it is only tried for, so that nobody waits here
 CLAIMABLE = f"""
@@ -248,24 +255,23 @@ WITH free AS MATERIALIZED (
   SELECT touch_id, member, due FROM touches
    WHERE state = 'reserved' AND rank = %s AND due <= %s AND due <= {_CLOCK} AND valid_until > {_CLOCK}
      AND (%s = '' OR %s = channel) AND member <> ALL(%b::bytea[])
-     AND {_NONE_IN_FLIGHT} AND NOT ({_STOPPED})
+     AND NOT ({_IN_FLIGHT} OR {_STOPPED})
    ORDER BY due, touch_id LIMIT %s FOR UPDATE OF touches SKIP LOCKED)
 SELECT touch_id, member, pg_try_advisory_xact_lock(('x' || encode(substr(member, 1, 8), 'hex'))::bit(64)::int8)
   FROM free ORDER BY due, touch_id"""
 # token, lease_until, ids
 CLAIM = f"""
 UPDATE touches SET state = 'claimed', token = %s, lease_until = %s
- WHERE touch_id = ANY(%b::text[]) AND state = 'reserved' AND {_NONE_IN_FLIGHT} AND NOT ({_STOPPED})
+ WHERE touch_id = ANY(%b::text[]) AND state || '' = 'reserved' AND NOT ({_IN_FLIGHT} OR {_STOPPED})
 RETURNING touch_id"""
 # ids, token
-CLAIMED = f"SELECT {_TOUCH} FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state = 'claimed'"
-# now, ids, tokens
+CLAIMED = f"SELECT {_TOUCH} FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'"
+# now, ids, token
 _ATTEMPT = f"""
 UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = %s
- WHERE state = 'claimed' AND touch_id = ANY(ARRAY(
-   SELECT touches.touch_id FROM unnest(%b::text[], %b::text[]) AS mine(touch_id, token)
-     JOIN touches ON touches.touch_id = mine.touch_id AND touches.token = mine.token
-    WHERE touches.state = 'claimed' ORDER BY touches.touch_id FOR UPDATE OF touches{{skip}}))
+ WHERE state || '' = 'claimed' AND touch_id = ANY(ARRAY(
+   SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'
+    ORDER BY touch_id FOR UPDATE{{skip}}))
    AND NOT ({_STOPPED})
 RETURNING {BRIEF}"""
 ATTEMPT_FREE = _ATTEMPT.format(skip=" SKIP LOCKED")
@@ -275,12 +281,12 @@ SETTLE = """
 UPDATE touches SET state = given.state, token = '', lease_until = 0,
        due = CASE given.state WHEN 'reserved' THEN given.due ELSE touches.due END
   FROM unnest(%b::text[], %b::int8[], %b::text[], %b::text[]) AS given(state, due, touch_id, token)
- WHERE touches.touch_id = given.touch_id AND touches.token = given.token AND touches.state = %s
+ WHERE touches.touch_id = given.touch_id AND touches.token = given.token AND touches.state || '' = %s
 RETURNING given.touch_id, given.token"""
 # now
 LAPSED = f"""
 SELECT {_TOUCH} FROM touches
- WHERE state IN ('claimed', 'attempting') AND state = 'attempting' AND lease_until < %s
+ WHERE state IN ('claimed', 'attempting') AND state <> 'claimed' AND lease_until < %s
    FOR UPDATE SKIP LOCKED"""
 PUT_SWITCH = (
     f"INSERT INTO switches ({quoted(SwitchRow._fields)}) VALUES (%s, %s, %s) "
@@ -289,8 +295,8 @@ PUT_SWITCH = (
 LIFT_SWITCH = "DELETE FROM switches WHERE scope = %s"
 # waits for attempts under way
 AFTER_ATTEMPTS = """
-SELECT count(*) FROM (SELECT FROM touches WHERE state IN ('claimed', 'attempting') AND state = 'claimed'
-                       ORDER BY touch_id FOR SHARE) AS claimed"""
+SELECT count(*) FROM (
+  SELECT FROM touches WHERE state IN ('claimed', 'attempting') AND state <> 'attempting' FOR SHARE) AS claimed"""
 
 
 class SharedWords(NamedTuple):
