@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, settings
 from tests.servers import ForeignPostgres, Kafka, Postgres, kafka_missing, postgres_missing
 
 # A developer's own settings must not change what tests see; these two are the tests' own.
-for name in [name for name in os.environ if name.startswith("ORCHESTRATOR_") or name == "NO_COLOR"]:
+# how wide and how colourful output is, must not hang on who runs the tests (parallel runners set COLUMNS)
+NOT_OURS = ("NO_COLOR", "COLUMNS", "LINES")
+for name in [name for name in os.environ if name.startswith("ORCHESTRATOR_") or name in NOT_OURS]:
     if name not in {"ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_TEST_POSTGRES"}:
         del os.environ[name]
 
