@@ -77,8 +77,8 @@ def connect(address: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Connection[Any], _record: object) -> None:
-        for name, value in SETTINGS.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        asked = ", ".join(["set_config(%s, %s, false)"] * len(SETTINGS))
+        connection.execute(f"SELECT {asked}", [word for setting in SETTINGS.items() for word in setting])
         connection.execute(_DURABLE)
         connection.commit()
 
