@@ -279,7 +279,8 @@ class Kafka:
         ]
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # a leading 0 byte keeps the id from beginning with "-", which the tool would take for an option
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         logins = [
             word
             for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256")

@@ -42,6 +42,7 @@ from orchestrator.testing.store_rows import (
     seen_row,
     told,
     touch_row,
+    unnumbered,
 )
 
 PARTITIONS = 4
@@ -149,7 +150,6 @@ class StoreComparison(RuleBasedStateMachine):
             reserved=reserved,
             cancelled=cancelled,
             inbox=[NewInbox(p, due, digest(who), f"{self.events}".encode()) for p, due, who in timers],
-            consumed=[row[:2] for row in self.both(inbox)[:consume]],
             suppressions=suppressed,
             unsuppressed=granted,
             dead=[DeadRow(number, self.events, 1, "unreadable", "cure", b"raw")],
@@ -160,9 +160,10 @@ class StoreComparison(RuleBasedStateMachine):
         )
 
         def write(store: Store) -> str:
+            consumed = [row[:2] for row in inbox(store)[:consume]]
             try:
                 with store.batch([before]) as batch:
-                    batch.write(changes)
+                    batch.write(changes._replace(consumed=consumed))
                     if fails:
                         raise KeyboardInterrupt
             except KeyboardInterrupt:
@@ -244,7 +245,8 @@ class StoreComparison(RuleBasedStateMachine):
     def due(self, number: int, until: int, limit: int) -> None:
         def ask(store: Store) -> object:
             with store.batch([]) as batch:
-                return batch.due([number, (number + 1) % PARTITIONS], until, limit)
+                rows = batch.due([number, (number + 1) % PARTITIONS], until, limit)
+                return [unnumbered(row) for row in rows]
 
         self.both(ask)
 
