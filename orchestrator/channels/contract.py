@@ -6,7 +6,7 @@ retries of its own: whether to call again is decided in `dispatch/retry.py`.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     touch_id: str
     channel: str
-    # e-mail address or E.164
+    # what the contact point is known by: e-mail address, E.164 number, Telegram chat
     to: str
     purpose: str
     journey: str
@@ -35,6 +35,21 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply_to: str = ""
     # absolute https URI of the opt-out page (List-Unsubscribe), or ""
     unsubscribe: str = ""
+    # further identifiers of the same contact point by kind: `wa_id`, the number as WhatsApp last wrote it; `user_id`,
+    # WhatsApp's business-scoped id, which a member without a visible number has alone
+    identifiers: dict[str, str] = {}
+    # the text as the provider approved it beforehand: its name at Meta, its content sid at Twilio, its language there,
+    # and the values of {{1}}, {{2}}, …; `text` says the same in full
+    template: str = ""
+    content_sid: str = ""
+    template_language: str = ""
+    variables: tuple[str, ...] = ()
+    # absolute https URI of a picture
+    media: str = ""
+    # free text is let through until then (exclusive), since the member wrote to us; None: they did not, or long ago
+    open_until: datetime | None = None
+    # it must not reach the member at or after this instant: hours close, or it is not valid any more
+    deliver_by: datetime | None = None
 
     def __repr__(self) -> str:
         return f"Message({self.channel} {self.touch_id})"

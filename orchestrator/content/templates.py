@@ -4,7 +4,19 @@ templates/_layout/email.<locale>.mjml.j2      put around every e-mail, at its li
 templates/_layout/email.<locale>.txt.j2       the same for the text part
 templates/<journey>/<message>.email.<locale>.mjml.j2
 templates/<journey>/<message>.email.<locale>.txt.j2     Subject: …, Preheader: … (optional), blank line, text
-templates/<journey>/<message>.sms.<locale>.txt.j2
+templates/<journey>/<message>.sms.<locale>.txt.j2       the text; before it, if need be, Media: …
+templates/<journey>/<message>.whatsapp.<locale>.txt.j2  the text; before it, what the platform approved:
+
+    Template: birthday_gift                         its name at Meta
+    Content-Sid: HX0123456789abcdef0123456789abcdef its sid at Twilio; one of the two, or both
+    Language: es_MX                                 as it was approved; left out: the file's locale
+    Variable: {{ member.given_name|default("you") }}    the values of {{1}}, {{2}}, … in order
+    Media: https://example.com/cake.png             the picture of its header
+
+    Happy birthday, …                               the same in full: what pages, previews and open conversations show
+
+The approved text stands in the file of the message it carries, since both change together: who alters the words sees
+the name under which they were approved, and a language without approval has no file to forget it in.
 """
 
 from __future__ import annotations
@@ -12,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -19,15 +32,39 @@ from orchestrator.content.mjml import CONTENT, around, pieces, to_html
 from orchestrator.errors import ContentError, Problem
 from orchestrator.render.program import Place, Program
 from orchestrator.render.sandbox import HTML, TEXT, Rejected, Sandbox
-from orchestrator.render.templates import Compiled, CompiledTemplates, best, canonical
+from orchestrator.render.templates import CHAT_LIMIT, SMS_LIMIT, Approved, Compiled, CompiledTemplates, best, canonical
 
 LAYOUT = "_layout"
 CHANNELS = ("email", "sms", "whatsapp", "telegram", "push")
 _NAME = re.compile(
     r"(?:(?P<message>[a-z][a-z0-9-]*)\.)?(?P<channel>[a-z]+)\.(?P<locale>[a-z]{2,3}(?:-[A-Z]{2})?)\.(?P<form>mjml|txt)\.j2"
 )
-_HEADER = re.compile(r"(?P<name>Subject|Preheader):[ \t]*(?P<value>.*)", re.IGNORECASE)
+# channel -> the headers that its texts may begin with; a text of e-mail must
+_HEADERS = {
+    "email": ("subject", "preheader"),
+    "sms": ("media",),
+    "whatsapp": ("template", "content-sid", "language", "variable", "media"),
+    "telegram": ("media",),
+    "push": (),
+}
+_HEADER = re.compile(r"(?P<name>[A-Za-z-]+):[ \t]*(?P<value>.*)")
+# header -> its form where it is taken as it stands, and what is expected
+_LITERAL = {
+    "template": (re.compile(r"[a-z0-9_]{1,512}"), "lower-case letters, digits and _, as the template is named at Meta"),
+    "content-sid": (re.compile(r"HX[0-9a-f]{32}"), "HX and 32 hexadecimal digits, as Twilio shows it"),
+    "language": (re.compile(r"[a-z]{2,3}(?:_[A-Z]{2})?"), "as the template was approved in it: es, es_MX"),
+}
 _MARKER = re.compile(rf"^[ \t]*\{{#-?\s*{CONTENT}\s*-?#\}}[ \t]*$")
+
+
+class Header(NamedTuple):
+    """A line above a text."""
+
+    # in lower case
+    name: str
+    value: str
+    # from 1
+    line: int
 
 
 class TemplateFile(Struct, frozen=True, kw_only=True):
@@ -48,6 +85,18 @@ class TemplateFile(Struct, frozen=True, kw_only=True):
     def sandbox(self) -> Sandbox:
         """HTML is escaped by itself, text is not."""
         return HTML if self.form == "mjml" else TEXT
+
+    @property
+    def head(self) -> list[Header]:
+        """The headers that the text begins with, in order; a blank line ends them."""
+        found: list[Header] = []
+        if self.form == "txt" and self.message:
+            for i, line in enumerate(self.source.split("\n"), 1):
+                match = _HEADER.fullmatch(line.rstrip("\r"))
+                if match is None or match["name"].lower() not in _HEADERS[self.channel]:
+                    break
+                found.append(Header(match["name"].lower(), match["value"].strip(), i))
+        return found
 
 
 def load_templates(folder: Path, default_locale: str = "en") -> CompiledTemplates:
@@ -135,7 +184,7 @@ class _Compiler:
                 )
                 continue
             try:
-                compiled = self._email(file, partner) if partner is not None else self._text_only(file)
+                compiled = self._email(file, partner) if partner is not None else self._alone(file)
             except ContentError as error:
                 self.problems.extend(error.problems)
                 continue
@@ -160,41 +209,50 @@ class _Compiler:
                 sound = False
         return sound
 
-    def _text_only(self, file: TemplateFile) -> Compiled:
-        return Compiled(locale=file.locale, text=program(TEXT, file.source, _lines(file)), place=f"{file.file}:1")
+    def _alone(self, file: TemplateFile) -> Compiled:
+        """A text without HTML, with what stands above it."""
+        head, lines = file.head, file.source.split("\n")
+        body_at = len(head)
+        if head:
+            if body_at == len(lines) or lines[body_at].strip():
+                cure = f"headers are {', '.join(name.title() for name in _HEADERS[file.channel])}"
+                raise ContentError([Problem(file.file, body_at + 1, "a blank line ends the headers", cure)])
+            body_at += 1
+            if not any(line.strip() for line in lines[body_at:]):
+                cure = "write the message in full below: previews and open conversations show it"
+                raise ContentError([Problem(file.file, body_at, "there are no words below the headers", cure)])
+        media = [_one_line(file, header) for header in head if header.name == "media"]
+        return Compiled(
+            locale=file.locale,
+            text=program(
+                TEXT, "\n".join(lines[body_at:]), {n: (file.file, body_at + n) for n in range(1, len(lines) + 1)}
+            ),
+            approved=_approved(file, head),
+            media=media[0] if media else None,
+            limit=SMS_LIMIT if file.channel == "sms" else CHAT_LIMIT,
+        )
 
     def _email(self, file: TemplateFile, partner: TemplateFile) -> Compiled:
         headers, body_at = self._headers(file)
-        subject = headers["subject"]
         html_layout, text_layout = self._layout("mjml", file), self._layout("txt", file)
         html, html_places = to_html(
             around(pieces(html_layout.source, html_layout.file), pieces(partner.source, partner.file))
         )
         return Compiled(
             locale=file.locale,
-            subject=program(TEXT, subject[1], {1: (file.file, subject[0])}),
-            preheader=(
-                program(TEXT, headers["preheader"][1], {1: (file.file, headers["preheader"][0])})
-                if "preheader" in headers
-                else None
-            ),
+            subject=_one_line(file, headers["subject"]),
+            preheader=_one_line(file, headers["preheader"]) if "preheader" in headers else None,
             html=program(HTML, html, html_places),
             text=program(TEXT, *_within(text_layout, file, body_at)),
-            place=f"{file.file}:{subject[0]}",
         )
 
-    def _headers(self, file: TemplateFile) -> tuple[dict[str, tuple[int, str]], int]:
-        """name → (line, source), and the index of the text's first line."""
-        headers: dict[str, tuple[int, str]] = {}
-        lines = file.source.split("\n")
-        for i, line in enumerate(lines):
-            match = _HEADER.fullmatch(line.rstrip("\r"))
-            if match is not None and match["name"].lower() not in headers:
-                headers[match["name"].lower()] = (i + 1, match["value"].strip())
-                continue
-            if "subject" in headers and not line.strip():
-                return headers, i + 1
-            break
+    def _headers(self, file: TemplateFile) -> tuple[dict[str, Header], int]:
+        """name → header, and the index of the text's first line."""
+        head, lines = file.head, file.source.split("\n")
+        headers = {header.name: header for header in head}
+        ended = len(head) < len(lines) and not lines[len(head)].strip()
+        if ended and "subject" in headers and len(headers) == len(head):
+            return headers, len(head) + 1
         raise ContentError(
             [
                 Problem(
@@ -223,16 +281,42 @@ def sources(file: TemplateFile) -> list[tuple[int, str]]:
 
     Each header of an e-mail is one, so that what is wrong with it is not looked for in the text below.
     """
-    if file.channel != "email" or file.form != "txt" or not file.message:
-        return [(0, file.source)]
-    parts: list[tuple[int, str]] = []
-    lines = file.source.split("\n")
-    for i, line in enumerate(lines):
-        header = _HEADER.fullmatch(line.rstrip("\r"))
-        if header is None:
-            return [*parts, (i, "\n".join(lines[i:]))]
-        parts.append((i, header["value"]))
-    return parts
+    head = file.head
+    body = "\n".join(file.source.split("\n")[len(head) :])
+    return [*((header.line - 1, header.value) for header in head if header.name not in _LITERAL), (len(head), body)]
+
+
+def _one_line(file: TemplateFile, header: Header) -> Program:
+    return program(TEXT, header.value, {1: (file.file, header.line)})
+
+
+def _approved(file: TemplateFile, head: list[Header]) -> Approved | None:
+    """What the platform approved, as the headers name it; raises ContentError."""
+    problems: list[Problem] = []
+    literal: dict[str, str] = {}
+    names: set[str] = set()
+    for header in head:
+        if header.name in names and header.name != "variable":
+            problems.append(Problem(file.file, header.line, f"{header.name.title()} stands here twice"))
+        names.add(header.name)
+        if header.name in _LITERAL:
+            form, expected = _LITERAL[header.name]
+            if not form.fullmatch(header.value):
+                problems.append(Problem(file.file, header.line, f"{header.name.title()} is not of its form", expected))
+            literal[header.name] = header.value
+    if names & {"language", "variable"} and not names & {"template", "content-sid"}:
+        cure = "add `Template: …` (Meta) or `Content-Sid: …` (Twilio)"
+        problems.append(Problem(file.file, 1, "no approved template is named", cure))
+    if problems:
+        raise ContentError(problems)
+    if not names & {"template", "content-sid"}:
+        return None
+    return Approved(
+        name=literal.get("template", ""),
+        content_sid=literal.get("content-sid", ""),
+        language=literal.get("language", file.locale.replace("-", "_")),
+        variables=tuple(_one_line(file, header) for header in head if header.name == "variable"),
+    )
 
 
 def program(sandbox: Sandbox, source: str, places: Mapping[int, Place]) -> Program:
@@ -248,10 +332,6 @@ def program(sandbox: Sandbox, source: str, places: Mapping[int, Place]) -> Progr
 def _problem_at(line: int, what: str, cure: str, places: Mapping[int, Place]) -> Problem:
     file, at = places[max(known for known in places if known <= max(line, min(places)))]
     return Problem(file, at, what, cure)
-
-
-def _lines(file: TemplateFile) -> dict[int, Place]:
-    return {line: (file.file, line) for line in range(1, file.source.count("\n") + 2)}
 
 
 def _within(layout: TemplateFile, file: TemplateFile, body_at: int) -> tuple[str, dict[int, Place]]:

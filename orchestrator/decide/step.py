@@ -562,7 +562,8 @@ class _Turn:
             return self._decide(journey, send, replace(intent, closed=closed[-MAX_CLOSED:]), waiting=waiting)
         touch = ids.touch_id(self.shared.key, intent.intent_id, channel)
         try:
-            message = self._message(member, contact, journey, send, intent, touch)
+            until = intent.valid_until if closes is None else min(closes, intent.valid_until)
+            message = self._message(member, contact, journey, send, intent, touch, until)
         except RenderError as error:
             self._log_decision(journey, intent, channel, "suppress", "content_error", tried, None, str(error))
             self._settle(intent, "silent", waiting=waiting)
@@ -603,7 +604,14 @@ class _Turn:
         return "send"
 
     def _message(
-        self, member: Member, contact: ContactPoint, journey: Journey, send: Send, intent: Pending, touch: str
+        self,
+        member: Member,
+        contact: ContactPoint,
+        journey: Journey,
+        send: Send,
+        intent: Pending,
+        touch: str,
+        until: datetime,
     ) -> Message:
         content, channel = self.content, contact.channel
         url = ""
@@ -628,6 +636,12 @@ class _Turn:
             sender=sender.address,
             reply_to=sender.reply_to,
             unsubscribe=url,
+            template=words.template,
+            content_sid=words.content_sid,
+            template_language=words.template_language,
+            variables=words.variables,
+            media=words.media,
+            deliver_by=until,
         )
 
     def _closes(self, journey: Journey, question: Question) -> tuple[datetime | None, str]:

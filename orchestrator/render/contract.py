@@ -15,6 +15,13 @@ class Rendered(Struct, frozen=True, kw_only=True):
     subject: str = ""
     html: str = ""
     text: str = ""
+    # a text that the channel's provider approved beforehand: name, content sid, language, values in order
+    template: str = ""
+    content_sid: str = ""
+    template_language: str = ""
+    variables: tuple[str, ...] = ()
+    # address of a picture
+    media: str = ""
 
 
 class RenderError(Exception):

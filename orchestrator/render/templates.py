@@ -8,15 +8,31 @@ from functools import lru_cache
 
 from babel.core import Locale, UnknownLocaleError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.render.contract import Rendered, RenderError
 from orchestrator.render.program import Program
 
-# characters of a subject or preheader; RFC 5322 allows a header line 998 octets
-SUBJECT_LIMIT = 200
+# characters of what stands on one line; RFC 5322 allows a header line 998 octets
+HEADER_LIMIT = {"subject": 200, "preheader": 200, "variable": 1_024, "address of the picture": 2_000}
 # characters of an SMS: ten segments, more than any carrier carries
 SMS_LIMIT = 1_530
+# characters of a text on WhatsApp and Telegram
+CHAT_LIMIT = 4_096
 _UNFIT_IN_HEADER = re.compile(r"[\r\n\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+
+class Approved(Struct, frozen=True, kw_only=True):
+    """A text that the channel's provider approved beforehand, and the values that this message fills it with."""
+
+    # its name at Meta, or ""
+    name: str = ""
+    # its sid at Twilio, or ""
+    content_sid: str = ""
+    # as the provider writes it: es_MX
+    language: str
+    # of {{1}}, {{2}}, …
+    variables: tuple[Program, ...] = ()
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
@@ -27,8 +43,10 @@ class Compiled(Struct, frozen=True, kw_only=True):
     subject: Program | None = None
     preheader: Program | None = None
     html: Program | None = None
-    # where the subject stands, for errors
-    place: str = ""
+    approved: Approved | None = None
+    media: Program | None = None
+    # characters of the text at most, where it stands alone
+    limit: int = SMS_LIMIT
 
     def render(self, context: Mapping[str, object], wanted: str) -> Rendered:
         """The words for this context; raises RenderError.
@@ -37,11 +55,9 @@ class Compiled(Struct, frozen=True, kw_only=True):
         """
         tongue = written_as(wanted, self.locale)
         if self.subject is None:
-            return Rendered(locale=self.locale, text=self.text.run(context, tongue, SMS_LIMIT).strip())
-        subject = self._header(self.subject, context, tongue, "subject")
-        if not subject:
-            raise RenderError(f"{self.place}: the subject is empty")
-        preheader = self._header(self.preheader, context, tongue, "preheader") if self.preheader is not None else ""
+            return self._alone(context, tongue)
+        subject = _filled(self.subject, context, tongue, "subject")
+        preheader = _line(self.preheader, context, tongue, "preheader") if self.preheader is not None else ""
         data = {**context, "subject": subject, "preheader": preheader}
         return Rendered(
             locale=self.locale,
@@ -50,15 +66,49 @@ class Compiled(Struct, frozen=True, kw_only=True):
             text=self.text.run(data, tongue).strip() + "\n",
         )
 
-    def _header(self, program: Program, context: Mapping[str, object], tongue: str, name: str) -> str:
-        value = program.run(context, tongue, SUBJECT_LIMIT).strip()
-        if _UNFIT_IN_HEADER.search(value):
-            raise RenderError(f"{self.place}: the {name} would hold a line break or NUL")
-        return value
+    def _alone(self, context: Mapping[str, object], tongue: str) -> Rendered:
+        """A text without HTML."""
+        words = Rendered(
+            locale=self.locale,
+            text=self.text.run(context, tongue, self.limit).strip(),
+            media="" if self.media is None else _filled(self.media, context, tongue, "address of the picture"),
+        )
+        if self.approved is None:
+            return words
+        approved = self.approved
+        return replace(
+            words,
+            template=approved.name,
+            content_sid=approved.content_sid,
+            template_language=approved.language,
+            # runs of space, which the provider would refuse, are one
+            variables=tuple(
+                " ".join(_filled(program, context, tongue, "variable").split()) for program in approved.variables
+            ),
+        )
 
     def programs(self) -> Iterator[Program]:
         """All parts of it."""
-        return (part for part in (self.subject, self.preheader, self.html, self.text) if part is not None)
+        variables = () if self.approved is None else self.approved.variables
+        parts = (self.subject, self.preheader, self.html, self.text, self.media, *variables)
+        return (part for part in parts if part is not None)
+
+
+def _filled(program: Program, context: Mapping[str, object], tongue: str, name: str) -> str:
+    """One line that says something: no provider takes a message without a subject, or a template with a gap in it."""
+    value = _line(program, context, tongue, name)
+    if not value:
+        file, line = program.place(1)
+        raise RenderError(f"{file}:{line}: the {name} is empty")
+    return value
+
+
+def _line(program: Program, context: Mapping[str, object], tongue: str, name: str) -> str:
+    value = program.run(context, tongue, HEADER_LIMIT[name]).strip()
+    if _UNFIT_IN_HEADER.search(value):
+        file, line = program.place(1)
+        raise RenderError(f"{file}:{line}: the {name} would hold a line break or NUL")
+    return value
 
 
 class CompiledTemplates:
