@@ -163,26 +163,24 @@ class Pipeline:
         self,
         held: Mapping[int, Progress],
         arrivals: Mapping[int, Sequence[Arrival]],
-        until: int,
+        tick: int | None,
         *,
-        final: bool,
         stop_at_touch: bool = False,
         max_turns: int = 1_000_000,
         positions: Sequence[FilePosition] = (),
     ) -> Ran:
         """Applies the arrivals of each partition, due rows before each, in one transaction.
 
-        `final`: the partitions stand at the end of their input, so the rows due at `until` are taken as well; otherwise
-        `until` is the latest arrival given. `positions` are written along.
+        `tick`: the partitions stand at the end of their input and it is so late now, so that the rows due by then are
+        taken as well. None: more may come, and each partition's own arrivals alone say how late it is there.
+        `positions` are written along.
 
         With `stop_at_touch` a partition ends after the turn that reserved a touch, so that it can be dispatched before
         the member's next turn. Raises Refused when the partitions are no longer held, TurnFailed for an input that
         can't be applied; in both cases nothing is written. `arrivals` are only read: the caller drops the consumed.
         """
         with self.store.batch(list(held.values())) as tx:
-            batch = _Batch(
-                self, tx, held, arrivals, until, final=final, stop_at_touch=stop_at_touch, max_turns=max_turns
-            )
+            batch = _Batch(self, tx, held, arrivals, tick, stop_at_touch=stop_at_touch, max_turns=max_turns)
             changes = batch.run()
             tx.write(changes._replace(positions=[*positions, *changes.positions]))
         self._remember(batch.members)
@@ -210,15 +208,18 @@ class _Batch:
         tx: Batch,
         held: Mapping[int, Progress],
         arrivals: Mapping[int, Sequence[Arrival]],
-        until: int,
+        tick: int | None,
         *,
-        final: bool,
         stop_at_touch: bool,
         max_turns: int,
     ) -> None:
-        self.pipeline, self.tx, self.held, self.arrivals, self.until = pipeline, tx, held, arrivals, until
+        self.pipeline, self.tx, self.held, self.arrivals, self.tick = pipeline, tx, held, arrivals, tick
         self.vault, self.content = pipeline.vault, pipeline.content
-        self.final, self.stop_at_touch, self.max_turns = final, stop_at_touch, max_turns
+        self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
+        # no row due later than this is taken: arrivals need not be in the order of their instants
+        self.latest = max((arrival.at for queue in arrivals.values() for arrival in queue), default=0)
+        if tick is not None:
+            self.latest = max(self.latest, tick)
         self.members: dict[bytes, _Known] = {}
         self.changed: dict[bytes, int] = {}
         self.seen: dict[bytes, bytes] = {}
@@ -287,7 +288,7 @@ class _Batch:
         """The due rows by partition; more than the limit only where so many share one instant, which is never split."""
         while True:
             due: dict[int, list[InboxRow]] = {}
-            for row in self.tx.due(list(self.held), self.until, self.due_limit):
+            for row in self.tx.due(list(self.held), self.latest, self.due_limit):
                 due.setdefault(row.partition, []).append(row)
             if not any(len(rows) >= self.due_limit and rows[0].due == rows[-1].due for rows in due.values()):
                 return due
@@ -298,19 +299,18 @@ class _Batch:
         due = self._due()
         wanted: dict[bytes, int] = {row.member: row.partition for rows in due.values() for row in rows if row.member}
         identities: list[bytes] = []
-        first = self.until
-        last = 0
+        first = self.latest
         for partition, queue in self.arrivals.items():
             for arrival in queue:
                 # one that is sent on says nothing of where its member is: that one is in another partition
                 if arrival.member and not arrival.forwarded:
                     wanted[arrival.member] = partition
                     identities.append(arrival.identity)
-                    first, last = min(first, arrival.at), max(last, arrival.at)
+                    first = min(first, arrival.at)
         if identities:
             size = self.pipeline.bucket
             clocks = [progress.clock for progress in self.held.values()]
-            newest = max(last, *clocks)
+            newest = max(self.latest, *clocks)
             oldest = min(first, *clocks) - self.pipeline.horizon
             self.seen = self.tx.seen(range(max(oldest, 0) // size, newest // size + 1), identities)
         self.load(wanted)
@@ -367,8 +367,8 @@ class _Batch:
             if work.stopped:
                 break
         else:
-            if self.final:
-                work.take_due(self.until)
+            if self.tick is not None:
+                work.take_due(self.tick)
         work.close()
 
     def may_go_on(self) -> bool:

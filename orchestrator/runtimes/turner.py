@@ -26,9 +26,8 @@ class Turner:
         self,
         held: Mapping[int, Progress],
         given: Mapping[int, Sequence[Arrival]],
-        until: int,
+        tick: int | None,
         *,
-        final: bool,
         stop_at_touch: bool = False,
         positions: Sequence[FilePosition] = (),
     ) -> Ran:
@@ -37,16 +36,16 @@ class Turner:
         Raises Refused where the partitions are no longer held.
         """
         try:
-            return self.pipeline.run(held, given, until, final=final, stop_at_touch=stop_at_touch, positions=positions)
+            return self.pipeline.run(held, given, tick, stop_at_touch=stop_at_touch, positions=positions)
         except TurnFailed as failed:
-            return self._alone(failed, held, given, until, stop_at_touch=stop_at_touch, positions=positions)
+            return self._alone(failed, held, given, tick, stop_at_touch=stop_at_touch, positions=positions)
 
     def _alone(
         self,
         failed: TurnFailed,
         held: Mapping[int, Progress],
         given: Mapping[int, Sequence[Arrival]],
-        until: int,
+        tick: int | None,
         *,
         stop_at_touch: bool,
         positions: Sequence[FilePosition],
@@ -67,8 +66,7 @@ class Turner:
                 return self.pipeline.run(
                     {partition: held[partition]},
                     part,
-                    until,
-                    final=partition not in given,
+                    None if part else tick,
                     stop_at_touch=stop_at_touch,
                     max_turns=1,
                     positions=positions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.events.envelope import write_event
 from orchestrator.events.partition import partition_of
 from orchestrator.testing.builders import enrolled, purchase
-from orchestrator.testing.world import World, us
+from orchestrator.testing.world import World
 
 NOON = "2026-03-02T17:00:00Z"
 LATER = "2026-03-03T17:00:00Z"
@@ -21,7 +21,7 @@ def test_a_member_is_still_known_in_a_batch_that_also_sends_on_a_misplaced_event
         pipeline, held = runner.engine.pipeline, runner.engine.held
         at_home = pipeline.arrival(write_event(purchase("ana", LATER)))
         sent_on = at_home._replace(forwarded=True)
-        ran = pipeline.run(held, {home: [at_home], away: [sent_on]}, us(LATER), final=False)
+        ran = pipeline.run(held, {home: [at_home], away: [sent_on]}, None)
         held.update(ran.progress)
     assert ref == world.ref("ana")
     member = world.member("ana")

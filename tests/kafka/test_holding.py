@@ -159,6 +159,26 @@ def test_timers_due_before_an_event_come_first_even_far_from_the_end(pipeline_ov
     assert micros(NOW) == {row.partition: row.clock for row in store.progress()}[HOME]
 
 
+def test_timers_due_before_an_event_come_first_even_where_a_later_one_has_an_earlier_instant(
+    pipeline_over: Pipelines,
+) -> None:
+    """Append times step back under another broker; found by the parity runs: a batch's last event spoke for all."""
+    holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
+    holding.activate(micros(NOW - timedelta(minutes=1)))
+    back = bought(holding, 1, NOW - timedelta(minutes=2))
+    holding.turn({HOME: [bought(holding, 0), back]}, [], micros(NOW))
+    assert ["operator"] == [row.kind for row in store.log(partition=HOME) if row.turn == 1]
+
+
+def test_a_partition_at_its_end_is_not_moved_by_the_events_of_another(pipeline_over: Pipelines) -> None:
+    """The broker's clock may be ahead of ours: what is due here waits for our own. Found by the parity runs."""
+    holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
+    holding.activate(micros(NOW + timedelta(minutes=1)))
+    ahead = bought(holding, 0, NOW + timedelta(minutes=2))
+    holding.turn({HOME: [ahead]}, range(PARTITIONS), micros(NOW))
+    assert {HOME} == {row.partition for row in store.progress() if row.turn}
+
+
 def test_content_is_activated_once(pipeline_over: Pipelines) -> None:
     holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
     holding.activate(micros(NOW))

@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from orchestrator.contact_log.verify import verify
 from orchestrator.events.envelope import Event
+from orchestrator.events.kafka_binding import write_record
 from orchestrator.events.partition import partition_of
 from orchestrator.stores.contract import LogRow
 from orchestrator.testing.builders import enrolled, purchase
@@ -59,7 +60,7 @@ def story(town: Town) -> dict[str, int]:
     town.send([unreadable, *again, reused])
     astray = purchase(MEMBERS[3], NOW, id="astray")
     home = partition_of(MEMBERS[3], PARTITIONS)
-    town.send([town.record(astray)._replace(partition=(home + 1) % PARTITIONS)])
+    town.send([town.record(astray)._replace(partition=(home + 1) % PARTITIONS, headers=tuple(write_record(astray)[2]))])
     town.send([purchase(MEMBERS[5], NOW, id="aborted")], transaction="t1", commit=False)
     town.send([purchase(MEMBERS[5], NOW, id="committed")], transaction="t2")
 
@@ -117,6 +118,7 @@ def test_an_event_in_another_members_partition_is_sent_on_to_its_own(town: Town,
     home = partition_of(MEMBERS[3], PARTITIONS)
     copies = [r for r in town.read(town.settings.kafka.events) if b'"purchase/astray"' in r.value]
     assert sorted([home, (home + 1) % PARTITIONS]) == sorted(record.partition for record in copies)
+    assert 1 == len({record.headers for record in copies})
 
 
 def test_the_store_stands_at_the_end_of_the_log(town: Town, story: dict[str, int]) -> None:

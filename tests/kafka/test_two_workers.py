@@ -17,7 +17,7 @@ from orchestrator.events.envelope import Event
 from orchestrator.runtimes.kafka.lag import lag
 from orchestrator.testing.builders import enrolled, purchase
 from orchestrator.times import micros
-from tests.kafka.workers import Running, Town, until
+from tests.kafka.workers import Town, owners, until
 from tests.servers import Kafka, Postgres
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -72,22 +72,6 @@ def story(town: Town) -> dict[str, object]:
 
 def done(town: Town) -> int:
     return town.totals().get("inputs", 0)
-
-
-def owners(town: Town) -> list[int]:
-    """How many partitions each worker says that it holds, the least first."""
-    return sorted(len(held(worker)) for worker in town.workers)
-
-
-def held(worker: Running) -> set[int]:
-    """What a worker's log says that it holds."""
-    found: set[int] = set()
-    for said in worker.said():
-        if said["event"] == "partitions taken":
-            found |= set(said["partitions"])
-        if said["event"] == "partitions lost":
-            found -= set(said["partitions"])
-    return found
 
 
 def test_every_event_is_counted_once(town: Town, story: dict[str, object]) -> None:

@@ -35,16 +35,22 @@ WITHIN_S = 120.0
 class Send(NamedTuple):
     """A record to produce."""
 
-    value: bytes
-    key: bytes
+    value: bytes | None
+    key: bytes | None
     partition: int
+    # milliseconds since 1970; None: now. It counts where the topic takes the producer's word for it
+    at_ms: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Town:
     """A project with its topics on a broker; its workers are ended with it."""
 
-    def __init__(self, folder: Path, kafka: Kafka, store: str = "", partitions: int = 4, **more: object) -> None:
-        """`store` is a database URL, "" an SQLite file in the folder; `more` are settings of [kafka]."""
+    def __init__(
+        self, folder: Path, kafka: Kafka, store: str = "", partitions: int = 4, keys: Path | None = None, **more: object
+    ) -> None:
+        """`store` is a database URL, "" an SQLite file in the folder; `keys` a key file, None for one of its own;
+        `more` are settings of [kafka]."""
         self.folder, self.kafka, self.partitions = folder, kafka, partitions
         self.workers: list[Running] = []
         name = uuid.uuid4().hex[:8]
@@ -61,6 +67,7 @@ class Town:
         } | more
         lines = ["[dispatch]", "lease_s = 20.0"]
         lines += [
+            *(["[keys]", f"file = {json.dumps(str(keys))}"] if keys else []),
             "[store]",
             f"partitions = {partitions}",
             *([f"url = {json.dumps(store)}"] if store else []),
@@ -104,7 +111,9 @@ class Town:
                 if transaction:
                     await producer.begin_transaction()
                 sent = [
-                    await producer.send(self.settings.kafka.events, one.value, key=one.key, partition=one.partition)
+                    await producer.send(
+                        self.settings.kafka.events, one.value, one.key, one.partition, one.at_ms, list(one.headers)
+                    )
                     for one in map(self.record, given)
                 ]
                 await asyncio.gather(*sent)
@@ -220,6 +229,22 @@ class Running:
             for line in Path(f"/proc/{self.process.pid}/net/{table}").read_text().splitlines()[1:]
         ]
         return [row[1] for row in rows if row[3] == "0A" and row[9] in sockets]
+
+
+def owners(town: Town) -> list[int]:
+    """How many partitions each worker says that it holds, the least first."""
+    return sorted(len(held(worker)) for worker in town.workers)
+
+
+def held(worker: Running) -> set[int]:
+    """What a worker's log says that it holds."""
+    found: set[int] = set()
+    for said in worker.said():
+        if said["event"] == "partitions taken":
+            found |= set(said["partitions"])
+        if said["event"] == "partitions lost":
+            found -= set(said["partitions"])
+    return found
 
 
 def where_it_is_noon(now: datetime) -> str:

@@ -106,8 +106,7 @@ class Engine:
         size = SLICE
         while self._refill(source):
             given = {p: list(islice(queue, size)) for p, queue in self.queues.items() if queue}
-            latest = max(arrival.at for part in given.values() for arrival in part)
-            ran = self._run(given, latest, final=False, stop=stop, positions=extra + self._low_water())
+            ran = self._run(given, None, stop=stop, positions=extra + self._low_water())
             extra = []
             if progressed is not None and self.outstanding:
                 progressed(next(iter(given.values()))[-1])
@@ -126,7 +125,7 @@ class Engine:
     def _finish(self, end: int, drain: Drain | None, positions: list[FilePosition]) -> None:
         """The last tick: everything due at or before `end`, and what follows from it."""
         while True:
-            ran = self._run({}, end, final=True, stop=drain is not None, positions=positions)
+            ran = self._run({}, end, stop=drain is not None, positions=positions)
             positions = []
             if ran.touched:
                 self._drain(drain, None)
@@ -163,10 +162,10 @@ class Engine:
                 going = follow or any(self.queues.values())
             now = clock()
             batch = {p: list(islice(queue, SLICE)) for p, queue in self.queues.items() if queue}
-            ran = self._run(batch, now, final=True, stop=False, positions=self._low_water())
+            ran = self._run(batch, now, stop=False, positions=self._low_water())
             self._drain(drain, now)
             going = (going or bool(batch) or ran.more_due) and (until is None or now < until)
-        self._run({}, clock(), final=True, stop=False, positions=self._low_water())
+        self._run({}, clock(), stop=False, positions=self._low_water())
         self.totals.took += time.perf_counter() - started
         return self.totals
 
@@ -177,7 +176,7 @@ class Engine:
         for delivery in arrivals:
             self._enqueue(delivery)
         batch = {p: list(queue) for p, queue in self.queues.items() if queue}
-        return self._run(batch, now, final=True, stop=False, positions=self._low_water())
+        return self._run(batch, now, stop=False, positions=self._low_water())
 
     def _activate(self, at: int) -> None:
         """A content revision that is new to the store is an ordered input of each partition."""
@@ -219,14 +218,13 @@ class Engine:
     def _run(
         self,
         given: dict[int, list[Arrival]],
-        until: int,
+        tick: int | None,
         *,
-        final: bool,
         stop: bool,
         positions: list[FilePosition],
     ) -> Ran:
-        held = self.held if final else {p: self.held[p] for p in given}
-        ran = self.turner.run(held, given, until, final=final, stop_at_touch=stop, positions=positions)
+        held = {p: self.held[p] for p in given} if tick is None else self.held
+        ran = self.turner.run(held, given, tick, stop_at_touch=stop, positions=positions)
         self.totals.quarantined = self.turner.quarantined
         self._took(ran)
         return ran

@@ -20,7 +20,7 @@ from orchestrator.runtimes.kafka.app import Consumer, Worker
 from orchestrator.runtimes.kafka.ending import die
 from orchestrator.runtimes.kafka.gaps import GapReader
 from orchestrator.runtimes.kafka.holding import Holding
-from orchestrator.runtimes.kafka.records import arrival, home_of
+from orchestrator.runtimes.kafka.records import arrival, headers_of, home_of
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 
 # events of a batch at most, and how long one is gathered
@@ -134,8 +134,9 @@ class Decider:
         sent = []
         for i, home in astray:
             message = events[i].message
-            topic, key, headers = self.app.events_topic, message.key, message.headers
-            sent.append(await producer.send(topic, key, message.value, home, None, headers))
+            # aiokafka hands them over as a tuple, and takes them as a list alone
+            headers = list(headers_of(message))
+            sent.append(await producer.send(self.app.events_topic, message.key, message.value, home, None, headers))
             arrivals[i] = arrivals[i]._replace(forwarded=True)
         await asyncio.gather(*sent)
         self.forwarded += len(astray)

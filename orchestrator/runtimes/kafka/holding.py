@@ -145,10 +145,10 @@ class Holding:
             through = {p: pending.pop(p) for p in list(pending) if p not in at_end}
             final = {p: pending.pop(p, []) for p in at_end & (pending.keys() | idle)}
             idle = set()
-            for part, is_final in ((through, False), (final, True)):
+            for part, tick in ((through, None), (final, now)):
                 if not part:
                     continue
-                ran = self._run(part, now, final=is_final)
+                ran = self._run(part, tick)
                 if ran is None:
                     return done
                 done = Turned(done.consumed + sum(ran.consumed.values()), done.turns + ran.turns, ran.more_due)
@@ -158,14 +158,12 @@ class Holding:
                     raise RuntimeError("a batch did nothing")
         return done
 
-    def _run(self, part: Mapping[int, Sequence[Arrival]], now: int, *, final: bool) -> Ran | None:
+    def _run(self, part: Mapping[int, Sequence[Arrival]], tick: int | None) -> Ran | None:
         """One transaction; None where it was refused and the partitions are no longer ours."""
-        latest = max((arrivals[-1].at for arrivals in part.values() if arrivals), default=0)
-        until = max(now, latest) if final else latest
 
         def once() -> Ran:
             held = {p: self.held[p] for p in part}
-            ran = self.turner.run(held, {p: a for p, a in part.items() if a}, until, final=final)
+            ran = self.turner.run(held, {p: a for p, a in part.items() if a}, tick)
             self.held.update(ran.progress)
             return ran
 

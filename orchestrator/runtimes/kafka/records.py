@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from faust.types import EventT
+from faust.types import EventT, Message
 
 from orchestrator.errors import Unreadable
 from orchestrator.events.envelope import Event
@@ -18,11 +18,21 @@ def arrival(pipeline: Pipeline, event: EventT[bytes]) -> Arrival:
     message = event.message
     # Kafka says milliseconds, Faust divides them by 1000
     at = round(message.timestamp * 1000) * 1000
+    return read(pipeline, at, message.key, message.value, headers_of(message))._replace(offset=message.offset)
+
+
+def headers_of(message: Message) -> tuple[tuple[str, bytes], ...]:
+    """The headers of a record as Kafka has them: in their order, names that stand there twice included."""
+    return cast("tuple[tuple[str, bytes], ...]", message.headers or ())
+
+
+def read(pipeline: Pipeline, at: int, key: bytes | None, value: bytes | None, headers: Headers) -> Arrival:
+    """What a record says, as an arrival at `at` (microseconds); one that can't be read says why."""
     try:
-        raw = envelope_of(message.key, message.value, cast(Headers, message.headers or ()))
+        raw = envelope_of(key, value, headers)
     except Unreadable as error:
-        return Arrival(at, message.value or b"", error, offset=message.offset)
-    return pipeline.arrival(raw, at)._replace(offset=message.offset)
+        return Arrival(at, value or b"", error)
+    return pipeline.arrival(raw, at)
 
 
 def home_of(given: Arrival, partition: int, partitions: int) -> int:
