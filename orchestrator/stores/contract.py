@@ -112,6 +112,15 @@ class LogRow(NamedTuple):
     hash: bytes
 
 
+class CursorMove(NamedTuple):
+    """How far a chain was told to a topic, before and after."""
+
+    partition: int
+    topic: str
+    before: int
+    after: int
+
+
 class InboxRow(NamedTuple):
     """An input waiting for its due moment. `seq` is given by the store, unique and growing."""
 
@@ -452,11 +461,23 @@ class Store(Protocol):
         """Replaces a registry's list; how many entries it holds now."""
 
     # --- the relay's side
-    def cursor(self, partition: int, topic: str) -> int:
-        """Number of the last log entry of this partition's chain told to `topic`; 0 before the first."""
+    def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
+        """The entries that follow in each of these partitions' chains, at most `limit` of each, by (partition, n).
 
-    def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
-        """Moves a cursor by compare-and-set; False where it does not stand at `before`."""
+        `after`: partition -> number of the last entry known.
+        """
+
+    def cursors(self) -> dict[tuple[int, str], int]:
+        """(partition, topic) -> number of the last log entry of the partition's chain told to the topic.
+
+        Those that never moved are left out: they stand at 0.
+        """
+
+    def move_cursors(self, moves: Sequence[CursorMove]) -> list[bool]:
+        """Moves cursors by compare-and-set, in one transaction; False for each that does not stand at `before`.
+
+        A cursor is named once.
+        """
 
     def close(self) -> None:
         """Gives back connections."""

@@ -19,6 +19,7 @@ from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
     Changes,
     Claim,
+    CursorMove,
     DeadRow,
     FilePosition,
     KeyRow,
@@ -238,8 +239,10 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(number=partitions, before=few, after=few)
     def move_cursor(self, number: int, before: int, after: int) -> None:
-        self.both(lambda store: store.move_cursor(number, "decisions", before, after))
-        self.both(lambda store: store.cursor(number, "decisions"))
+        moves = [CursorMove(number, topic, before, after) for topic in ("decisions", "touches")]
+        self.both(lambda store: store.move_cursors(moves))
+        self.both(lambda store: store.cursors())
+        self.both(lambda store: store.news(dict.fromkeys(range(4), before), 2))
 
     @rule(number=partitions, until=instants, limit=few)
     def due(self, number: int, until: int, limit: int) -> None:

@@ -23,6 +23,7 @@ from orchestrator.stores.contract import (
     Backlog,
     Changes,
     Claim,
+    CursorMove,
     DeadRow,
     FilePosition,
     KeyRow,
@@ -820,13 +821,26 @@ class Records(StoreFixtures):
         assert expected == set(store.positions())
 
     def test_a_cursor_moves_only_from_where_it_stands(self, store: Store, reopen: Reopen) -> None:
-        assert 0 == store.cursor(0, "decisions")
-        assert not store.move_cursor(0, "decisions", 3, 5)
-        assert store.move_cursor(0, "decisions", 0, 5)
-        assert not store.move_cursor(0, "decisions", 0, 7)
-        assert store.move_cursor(0, "decisions", 5, 9)
+        def move(*moves: tuple[int, int, int]) -> list[bool]:
+            return store.move_cursors([CursorMove(partition, "decisions", *ends) for partition, *ends in moves])
+
+        assert {} == store.cursors()
+        assert [] == move()
+        assert [False, True] == move((0, 3, 5), (1, 0, 2))
+        assert [True, False] == move((0, 0, 5), (1, 0, 7))
+        assert [False, True, True] == move((0, 0, 7), (1, 2, 4), (2, 0, 1))
+        assert [True] == store.move_cursors([CursorMove(0, "touches", 0, 3)])
         store = reopen()
-        assert [9, 0, 0] == [store.cursor(*place) for place in ((0, "decisions"), (0, "touches"), (1, "decisions"))]
+        expected = {(0, "decisions"): 5, (1, "decisions"): 4, (2, "decisions"): 1, (0, "touches"): 3}
+        assert expected == store.cursors()
+
+    def test_news_are_what_follows_in_each_chain_in_its_order(self, store: Store) -> None:
+        owner = Owner(store)
+        for partition, n in ((1, 3), (0, 4)):
+            owner.commit(log=[log_row(partition, i) for i in range(1, n + 1)])
+        assert [] == store.news({}, 10)
+        assert [(0, 3), (0, 4), (1, 1), (1, 2)] == [(row.partition, row.n) for row in store.news({1: 0, 0: 2}, 2)]
+        assert list(store.log(partition=1, after=2)) == store.news({1: 2, 0: 4, 2: 0}, 2)
 
     def test_documents_are_kept_by_kind_and_name_and_replaced(self, store: Store, reopen: Reopen) -> None:
         for kind, name, body in [("revision", "b", b"1"), ("revision", "a", b"2"), ("checkpoint", "c", b"3")]:

@@ -18,7 +18,7 @@ from orchestrator.runtimes.kafka.gaps import GapReader, Lost
 from orchestrator.runtimes.kafka.relay import PAGE, Relay
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.settings import KafkaSettings
-from orchestrator.stores.contract import LogRow
+from orchestrator.stores.contract import CursorMove, LogRow
 from orchestrator.stores.memory.store import MemoryStore
 from orchestrator.testing.store_rows import Owner
 from tests.servers import Kafka
@@ -110,7 +110,7 @@ def test_each_kind_goes_to_its_topic_and_both_cursors_reach_the_end(settings: Ka
     assert 4 == relaying(settings, store, until_told)
     assert [1, 4] == numbers(read(settings, settings.decisions))
     assert [2, 5] == numbers(read(settings, settings.touches))
-    assert (5, 5) == (store.cursor(0, settings.decisions), store.cursor(0, settings.touches))
+    assert {(0, settings.decisions): 5, (0, settings.touches): 5} == store.cursors()
 
 
 def test_what_is_told_is_the_row_itself(settings: KafkaSettings) -> None:
@@ -158,17 +158,16 @@ def test_a_relay_whose_cursor_was_moved_by_another_rests_and_goes_on_from_there(
     store = logged(MemoryStore(4), "ddd")
 
     async def raced(relay: Relay) -> int:
-        await relay._cursor(0, settings.decisions)
-        await relay._cursor(0, settings.touches)
-        store.move_cursor(0, settings.decisions, 0, 2)
+        await relay._know([0])
+        store.move_cursors([CursorMove(0, settings.decisions, 0, 2)])
         await relay.round()
-        assert 2 == store.cursor(0, settings.decisions)
+        assert 2 == store.cursors()[0, settings.decisions]
         assert 0 == await relay.round(), "it rests"
         relay._rests.clear()
         return await until_told(relay)
 
     relaying(settings, store, raced)
-    assert 3 == store.cursor(0, settings.decisions)
+    assert 3 == store.cursors()[0, settings.decisions]
     assert {1, 2, 3} == set(numbers(read(settings, settings.decisions)))
 
 

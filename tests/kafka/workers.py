@@ -46,6 +46,9 @@ class Send(NamedTuple):
 class Town:
     """A project with its topics on a broker; its workers are ended with it."""
 
+    # what a worker process runs, with the command line's arguments
+    module = "orchestrator.cli"
+
     def __init__(
         self, folder: Path, kafka: Kafka, store: str = "", partitions: int = 4, keys: Path | None = None, **more: object
     ) -> None:
@@ -87,7 +90,8 @@ class Town:
 
     def worker(self, roles: str = "decide,dispatch,relay", **environment: str) -> Running:
         """A worker process, started."""
-        running = Running(self.folder, roles, environment, self.folder / f"worker-{len(self.workers)}.log")
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        running = Running(self.folder, roles, environment, log, self.module)
         self.workers.append(running)
         return running
 
@@ -174,11 +178,13 @@ class Town:
 class Running:
     """One worker process; its log is one JSON object a line."""
 
-    def __init__(self, folder: Path, roles: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, folder: Path, roles: str, environment: dict[str, str], log: Path, module: str = Town.module
+    ) -> None:
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.cli", "--project", str(folder), "worker", "--roles", roles],
+                [sys.executable, "-m", module, "--project", str(folder), "worker", "--roles", roles],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=out,

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from orchestrator.errors import Refused, SetupError, UsageError
-from orchestrator.stores.contract import SuppressionRow, SwitchRow
+from orchestrator.stores.contract import CursorMove, SuppressionRow, SwitchRow
 from orchestrator.stores.sql import SqlStore, schema
 from orchestrator.stores.sql.postgres.grants import RIGHTS, grant, grants
 from orchestrator.stores.sql.postgres.store import PostgresStore
@@ -234,8 +234,10 @@ def test_a_relay_reads_the_log_and_moves_its_cursors(as_role: Callable[[str], Sq
     furnish(as_role("owner"))
     store = as_role("relay")
     assert 1 == len(list(store.log()))
-    assert store.move_cursor(0, "decisions", 0, 1)
-    assert store.move_cursor(0, "decisions", 1, 2)
+    assert 1 == len(store.news({0: 0}, 10))
+    assert [True] == store.move_cursors([CursorMove(0, "decisions", 0, 1)])
+    assert [True] == store.move_cursors([CursorMove(0, "decisions", 1, 2)])
+    assert {(0, "decisions"): 2} == store.cursors()
     assert 1 == len(store.progress())
 
 

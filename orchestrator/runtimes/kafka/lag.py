@@ -62,13 +62,13 @@ def lag(project: Project, now: int) -> LagReport:
     rows = {row.partition: row for row in store.progress()}
     waits = store.backlog(now)
     ends = find_ends(kafka, kafka.events, found.partitions)
-    told = (kafka.decisions, kafka.touches)
+    cursors, told = store.cursors(), (kafka.decisions, kafka.touches)
     partitions = [
         _partition(
             rows.get(partition) or Progress(partition, 0, 0, 0, 0, 0, b""),
             end,
             waits.get(partition) or Backlog(0, 0, 0, 0),
-            min(store.cursor(partition, topic) for topic in told),
+            min(cursors.get((partition, topic), 0) for topic in told),
         )
         for partition, end in sorted(ends.items())
     ]

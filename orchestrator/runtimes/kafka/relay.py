@@ -1,36 +1,48 @@
-"""Tells the topics what the contact log says: one cursor for each chain and topic, in order, at least once.
+"""The role `relay`: every decision and touch of the contact log, told to its topic in the order of its chain.
 
-A row counts as told when the broker has confirmed it, and only then does the cursor move, by compare-and-set. Whoever
-reads the topics sees a repeat by its header `chain`, "<partition>/<n>": n never goes back but by a repeat. Two relays
-of one chain repeat each other's rows and lose nothing; the one that loses a race rests.
+    progress ─▶ news of all chains at once, from their cursors on ─▶ topics ─▶ every record confirmed ─▶ cursors
+
+At least once: a crash between the confirmation and the cursors tells a page again, and consumers drop what they have
+seen by the header `chain` ("partition/n"). Records are keyed by member reference, so that whoever follows one member
+sees that member's rows in order. A cursor stands for one chain and one topic, and moves by compare-and-set: two relays
+on one chain repeat each other's rows and lose nothing; the one that loses a race rests.
+
+A round asks for all chains together and sends each topic's records by the batch: what it costs hangs on how much there
+is to tell, not on how many chains there are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from orchestrator.contact_log.export import line
+from orchestrator.events.partition import partition_of
 from orchestrator.runtimes.kafka.patience import patiently
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.settings import KafkaSettings
-from orchestrator.stores.contract import LogRow, Store
+from orchestrator.stores.contract import CursorMove, LogRow, Store
 
 # rows of one chain told at once
-PAGE = 500
-IDLE_S = 0.25
-# an orderly end waits so long for what was decided last to be told; whoever comes next tells the rest
+PAGE = 250
+# from the start of one round to that of the next, unless a chain has more than a page: what gathers is told together
+ROUND_S = 0.25
+# an orderly end takes so long for what was decided last; whoever comes next tells the rest
 LAST_S = 5.0
 # how long a relay leaves a chain alone that another one told
 REST_S = 5.0
 
 log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -59,11 +71,12 @@ class Relay:
     async def run(self, stop: asyncio.Event) -> None:
         """Rounds until `stop`, then for at most LAST_S until all is told."""
         while not stop.is_set():
+            started = time.monotonic()
             with self.watchdog.watching("the relay"):
-                told = await self.round()
-            if not told:
+                most = await self.round()
+            if most < PAGE:
                 try:
-                    async with asyncio.timeout(IDLE_S):
+                    async with asyncio.timeout(started + ROUND_S - time.monotonic()):
                         await stop.wait()
                 except TimeoutError:
                     pass
@@ -73,62 +86,82 @@ class Relay:
                 pass
 
     async def round(self) -> int:
-        """One page of each chain that has news; how many rows the cursors passed."""
-        mine = set(self.partitions())
+        """At most a page of each chain that has news; how many rows the cursor of the longest one passed."""
+        mine, now = set(self.partitions()), time.monotonic()
         # where we don't own a chain, its cursor may move without us
         self._cursors = {key: n for key, n in self._cursors.items() if key[0] in mine}
-        passed = 0
-        for row in await asyncio.to_thread(patiently, self.store.progress):
-            if row.partition in mine and time.monotonic() >= self._rests.get(row.partition, 0.0):
-                passed += await self._chain(row.partition, row.log_n)
-        return passed
-
-    async def _chain(self, partition: int, last: int) -> int:
-        """The next page of one chain."""
-        cursors = {topic: await self._cursor(partition, topic) for topic in self.topics.values()}
-        after = min(cursors.values())
-        if after >= last:
-            return 0
-        rows = await asyncio.to_thread(patiently, lambda: self._page(partition, after))
+        lasts = {row.partition: row.log_n for row in await self._ask(self.store.progress) if row.partition in mine}
+        chains = [partition for partition in lasts if now >= self._rests.get(partition, 0.0)]
+        await self._know(chains)
+        after = {p: min(self._cursors[p, topic] for topic in self.topics.values()) for p in chains}
+        rows = await self._ask(self.store.news, {p: n for p, n in after.items() if n < lasts[p]}, PAGE)
         if not rows:
             return 0
-        confirmed = []
+        await self._tell(rows)
+        # they come in the order of their chains: the last one stands
+        reached = {row.partition: row.n for row in rows}
+        await self._move(reached)
+        return max(n - after[partition] for partition, n in reached.items())
+
+    async def _know(self, partitions: Iterable[int]) -> None:
+        """Sees that we know where the cursors of these partitions stand."""
+        wanted = [(p, topic) for p in partitions for topic in self.topics.values() if (p, topic) not in self._cursors]
+        if wanted:
+            found = await self._ask(self.store.cursors)
+            self._cursors |= {key: found.get(key, 0) for key in wanted}
+
+    async def _tell(self, rows: Sequence[LogRow]) -> None:
+        """Sends rows to their topics; returns when the brokers have confirmed them all."""
+        batches: dict[tuple[str, int], BatchBuilder] = {}
+        confirmed: list[asyncio.Future[Any]] = []
+        told = 0
         for row in rows:
             topic = self.topics.get(row.kind)
-            if topic is not None and row.n > cursors[topic]:
-                confirmed.append(await self._send(topic, row))
+            if topic is None or row.n <= self._cursors[row.partition, topic]:
+                continue
+            told += 1
+            place = topic, partition_of(row.ref, len(await self.producer.partitions_for(topic)))
+            batch = batches.get(place)
+            if batch is None or not _added(batch, row):
+                if batch is not None:
+                    confirmed.append(await self._send(place, batch))
+                batch = batches[place] = self.producer.create_batch()
+                _added(batch, row)
+        for place, batch in batches.items():
+            confirmed.append(await self._send(place, batch))
         await asyncio.gather(*confirmed)
-        self.told += len(confirmed)
-        for topic, before in cursors.items():
-            if before < rows[-1].n:
-                await self._move(partition, topic, before, rows[-1].n)
-        return rows[-1].n - after
+        self.told += told
 
-    async def _send(self, topic: str, row: LogRow) -> asyncio.Future[object]:
-        sent: asyncio.Future[object] = await self.producer.send(
-            topic,
-            value=_encode(line(row)),
-            key=row.ref.encode() or None,
-            headers=[("chain", f"{row.partition}/{row.n}".encode()), ("content-type", b"application/json")],
-        )
+    async def _send(self, place: tuple[str, int], batch: BatchBuilder) -> asyncio.Future[Any]:
+        batch.close()
+        sent: asyncio.Future[Any] = await self.producer.send_batch(batch, place[0], partition=place[1])
         return sent
 
-    def _page(self, partition: int, after: int) -> list[LogRow]:
-        return list(islice(self.store.log(partition=partition, after=after), PAGE))
+    async def _move(self, reached: dict[int, int]) -> None:
+        """Moves both cursors of each of these chains, all in one transaction."""
+        moves = [
+            CursorMove(partition, topic, before, n)
+            for partition, n in reached.items()
+            for topic in self.topics.values()
+            if (before := self._cursors[partition, topic]) < n
+        ]
+        for move, moved in zip(moves, await self._ask(self.store.move_cursors, moves), strict=True):
+            if moved:
+                self._cursors[move.partition, move.topic] = move.after
+                continue
+            # another relay was here, or an answer was lost: look anew, and leave the chain to it for a while
+            self._cursors.pop((move.partition, move.topic), None)
+            self._rests[move.partition] = time.monotonic() + REST_S
+            log.info("another relay told this chain", partition=move.partition, topic=move.topic)
 
-    async def _cursor(self, partition: int, topic: str) -> int:
-        known = self._cursors.get((partition, topic))
-        if known is None:
-            known = await asyncio.to_thread(patiently, lambda: self.store.cursor(partition, topic))
-            self._cursors[partition, topic] = known
-        return known
+    async def _ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the store answers, asked in a thread until it is there."""
+        return await asyncio.to_thread(patiently, lambda: question(*args, **kwargs))
 
-    async def _move(self, partition: int, topic: str, before: int, after: int) -> None:
-        moved = await asyncio.to_thread(patiently, lambda: self.store.move_cursor(partition, topic, before, after))
-        if moved:
-            self._cursors[partition, topic] = after
-            return
-        # another relay was here, or an answer was lost: look anew, and leave the chain to it for a while
-        self._cursors.pop((partition, topic), None)
-        self._rests[partition] = time.monotonic() + REST_S
-        log.info("another relay told this chain", partition=partition, topic=topic)
+
+def _added(batch: BatchBuilder, row: LogRow) -> bool:
+    """Whether there was room; an empty batch has room for any row."""
+    headers = [("chain", f"{row.partition}/{row.n}".encode()), ("content-type", b"application/json")]
+    # the brokers set the time
+    put = batch.append(timestamp=None, key=row.ref.encode() or None, value=_encode(line(row)), headers=headers)
+    return put is not None

@@ -41,6 +41,9 @@ from orchestrator.runtimes.kafka.watchdog import Watchdog
 
 # an orderly end takes at most this long, in seconds; supervisors commonly kill after 30
 DRAIN_S = 25.0
+# how long a thread computes while another waits its turn, in seconds: the turning thread gives way at every question to
+# the database, and would wait five milliseconds (Python's own figure) for the event loop each time it is answered
+SWITCH_S = 0.0005
 
 log = structlog.get_logger()
 
@@ -79,6 +82,7 @@ def run(project: Project, roles: Collection[Role]) -> None:
     # opened here, where their errors are told in full
     _ = project.store, project.vault, project.content
     logs.configure()
+    sys.setswitchinterval(SWITCH_S)
     asyncio.run(_Process(project, roles, found).run())
     sys.stderr.flush()
     # threads of Faust and of drivers were seen to keep a process that has nothing left to do

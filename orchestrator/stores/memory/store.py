@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from orchestrator.stores.contract import (
     Backlog,
+    CursorMove,
     DeadRow,
     FilePosition,
     JournalRow,
@@ -163,15 +165,20 @@ class MemoryStore(MemoryOutbox):
         return len(listed)
 
     # --- the relay
-    def cursor(self, partition: int, topic: str) -> int:
-        return self._tables.cursors.get((partition, topic), 0)
+    def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
+        chains = sorted(after.items())
+        return [row for partition, n in chains for row in islice(self.log(partition=partition, after=n), limit)]
 
-    def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
+    def cursors(self) -> dict[tuple[int, str], int]:
+        with self._looking:
+            return dict(self._tables.cursors)
+
+    def move_cursors(self, moves: Sequence[CursorMove]) -> list[bool]:
         with self._writing() as tables:
-            if tables.cursors.get((partition, topic), 0) != before:
-                return False
-            tables.cursors[partition, topic] = after
-            return True
+            held = [tables.cursors.get((move.partition, move.topic), 0) == move.before for move in moves]
+            moved = [move for move, holds in zip(moves, held, strict=True) if holds]
+            tables.cursors.update({(move.partition, move.topic): move.after for move in moved})
+            return held
 
     def close(self) -> None:
         """Nothing to give back."""

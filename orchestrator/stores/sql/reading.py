@@ -9,7 +9,7 @@ write-ahead log into the file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select, tuple_
@@ -48,6 +48,17 @@ class SqlReading(Sessions):
             return self._log_of(ref, chains, after)
         of_chain = (self._pages(schema.log, ("n",), (after,), schema.log.c.partition == chain) for chain in chains)
         return (LogRow._make(row) for rows in of_chain for row in rows)
+
+    def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
+        table = schema.log
+        rows: list[LogRow] = []
+        for partition, n in sorted(after.items()):
+            query = select(table).where(table.c.partition == partition, table.c.n > n).order_by(table.c.n).limit(limit)
+            rows += map(LogRow._make, self._rows(query))
+        return rows
+
+    def cursors(self) -> dict[tuple[int, str], int]:
+        return {(row[0], row[1]): row[2] for row in self._rows(select(schema.cursors))}
 
     def _chains(self) -> list[int]:
         """The partitions of the log, those that should not exist included: what was put in must come to light."""

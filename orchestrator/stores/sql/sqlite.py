@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from orchestrator.stores.contract import Progress
+from orchestrator.stores.contract import CursorMove, Progress
 from orchestrator.stores.partitions import in_range, same_source
 from orchestrator.stores.sql.batch import SqlBatch
 from orchestrator.stores.sql.outbox import SqlOutbox
+from orchestrator.stores.sql.statements import Words
 from orchestrator.stores.sql.store import SqlStore
 
 
@@ -35,6 +36,10 @@ class SqliteStore(SqlOutbox, SqlStore):
                 taken[partition] = Progress._make(row)
             return taken
 
+    def move_cursors(self, moves: Sequence[CursorMove]) -> list[bool]:
+        with self._writing() as connection:
+            return [_moved(connection, self._words, move) for move in moves]
+
     @contextmanager
     def batch(self, held: Sequence[Progress]) -> Iterator[SqlBatch]:
         with self._turnstile.held(), self._writer.begin() as transaction:
@@ -43,3 +48,11 @@ class SqliteStore(SqlOutbox, SqlStore):
             yield batch
             if transaction.is_active and not batch.written:
                 transaction.rollback()
+
+
+def _moved(connection: Connection, words: Words, move: CursorMove) -> bool:
+    at = (move.partition, move.topic)
+    moved = connection.exec_driver_sql(words.move_cursor, (move.after, *at, move.before)).rowcount
+    if not moved and move.before == 0:
+        moved = connection.exec_driver_sql(words.first_cursor, (*at, move.after)).rowcount
+    return moved == 1

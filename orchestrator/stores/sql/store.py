@@ -73,21 +73,6 @@ class SqlStore(SqlReading, Store):
         self._write(work)
         return len(contacts)
 
-    # --- the relay
-    def cursor(self, partition: int, topic: str) -> int:
-        table = schema.cursors
-        rows = self._rows(select(table.c.n).where(table.c.partition == partition, table.c.topic == topic))
-        return int(rows[0][0]) if rows else 0
-
-    def move_cursor(self, partition: int, topic: str, before: int, after: int) -> bool:
-        def work(connection: Connection) -> bool:
-            moved = connection.exec_driver_sql(self._words.move_cursor, (after, partition, topic, before)).rowcount
-            if not moved and before == 0:
-                moved = connection.exec_driver_sql(self._words.first_cursor, (partition, topic, after)).rowcount
-            return moved == 1
-
-        return self._write(work)
-
 
 def kept_in(engine: Engine, partitions: int) -> SqlStore:
     """The store of the engine's dialect; each is loaded only where it is used."""

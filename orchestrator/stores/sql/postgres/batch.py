@@ -28,6 +28,8 @@ class PostgresBatch:
     def __init__(self, session: Session) -> None:
         self._cursor = session.cursor(binary=True)
         self.written = False
+        # registry -> when it was loaded; None: it never was
+        self._registries: dict[str, int | None] = {}
         # nothing of it may be committed any more
         self.failed = False
         # what was suppressed, to be looked after once it is committed
@@ -50,10 +52,13 @@ class PostgresBatch:
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         wanted = list(dict.fromkeys(keys))
-        loaded = dict(self._asked(words.REGISTRIES_OF, list({name for name, _ in wanted})))
-        names, contacts = [name for name, _ in wanted], [contact for _, contact in wanted]
+        # a batch sees one state of each registry; most programmes have loaded few of those that the laws name
+        if unknown := list({name for name, _ in wanted} - self._registries.keys()):
+            self._registries |= dict.fromkeys(unknown) | dict(self._asked(words.REGISTRIES_OF, unknown))
+        loaded = [key for key in wanted if self._registries[key[0]] is not None]
+        names, contacts = [name for name, _ in loaded], [contact for _, contact in loaded]
         found = set(self._asked(words.LISTED_OF, names, contacts))
-        return {key: (key in found, loaded[key[0]]) for key in wanted if key[0] in loaded}
+        return {key: (key in found, checked) for key in loaded if (checked := self._registries[key[0]]) is not None}
 
     def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
         return dict(self._asked(words.TOUCH_STATES, list(dict.fromkeys(touch_ids))))

@@ -298,6 +298,22 @@ AFTER_ATTEMPTS = """
 SELECT count(*) FROM (
   SELECT FROM touches WHERE state IN ('claimed', 'attempting') AND state <> 'attempting' FOR SHARE) AS claimed"""
 
+# --- the relay's side
+# partitions, last numbers known, limit
+NEWS = f"""
+SELECT told.* FROM unnest(%b::int8[], %b::int8[]) AS chain(partition, after) CROSS JOIN LATERAL (
+  SELECT {quoted(LogRow._fields)} FROM log WHERE log.partition = chain.partition AND n > chain.after
+   ORDER BY n LIMIT %s) AS told"""
+_MOVES = "unnest(%b::int8[], %b::text[], %b::int8[], %b::int8[]) AS given(partition, topic, before, after)"
+# partitions, topics, numbers before, numbers after; give the partitions and topics that moved
+MOVE_CURSORS = f"""
+UPDATE cursors SET n = given.after FROM {_MOVES}
+ WHERE cursors.partition = given.partition AND cursors.topic = given.topic AND cursors.n = given.before
+RETURNING cursors.partition, cursors.topic"""
+FIRST_CURSORS = f"""
+INSERT INTO cursors (partition, topic, n) SELECT partition, topic, after FROM {_MOVES} WHERE before = 0
+ON CONFLICT (partition, topic) DO NOTHING RETURNING partition, topic"""
+
 
 class SharedWords(NamedTuple):
     """`stores.sql.statements.Shared` in PostgreSQL's words."""
@@ -306,8 +322,6 @@ class SharedWords(NamedTuple):
     put_quarantine: str
     put_document: str
     put_registry: str
-    move_cursor: str
-    first_cursor: str
     next_due: str
     log_of: str
 
@@ -330,8 +344,6 @@ SHARED = SharedWords(
     ),
     put_document=_put("documents", ("kind", "name", "body"), "kind, name", "UPDATE SET body = excluded.body"),
     put_registry=_put("registries", ("name", "checked_at"), "name", "UPDATE SET checked_at = excluded.checked_at"),
-    move_cursor="UPDATE cursors SET n = %s WHERE partition = %s AND topic = %s AND n = %s",
-    first_cursor=_put("cursors", ("partition", "topic", "n"), "partition, topic", "NOTHING"),
     next_due="SELECT min((SELECT min(due) FROM inbox WHERE partition = n)) FROM generate_series(0, %s::int8 - 1) AS n",
     log_of=f"SELECT {quoted(LogRow._fields)} FROM log WHERE ref = %s",
 )

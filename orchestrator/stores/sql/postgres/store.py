@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from orchestrator.stores.contract import Progress
+from orchestrator.stores.contract import CursorMove, LogRow, Progress
 from orchestrator.stores.partitions import in_range
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.batch import PostgresBatch
@@ -19,7 +20,7 @@ from orchestrator.stores.sql.postgres.connecting import cause, named
 from orchestrator.stores.sql.postgres.outbox import PostgresOutbox, asking
 from orchestrator.stores.sql.postgres.patience import log
 from orchestrator.stores.sql.postgres.taking import TRIES, held_by_another, take
-from orchestrator.stores.sql.postgres.writer import Backend
+from orchestrator.stores.sql.postgres.writer import Backend, Session
 from orchestrator.stores.sql.store import SqlStore
 
 
@@ -59,6 +60,29 @@ class PostgresStore(PostgresOutbox, SqlStore):
                 raise
             log.warning("months of the log could not be made: %s", named(said))
 
+    def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
+        if not after:
+            return []
+        chains = sorted(after.items())
+        columns = [partition for partition, _ in chains], [n for _, n in chains], limit
+        rows = self._read(lambda connection: _driver(connection).execute(words.NEWS, columns, binary=True).fetchall())
+        return sorted(map(LogRow._make, rows))
+
+    def move_cursors(self, moves: Sequence[CursorMove]) -> list[bool]:
+        if not moves:
+            return []
+        columns = [list(column) for column in zip(*moves, strict=True)]
+
+        def work(connection: Connection) -> set[tuple[int, str]]:
+            ask = asking(connection)
+            moved = {(row[0], row[1]) for row in ask(words.MOVE_CURSORS, columns)}
+            if len(moved) < len(moves):
+                moved |= {(row[0], row[1]) for row in ask(words.FIRST_CURSORS, columns)}
+            return moved
+
+        moved = self._write(work)
+        return [(move.partition, move.topic) in moved for move in moves]
+
     @contextmanager
     def batch(self, held: Sequence[Progress]) -> Iterator[PostgresBatch]:
         with self._turnstile.held():
@@ -78,3 +102,7 @@ class PostgresStore(PostgresOutbox, SqlStore):
 
 def _take(partitions: Sequence[int], source: str, mine: Backend, connection: Connection) -> list[Progress] | None:
     return take(asking(connection), partitions, source, mine)
+
+
+def _driver(connection: Connection) -> Session:
+    return cast(Session, connection.connection.driver_connection)
