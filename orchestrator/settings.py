@@ -73,6 +73,24 @@ class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     connections: Annotated[int, Meta(ge=1, le=1000)] = 8
 
 
+class SendGridSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """An account at SendGrid, for e-mail."""
+
+    # where its API is; accounts of the European Union have https://api.eu.sendgrid.com
+    host: str = "https://api.sendgrid.com"
+    # name of the environment variable that holds the API key (scope Mail Send alone); with _FILE after it, of its file
+    api_key_env: str = "ORCHESTRATOR_SENDGRID_API_KEY"
+    # public keys of the signed webhooks, for events and inbound mail, as the console shows them; several while one is
+    # replaced
+    webhook_keys: list[str] = []
+    # true has each message checked by SendGrid and sent to nobody
+    sandbox: bool = False
+    # seconds for one call
+    timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    # calls at once
+    calls: Annotated[int, Meta(ge=1, le=1000)] = 16
+
+
 class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How messages leave."""
 
@@ -85,6 +103,7 @@ class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     # seconds a claim is held
     lease_s: Annotated[float, Meta(gt=0)] = 60.0
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
+    sendgrid: SendGridSettings = field(default_factory=SendGridSettings)
 
 
 class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ retries of its own: whether to call again is decided in `dispatch/retry.py`.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -68,10 +68,28 @@ class Answer(Struct, frozen=True, kw_only=True):
     in_the_end: OutcomeKind | None = None
 
 
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What an adapter can carry; `channels.capabilities.refusal` checks it before each call."""
+
+    # characters of a text at most; 0: no bound
+    text_limit: int = 0
+    # characters beside a picture at most; 0: as without one
+    caption_limit: int = 0
+    # parts of an SMS at most; 0: not counted
+    segments: int = 0
+    # a picture
+    media: bool = False
+    # free text only while the member's own last message leaves the conversation open
+    window: bool = False
+    # the field of Message that names a text approved beforehand; "" knows no such texts
+    approved: Literal["", "template", "content_sid"] = ""
+
+
 class Adapter(Protocol):
     """One provider account on one channel."""
 
     channel: str
+    capabilities: Capabilities
     # calls at once
     slots: int
 

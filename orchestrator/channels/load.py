@@ -6,12 +6,15 @@ There is no list to edit: a new folder with `send.py` and `open_adapter` in it i
 from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from orchestrator.channels.contract import Adapter
+from orchestrator.channels.webhooks import Receiver
 from orchestrator.errors import SetupError
 from orchestrator.settings import Settings
 
@@ -29,6 +32,21 @@ def known(channel: str) -> dict[str, str]:
     }
 
 
+def load_receivers(settings: Settings) -> dict[str, Receiver]:
+    """path -> receiver of the provider's own requests, of the adapters that the settings name.
+
+    An adapter that has none, or whose keys the settings do not hold, brings none. Raises SetupError for a bad key.
+    """
+    receivers: dict[str, Receiver] = {}
+    for channel, name in settings.dispatch.adapters.items():
+        if module := known(channel).get(name):
+            receipts = f"{module.removesuffix('send')}receipts"
+            if importlib.util.find_spec(receipts) is not None:
+                opened = getattr(importlib.import_module(receipts), "open_receivers", None)
+                receivers |= opened(settings) if opened is not None else {}
+    return receivers
+
+
 def _wall() -> datetime:
     return datetime.now(UTC)
 
@@ -40,11 +58,13 @@ def load_adapters(settings: Settings, project: Path, clock: Callable[[], datetim
     nearest one, for settings that an adapter refuses, and for a time-out that outlasts half a lease.
     """
     dispatch = settings.dispatch
-    if dispatch.smtp.timeout_s > dispatch.lease_s / 2:
-        raise SetupError(
-            f"[dispatch.smtp] timeout_s = {dispatch.smtp.timeout_s:g} must be at most half of [dispatch] "
-            f"lease_s = {dispatch.lease_s:g}: a call that outlives its claim would be taken for lost"
-        )
+    for name, account in asdict(dispatch).items():
+        timeout_s = getattr(account, "timeout_s", 0.0)
+        if timeout_s > dispatch.lease_s / 2:
+            raise SetupError(
+                f"[dispatch.{name}] timeout_s = {timeout_s:g} must be at most half of [dispatch] "
+                f"lease_s = {dispatch.lease_s:g}: a call that outlives its claim would be taken for lost"
+            )
     adapters: dict[str, Adapter] = {}
     for channel, name in dispatch.adapters.items():
         modules = known(channel)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
+from typing import get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -19,6 +20,7 @@ from orchestrator.contact_log import sentences
 from orchestrator.contact_log.sentences import because, channel_name, moment
 from orchestrator.decide.result import Trail, Tried
 from orchestrator.decide.rules import Finding
+from orchestrator.events.inputs import ReceiptState
 from orchestrator.stores.contract import LogRow
 from orchestrator.times import instant, micros, rfc3339
 
@@ -28,8 +30,8 @@ CiteOf = Callable[[str, str], tuple[str, str] | None]
 _trail = msgspec.json.Decoder(Trail)
 # how far a touch is: a late word never takes the place of a later state
 _RANKS = (
-    *("reserved", "attempting", "unknown", "accepted", "rejected", "cancelled", "soft_bounced", "delivered"),
-    *("bounced", "opened", "clicked", "replied", "complained", "opted_out"),
+    *("reserved", "attempting", "unknown", "accepted", "rejected", "cancelled"),
+    *get_args(ReceiptState),
 )
 
 
@@ -168,6 +170,8 @@ def _sent(state: str, channel: str) -> str:
         "unknown": f"sent by {channel}, and whether it arrived is not known",
         "rejected": f"sent by {channel}, and refused by the provider",
         "cancelled": f"not sent by {channel}: cancelled before it was handed over",
+        "sent": f"sent by {channel}, and on its way",
+        "failed": f"sent by {channel}, and it did not arrive",
         "replied": f"sent by {channel}, and the member replied",
         "complained": f"sent by {channel}, whereupon the member complained",
         "opted_out": f"sent by {channel}, whereupon the member opted out",

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Literal
 
 from msgspec import Struct
 
-from orchestrator.events.inputs import Receipt, write_input
+from orchestrator.events.inputs import Receipt, ReceiptState, write_input
 from orchestrator.stores.contract import NewInbox, Store, SuppressionRow, TouchRow
 from orchestrator.times import instant
 
-State = Literal["delivered", "bounced", "soft_bounced", "opened", "clicked", "replied", "complained", "opted_out"]
-
 # after these words nothing more is sent to the member on this channel for marketing
-OPTING_OUT: frozenset[State] = frozenset({"complained", "opted_out"})
+OPTING_OUT: frozenset[ReceiptState] = frozenset({"complained", "opted_out"})
 MARKETING = "marketing"
 
 
@@ -28,7 +25,7 @@ class Told(Struct, frozen=True, kw_only=True):
     """One receipt as an adapter's `receipts.py` reads it."""
 
     touch_id: str
-    state: State
+    state: ReceiptState
     # when the provider says that it happened, aware UTC
     at: datetime
     # the provider's own code, never its free text

@@ -16,6 +16,23 @@ OutcomeKind = Literal[
 ]
 
 
+# What a provider says later of a touch, in the order of precedence: a late or repeated word never takes the place of
+# one that stands after it. sent: it is on its way, so it was taken; failed: it will not arrive, and not for want of a
+# living contact point; soft_bounced: not for the time being; bounced: the contact point does not exist
+ReceiptState = Literal[
+    "sent",
+    "soft_bounced",
+    "delivered",
+    "failed",
+    "bounced",
+    "opened",
+    "clicked",
+    "replied",
+    "complained",
+    "opted_out",
+]
+
+
 class EventInput(Struct, frozen=True, tag="event"):
     """An event from outside."""
 
@@ -75,7 +92,7 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt"):
     """A provider's later word on a touch."""
 
     touch_id: str
-    state: Literal["delivered", "bounced", "soft_bounced", "opened", "clicked", "replied", "complained", "opted_out"]
+    state: ReceiptState
     occurred_at: datetime
     code: str = ""
 

@@ -16,22 +16,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.channels.contract import Adapter, Answer, Message
+from orchestrator.channels.contract import Adapter, Answer, Capabilities, Message
 from orchestrator.events.inputs import OutcomeKind
 
 Script = Literal["accept", "refuse", "down", "hang"]
 
 # words that must turn up nowhere but in the message itself
-ADDRESS, NUMBER, NAME, SECRET = "lucia.private@example.org", "+34600111222", "Lucía Privada", "never-tell-anyone"
+ADDRESS, NUMBER, CHAT = "lucia.private@example.org", "+34600111222", "7000111222"
+NAME, SECRET = "Lucía Privada", "never-tell-anyone"
+# a rig gives its adapter this key, token or password: it must turn up nowhere but in requests
+KEY = "key-never-in-a-log"
+# loggers of servers that a rig runs in the same process
+SERVERS = ("mail.", "aiosmtpd", "asyncio")
 HARD_LIMIT_S = 5.0
 KINDS = get_args(OutcomeKind)
+LONG_AGO, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 
 
 class Rig(Protocol):
@@ -64,10 +72,11 @@ class ChannelSuite:
     def message(self, touch_id: str = "touch-1", *, subject: str = "Hello") -> Message:
         """A message that the provider accepts."""
         mail = self.channel == "email"
+        approved = self.channel == "whatsapp"
         return Message(
             touch_id=touch_id,
             channel=self.channel,
-            to=ADDRESS if mail else NUMBER,
+            to={"email": ADDRESS, "telegram": CHAT}.get(self.channel, NUMBER),
             purpose="marketing",
             journey="welcome",
             locale="en",
@@ -75,14 +84,26 @@ class ChannelSuite:
             html=f"<p>{NAME} {SECRET}</p>" if mail else "",
             text=f"{NAME} {SECRET}",
             sender_name="Club",
-            sender="club@example.com",
+            sender="club@example.com" if mail else "+15005550006",
             unsubscribe="https://example.com/u/abc",
+            template="birthday_gift" if approved else "",
+            content_sid="HX0123456789abcdef0123456789abcdef" if approved else "",
+            template_language="es_MX" if approved else "",
+            variables=(NAME, SECRET) if approved else (),
         )
 
     def test_names_its_channel_and_has_a_slot(self, tmp_path: Path) -> None:
         async def check(rig: Rig) -> None:
             assert self.channel == rig.adapter.channel
             assert rig.adapter.slots >= 1
+
+        self._run(tmp_path, check)
+
+    def test_what_it_can_not_carry_is_refused_by_name_and_never_called(self, tmp_path: Path) -> None:
+        async def check(rig: Rig) -> None:
+            for code, message in beyond(rig.adapter.capabilities, self.message()):
+                assert Answer(kind="rejected_message", code=code) == await rig.adapter.send(message)
+            assert [] == rig.calls()
 
         self._run(tmp_path, check)
 
@@ -161,11 +182,17 @@ class ChannelSuite:
             message = self.message()
             answer = await rig.adapter.send(message)
             await rig.adapter.close()
-            told = [repr(answer), repr(message), repr(rig.adapter), str(rig.adapter), caplog.text, *capsys.readouterr()]
-            for word in (ADDRESS, NUMBER, NAME, SECRET):
+            logged = [
+                f"{record.name} {record.getMessage()} {record.exc_text}"
+                for record in caplog.records
+                if not record.name.startswith(SERVERS)
+            ]
+            told = [repr(answer), repr(message), repr(rig.adapter), str(rig.adapter), *logged, *capsys.readouterr()]
+            for word in (ADDRESS, NUMBER, CHAT, NAME, SECRET, KEY):
                 assert word not in "".join(told)
 
-        caplog.set_level("DEBUG", "orchestrator")
+        # of all loggers, those of client libraries included
+        caplog.set_level("DEBUG")
         self._run(tmp_path, check, what)
 
     def test_a_header_that_would_break_out_is_refused_or_has_nowhere_to_break_out_of(self, tmp_path: Path) -> None:
@@ -197,3 +224,23 @@ class ChannelSuite:
                 await rig.adapter.close()
 
         asyncio.run(run())
+
+
+def beyond(can: Capabilities, message: Message) -> Iterator[tuple[str, Message]]:
+    """Messages that an adapter of these capabilities can't carry, each with the code that it is refused by."""
+    plain = replace(message, template="", content_sid="", variables=(), open_until=FAR)
+    if not can.media:
+        yield "no_media", replace(plain, media="https://example.com/cake.png")
+    else:
+        yield "bad_media", replace(plain, media="http://example.com/cake.png")
+        if can.caption_limit:
+            text = "a" * (can.caption_limit + 1)
+            yield "too_long", replace(plain, media="https://example.com/cake.png", text=text)
+    if can.text_limit:
+        yield "too_long", replace(plain, text="a" * (can.text_limit + 1))
+    if can.segments:
+        yield "too_many_segments", replace(plain, text="á" * (67 * can.segments + 1))
+    if can.window:
+        yield "window_closed", replace(plain, open_until=None)
+        yield "window_closed", replace(plain, open_until=LONG_AGO)
+    yield "no_text", replace(plain, text=" ")

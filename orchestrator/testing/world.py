@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.channels.contract import Answer, Message
+from orchestrator.channels.contract import Answer, Capabilities, Message
 from orchestrator.contact_log.reconcile import reconcile
 from orchestrator.contact_log.verify import verify
 from orchestrator.content import locate
@@ -43,6 +43,7 @@ class Ledger:
     """An adapter that notes each call and answers as it is told: accepted, unless `answer` says otherwise."""
 
     slots = 8
+    capabilities = Capabilities(media=True)
 
     def __init__(self, channel: str) -> None:
         self.channel = channel

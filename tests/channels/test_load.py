@@ -24,7 +24,7 @@ def test_each_channel_gets_the_adapter_that_the_settings_name(tmp_path: Path) ->
 
 
 def test_a_name_without_a_folder_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"did you mean 'smtp'\? Known: capture, smtp"):
+    with pytest.raises(SetupError, match=r"did you mean 'smtp'\? Known: capture, sendgrid, smtp"):
         load_adapters(settings({"email": "stmp"}), tmp_path)
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.channels.contract import Message
-from orchestrator.channels.email.smtp.message import Unsendable, bounce_address, build, recipient
+from orchestrator.channels.email.headers import Unsendable, recipient
+from orchestrator.channels.email.smtp.message import bounce_address, build
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 

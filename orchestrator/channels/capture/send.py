@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.channels.capabilities import refusal
 from orchestrator.channels.capture.index import INDEX, Line, month_folders
 from orchestrator.channels.capture.page import page
-from orchestrator.channels.contract import Answer, Message
+from orchestrator.channels.contract import Answer, Capabilities, Message
 from orchestrator.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -33,6 +34,7 @@ class Capture:
         """`clock` gives the instant that a page shows and the month it is put into: aware."""
         self.channel = channel
         self.slots = SLOTS
+        self.capabilities = Capabilities(media=True)
         self._folder, self._clock = folder, clock
         self._months: list[Path] | None = None
         self._index: int | None = None
@@ -42,10 +44,13 @@ class Capture:
 
     async def send(self, message: Message) -> Answer:
         """Keeps the message: accepted. A disk that refuses is transient; a touch id must be a file name."""
+        at = self._clock().astimezone(UTC)
+        if refused := refusal(message, self.capabilities, at):
+            return refused
         if not _NAME.fullmatch(message.touch_id):
             return Answer(kind="rejected_message", code="bad_touch_id")
         try:
-            self._keep(message)
+            self._keep(message, at)
         except OSError as error:
             self._forget()
             return Answer(kind="transient", code=f"errno {error.errno}")
@@ -58,12 +63,11 @@ class Capture:
         """Closes the index."""
         self._forget()
 
-    def _keep(self, message: Message) -> None:
+    def _keep(self, message: Message, at: datetime) -> None:
         months = self._open() if self._months is None else self._months
         name = f"{message.touch_id}.html"
         if any(os.path.exists(month / name) for month in months):  # noqa: PTH110 - a third of the time of Path.exists
             return
-        at = self._clock().astimezone(UTC)
         month = self._folder / f"{at:%Y-%m}"
         html = page(message, at).encode()
         if month not in months:

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.channels.contract import Answer, Message
+from orchestrator.channels.contract import Answer, Capabilities, Message
 from orchestrator.content import locate
 from orchestrator.content.cases import Case, Expected, event_data, read_cases, unkept
 from orchestrator.content.load import by_event
@@ -47,6 +47,7 @@ class Recorder:
     """An adapter that keeps messages in memory and accepts them all."""
 
     slots = 8
+    capabilities = Capabilities(media=True)
 
     def __init__(self, channel: str) -> None:
         """Serves one channel."""

@@ -19,7 +19,9 @@ from pathlib import Path
 import aiosmtplib
 from aiosmtplib.protocol import normalize_message_line_endings
 
-from orchestrator.channels.contract import Answer, Message
+from orchestrator.channels.capabilities import refusal
+from orchestrator.channels.contract import Answer, Capabilities, Message
+from orchestrator.channels.email import headers
 from orchestrator.channels.email.smtp import message as wire
 from orchestrator.channels.email.smtp.pool import Connection, NoTls, Pool
 from orchestrator.channels.email.smtp.receipts import Where, read_reply
@@ -57,6 +59,7 @@ class Smtp:
         """
         self.channel = "email"
         self.slots = settings.connections
+        self.capabilities = Capabilities()
         self._timeout_s = settings.timeout_s
         self._programme, self._clock = programme, clock
         self._pool = Pool(settings, password, hostname, tls or ssl.create_default_context())
@@ -67,10 +70,12 @@ class Smtp:
 
     async def send(self, message: Message) -> Answer:
         """One call, within the time-out of the settings. Never raises."""
+        if refused := refusal(message, self.capabilities, self._clock()):
+            return refused
         try:
             raw = wire.build(message, self._clock(), self._programme)
-            sender, recipient = wire.bounce_address(message), wire.recipient(message)
-        except wire.Unsendable as error:
+            sender, recipient = wire.bounce_address(message), headers.recipient(message)
+        except headers.Unsendable as error:
             return Answer(kind=error.kind, code=error.code)
         async with self._slots:
             call = _Call()
