@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from orchestrator.errors import SetupError
+from orchestrator.errors import ContentError, Problem, SetupError
+from orchestrator.located import Located, convert
 
 FILE = "orchestrator.toml"
 
@@ -186,19 +188,68 @@ def load(project: Path) -> Settings:
     if not path.is_file():
         raise SetupError(f"{path} does not exist; make a project with: orchestrator init {project}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SetupError(f"{path}: {error}") from None
-    for name, (section, key) in ENVIRONMENT.items():
-        if value := os.environ.get(name):
-            # an environment knows text alone
-            number = isinstance(getattr(getattr(Settings(), section), key), int) and value.isdecimal()
-            table.setdefault(section, {})[key] = int(value) if number else value
-    kafka = table.get("kafka", {})
+        raise SetupError(_no_toml(path, str(error))) from None
+    except UnicodeDecodeError:
+        raise SetupError(f"{path}:1: this file is not UTF-8 text (save it as UTF-8)") from None
+    given = _with_environment(table)
+    kafka = given.get("kafka")
     for key in ("ca_file", "cert_file", "key_file"):
-        if isinstance(named := kafka.get(key), str) and named:
+        if isinstance(kafka, dict) and isinstance(named := kafka.get(key), str) and named:
             kafka[key] = str(project / named)
     try:
-        return msgspec.convert(table, Settings)
-    except msgspec.ValidationError as error:
-        raise SetupError(f"{path}: {error}") from None
+        return msgspec.convert(given, Settings)
+    except msgspec.ValidationError:
+        raise SetupError(_told(path, text, table, given)) from None
+
+
+def _with_environment(table: dict[str, Any]) -> dict[str, Any]:
+    """The tables of the file, with what the environment wins over; the file's own stay as they are."""
+    given = {name: dict(value) if isinstance(value, dict) else value for name, value in table.items()}
+    for name, (section, key) in ENVIRONMENT.items():
+        value = os.environ.get(name)
+        if value and isinstance(known := given.setdefault(section, {}), dict):
+            # an environment knows text alone
+            number = isinstance(getattr(getattr(Settings(), section), key), int) and value.isdecimal()
+            known[key] = int(value) if number else value
+    return given
+
+
+def _no_toml(path: Path, error: str) -> str:
+    """What the parser says, with the place where people look for it."""
+    match = re.fullmatch(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", error)
+    if match is None or not match["line"]:
+        return f"{path}: no TOML: {match['what'] if match else error}, at its end"
+    return f'{path}:{match["line"]}:{match["column"]}: no TOML: {match["what"]} (texts stand in quotes: name = "text")'
+
+
+def _told(path: Path, text: str, table: dict[str, Any], given: dict[str, Any]) -> str:
+    """Every setting of the file that is wrong, each with line and cure; where the file is sound, the environment's."""
+    if problems := _problems(Located(str(path), table, _lines(text))):
+        return "\n".join(map(str, problems))
+    told = "; ".join(f"{problem.what} {problem.cure}".strip() for problem in _problems(Located("", given, {})))
+    names = [name for name, (_, key) in ENVIRONMENT.items() if name in os.environ and f"`{key}`" in told]
+    return f"{' or '.join(names) or 'a variable ORCHESTRATOR_…'} in the environment: {told}"
+
+
+def _problems(located: Located) -> list[Problem]:
+    try:
+        convert(located, Settings)
+    except ContentError as error:
+        return error.problems
+    return []
+
+
+def _lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """Where each table and key of a TOML file stands, as this file and people write them: a key a line."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    section: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.match(r"\s*\[([^\[\]]+)\]", line):
+            section = tuple(part.strip().strip("\"'") for part in head[1].split("."))
+            lines[section] = number
+        elif key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line):
+            lines[*section, key[1]] = number
+    return lines

@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.decide.rules import REASONS
 from orchestrator.errors import ContentError, Problem
 from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
+from orchestrator.located import Located, Steps, convert, nearest
 
 Sentence = Annotated[str, Meta(min_length=1, max_length=200)]
 

@@ -8,17 +8,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from orchestrator.content.files import Located, convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.decide.journey import Expression, Journey, Send, Step, Trigger, Wait
 from orchestrator.decide.rules import REASONS
 from orchestrator.errors import ContentError, Problem
 from orchestrator.events.types import EVENT_TYPES, Purpose
+from orchestrator.located import Located, convert, nearest
 from orchestrator.render.contract import RenderError, Templates
 from orchestrator.render.sandbox import compile_expression
 from orchestrator.times import duration
 
-Duration = Annotated[str, Meta(pattern="^P")]
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,60}$")]
+Duration = Annotated[str, Meta(pattern="^P", description="a duration such as P3D (days), PT12H (hours) or P1DT30M")]
+Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,60}$", description="small letters, digits and hyphens")]
 SENT_ON = ("email", "sms", "whatsapp", "telegram", "push")
 
 

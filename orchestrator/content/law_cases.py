@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct
 
-from orchestrator.content.files import convert, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.law import LawBook, Profile
 from orchestrator.decide.member import Aggregate, Consent, ContactPoint, Member, Place, Residence
@@ -24,6 +24,7 @@ from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import Question, RegistryState
 from orchestrator.errors import ContentError, Problem
 from orchestrator.events.types import Channel, Purpose
+from orchestrator.located import convert
 
 T = TypeVar("T")
 CASES = "cases.yaml"

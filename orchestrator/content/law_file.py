@@ -11,7 +11,15 @@ from orchestrator.decide.law import Authority, Confidence, Source, Status
 from orchestrator.decide.law_rules import Model
 from orchestrator.events.types import Channel, Purpose
 
-Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=80,
+        pattern=r"^[a-z0-9][a-z0-9_.-]*$",
+        description="small letters, digits, points, hyphens and underscores",
+    ),
+]
 Words = Annotated[str, Meta(min_length=1, max_length=600)]
 
 
@@ -194,9 +202,12 @@ class SourceForm(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class PackForm(Form, frozen=True, kw_only=True):
     """One `pack.yaml`."""
 
-    jurisdiction: Annotated[str, Meta(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|_default)$")]
+    jurisdiction: Annotated[
+        str,
+        Meta(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|_default)$", description="a country or part of one, as ES or US-NY"),
+    ]
     extends: str = ""
-    version: Annotated[str, Meta(pattern=r"^\d{4}\.\d{2}\.\d+$")]
+    version: Annotated[str, Meta(pattern=r"^\d{4}\.\d{2}\.\d+$", description="year, month and number, as 2026.11.0")]
     status: Status
     reviewed_on: date
     review_due: date

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import holidays as holiday_tables
 import msgspec
 
-from orchestrator.content.files import Located, convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.content.law_file import (
     AgeForm,
     AnyRule,
@@ -45,6 +45,7 @@ from orchestrator.decide.law_rules import (
     RegistryClause,
 )
 from orchestrator.errors import ContentError, Problem
+from orchestrator.located import Located, convert, nearest
 from orchestrator.times import duration
 
 PACK = "pack.yaml"

@@ -8,11 +8,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.content.cases import read_cases
-from orchestrator.content.files import convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.content.journeys import JourneyFile
 from orchestrator.content.samples import Occasion, declared, samples, unknown
 from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates, sources
 from orchestrator.errors import ContentError, Problem, UsageError
+from orchestrator.located import convert, nearest
 from orchestrator.render.contract import RenderError
 from orchestrator.render.language import reads
 from orchestrator.render.sandbox import Rejected

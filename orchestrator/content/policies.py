@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import holidays
 
-from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.content.policy_file import (
     CapWords,
     ConsentWords,
@@ -30,6 +30,7 @@ from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, W
 from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
 from orchestrator.decide.rules import Rule
 from orchestrator.errors import ContentError, Problem
+from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import duration
 
 HOUSE = "house"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from orchestrator.content import tables
-from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.content.policies import EVER, HOUSE, load_policies
 from orchestrator.content.policy_file import Words
 from orchestrator.decide.decision import reason_of, weigh
@@ -19,6 +19,7 @@ from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import REASONS, Question
 from orchestrator.errors import ContentError, Problem
 from orchestrator.events.types import Attributes, Channel, Purpose
+from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import rfc3339
 
 Moment = Annotated[datetime, Meta(tz=True)]

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from orchestrator.channels.segments import segments
 from orchestrator.content.cases import read_cases
-from orchestrator.content.files import nearest
 from orchestrator.content.lint import occasion_of
 from orchestrator.content.samples import Sample, of_case, samples
 from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
 from orchestrator.errors import ContentError, Problem, UsageError
+from orchestrator.located import nearest
 from orchestrator.render.contract import RenderError
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.content.files import nearest
 from orchestrator.content.locate import folder, shipped
 from orchestrator.errors import UsageError
 from orchestrator.ingest.load import SUFFIX
+from orchestrator.located import nearest
 
 
 def find_mapping(name: str, project: Path) -> Path:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from orchestrator.content.files import Located, Steps, convert, nearest, read_yaml
+from orchestrator.content.files import read_yaml
 from orchestrator.errors import ContentError, Problem
 from orchestrator.events.types import EVENT_TYPES
 from orchestrator.ingest.build import names_in, signed
@@ -20,6 +20,7 @@ from orchestrator.ingest.clocks import LocalClock
 from orchestrator.ingest.columns import reader
 from orchestrator.ingest.mapping import Column, Emit, Moment, SourceMapping
 from orchestrator.ingest.refusal import RowRefused
+from orchestrator.located import Located, Steps, convert, nearest, wanted
 from orchestrator.render.sandbox import Rejected
 
 SUFFIX = ".map.yaml"
@@ -190,8 +191,7 @@ def _data(located: Located, node: Any, kind: Any, known: set[str], at: Steps) ->
         try:
             msgspec.convert(node, kind)
         except msgspec.ValidationError as error:
-            what = str(error).split(" - at `", maxsplit=1)[0].replace("`", "")
-            yield located.problem(f"`{at[-1]}`: {what}", "write = before an expression", at=at)
+            yield located.problem(f"`{at[-1]}`: {wanted(error, kind)}", "write = before an expression", at=at)
 
 
 def _fields(

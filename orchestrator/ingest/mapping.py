@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,59}$")]
+from orchestrator.events.types import Currency
+
+Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,59}$", description="small letters, digits and underscores")]
 Expression = Annotated[str, Meta(min_length=1, max_length=2000)]
 Kind = Literal["text", "int", "decimal", "money", "date", "datetime", "bool"]
 # null: the value becomes a null, which is counted as cured
@@ -38,7 +40,7 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # closed list of words (text)
     one_of: tuple[str, ...] = ()
     # ISO 4217 (money); the value is a whole number of its minor units
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Currency | None = None
     # what becomes of digits beyond the unit (int, money); without it the row is refused
     round: Literal["half_up", "half_even", "down", "up"] | None = None
     decimal_mark: Literal[".", ","] = "."
@@ -73,7 +75,7 @@ class Moment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # local time of day, for days
     clock: time = time(0)
     # ISO 8601 duration, with a sign: -PT1S
-    shift: Annotated[str, Meta(pattern="^[-+]?P.*$")] = "PT0S"
+    shift: Annotated[str, Meta(pattern="^[-+]?P.*$", description="a duration such as P1D or -PT2H")] = "PT0S"
 
 
 class Emit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +83,9 @@ class Emit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     type: str
     # stands in ids and reports; unique in the file
-    name: Annotated[str, Meta(pattern="^([a-z][a-z0-9_.-]{0,59})?$")] = ""
+    name: Annotated[
+        str, Meta(pattern="^([a-z][a-z0-9_.-]{0,59})?$", description="small letters, digits, points and hyphens")
+    ] = ""
     # without it: name and key, `purchase.completed/1234`
     id: Expression | None = None
     subject: Expression | None = None

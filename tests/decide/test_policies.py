@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from orchestrator.content import locate
-from orchestrator.content.files import convert, parse_yaml, read_yaml
+from orchestrator.content.files import parse_yaml, read_yaml
 from orchestrator.content.policies import is_holiday, load_policies
 from orchestrator.content.policy_cases import HOUSE_REASONS, list_rules, run_cases
 from orchestrator.content.policy_file import PolicyWords
@@ -24,6 +24,7 @@ from orchestrator.decide.member import Consent, ContactPoint, Member, Place
 from orchestrator.decide.policies import HousePolicies
 from orchestrator.decide.rules import REASONS, Question, strictest
 from orchestrator.errors import ContentError
+from orchestrator.located import convert
 
 SHIPPED = locate.shipped("channel_policies")
 POLICIES = load_policies(SHIPPED)
@@ -316,7 +317,7 @@ BODY = """\
         ("caps:", "cap:", 6, "did you mean `caps`?"),
         ("max: 3", "maximum: 3", 7, "did you mean `max`?"),
         ("max: 3", "max: many", 7, "a whole number, none"),
-        ("max: 3", "max: -1", 7, ">= 0"),
+        ("max: 3", "max: -1", 7, "must be at least 0"),
         ("rolling P7D", "rolling 7 days", 7, "no duration such as P7D"),
         ("rolling P7D", "rolling PT0S", 7, "a window has a length"),
         ("rolling P7D", "rolling none", 7, "a window has a length"),
@@ -498,6 +499,9 @@ class Steps(Struct, forbid_unknown_fields=True):
     steps: list[Wait | Send]
     pair: tuple[int, str] = (0, "")
     note: Annotated[str, Meta(max_length=3)] | None = None
+    after: Annotated[str, Meta(pattern="^P", description="a duration such as P3D")] | None = None
+    times: Annotated[int, Meta(ge=1)] = 1
+    names: Annotated[tuple[str, ...], Meta(min_length=1)] = ("a",)
 
 
 @pytest.mark.parametrize(
@@ -507,9 +511,12 @@ class Steps(Struct, forbid_unknown_fields=True):
         ("steps:\n- {days: 1}\n", "f:2: `do` is missing (there is: send, wait)"),
         ("steps:\n- do: send\n  channel: smss\n", "f:3: `channel`: `smss` is not known here (did you mean `sms`?"),
         ("steps:\n- do: wait\n  days: 1\n  channel: sms\n", "f:4: `channel` is not known here"),
-        ("steps: []\npair:\n- 1\n- 2\n", "f:4: Expected str, got int (it says `2`)"),
-        ("steps: []\nnote: long\n", "f:2: `note`: Expected str of length <= 3 (it says `long`)"),
-        ("steps: 3\n", "f:1: `steps`: Expected array, got int (it says `3`)"),
+        ("steps: []\npair:\n- 1\n- 2\n", "f:4: must be text, not a whole number (it says `2`)"),
+        ("steps: []\nnote: long\n", "f:2: `note`: must be at most 3 characters long (it says `long`)"),
+        ("steps: 3\n", "f:1: `steps`: must be a list, not a whole number (it says `3`)"),
+        ("steps: []\nafter: 3 days\n", "f:2: `after`: must be a duration such as P3D (it says `3 days`)"),
+        ("steps: []\ntimes: 0\n", "f:2: `times`: must be at least 1 (it says `0`)"),
+        ("steps: []\nnames: []\n", "f:2: `names`: must not be empty"),
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_told_where_it_stands(text: str, told: str) -> None:

@@ -16,6 +16,7 @@ from msgspec.inspect import (
     FloatType,
     IntType,
     LiteralType,
+    Metadata,
     NoneType,
     StrType,
     StructType,
@@ -66,6 +67,8 @@ def struct(info: StructType) -> st.SearchStrategy[Any]:
 def value(kind: Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0912  # one case a type: a table
     """Any value of a field."""
     match kind:
+        case Metadata():
+            return value(kind.type)
         case StructType():
             return struct(kind)
         case UnionType():
