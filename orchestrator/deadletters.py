@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from datetime import datetime
 
 from msgspec import Struct
 
-from orchestrator.errors import UsageError
-from orchestrator.events.inputs import read_input, write_input
-from orchestrator.pipeline import Arrival
-from orchestrator.runtimes.embedded.engine import Engine
-from orchestrator.runtimes.embedded.sources import Delivery, partition_for
-from orchestrator.stores.contract import NewInbox, Store
+from orchestrator.errors import Unreadable, UsageError
+from orchestrator.events.envelope import read_event
+from orchestrator.events.inputs import Command
+from orchestrator.orders import to_member
+from orchestrator.stores.contract import ParkedRow, Store
 from orchestrator.times import instant, rfc3339
 from orchestrator.vault import Vault
 
@@ -28,12 +27,24 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     raw: str = ""
 
 
-class Redriven(Struct, frozen=True, kw_only=True):
-    """What became of a member's parked inputs."""
+class Quarantined(Struct, frozen=True, kw_only=True):
+    """A member whose inputs are parked until somebody redrives them."""
 
+    # the member's id, where it was asked for and can be read; else the keyed hash of it
+    member: str
+    partition: int
+    # kind of the error that the first of them raised
+    reason: str
     inputs: int
-    # inputs of the member that were quarantined again
-    parked_again: int
+    # when the first of them was parked, RFC 3339; "" where none was yet
+    since: str
+
+
+class Redriven(Struct, frozen=True, kw_only=True):
+    """An order to redrive."""
+
+    # parked inputs when it was given
+    inputs: int
 
 
 def listed(store: Store, vault: Vault, *, reason: str = "", limit: int = 100, show: bool = False) -> list[DeadLetter]:
@@ -58,27 +69,43 @@ def listed(store: Store, vault: Vault, *, reason: str = "", limit: int = 100, sh
     return found
 
 
-def redrive(engine: Engine, store: Store, vault: Vault, member_id: str, now: int) -> Redriven:
-    """Ends a member's quarantine and applies what was parked, in order, at `now`.
+def quarantined(store: Store, vault: Vault, *, show: bool = False) -> list[Quarantined]:
+    """The members in quarantine; `show` opens what is parked to name them."""
+    found = []
+    for row in store.quarantine():
+        parked = store.parked(row.member)
+        found.append(
+            Quarantined(
+                member=(_name(parked, vault) if show else "") or row.member.hex(),
+                partition=row.partition,
+                reason=row.reason,
+                inputs=len(parked),
+                since=rfc3339(instant(parked[0].at)) if parked else "",
+            )
+        )
+    return found
 
-    Raises UsageError where nothing of this member is parked.
+
+def redrive(store: Store, vault: Vault, member_id: str, actor: str, at: datetime) -> Redriven:
+    """Orders that a member's quarantine ends: the partition's owner applies what was parked, in order.
+
+    Nothing is taken out of the park before the owner writes it into its inbox, in one transaction. Raises UsageError
+    where nothing of this member is parked.
     """
-    member = vault.member(member_id)
-    rows = store.redrive(member)
-    if not rows:
-        raise UsageError(f"nothing is parked for {member_id}; see: orchestrator dlq list")
-    before = engine.totals.quarantined
-    engine.pipeline.forget()
-    for row in rows:
-        raw = vault.open_dead(row.raw)
+    parked = store.parked(vault.member(member_id))
+    if not parked:
+        raise UsageError(f"nothing is parked for {member_id}; see: orchestrator dlq parked")
+    order = Command(verb="redrive", actor=actor, given_at=at)
+    store.suppress([], [to_member(store, vault, member_id, order)])
+    return Redriven(inputs=len(parked))
+
+
+def _name(parked: list[ParkedRow], vault: Vault) -> str:
+    """The subject of the first event that is parked; "" where none can be read."""
+    for row in parked:
         if row.kind == "event":
-            engine.feed(list(_deliveries(engine, raw, now, store.partitions)), now)
-        else:
-            store.suppress([], [NewInbox(row.partition, now, member, write_input(read_input(raw)))])
-            engine.feed([], now)
-    return Redriven(inputs=len(rows), parked_again=engine.totals.quarantined - before)
-
-
-def _deliveries(engine: Engine, raw: bytes, now: int, partitions: int) -> Iterable[Delivery]:
-    arrival: Arrival = engine.pipeline.arrival(raw, now)
-    yield Delivery(partition_for(arrival, partitions), arrival)
+            try:
+                return read_event(vault.open_dead(row.raw)).subject
+            except Unreadable:
+                continue
+    return ""

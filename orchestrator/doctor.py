@@ -62,7 +62,7 @@ def _store(project: Project, _today: date) -> Iterator[Check]:
         yield Check(name="dead letters", state="warn", found=f"{dead:,}", cure="orchestrator dlq list")
     parked = sum(n for (_, name), n in project.store.totals().items() if name == "parked")
     if parked:
-        yield Check(name="quarantine", state="warn", found=f"{parked:,} inputs parked", cure="orchestrator dlq list")
+        yield Check(name="quarantine", state="warn", found=f"{parked:,} inputs parked", cure="orchestrator dlq parked")
     if entries and checkpoints.latest(project.store, project.vault) is None:
         cure = "orchestrator log checkpoint --out FILE, and keep FILE where the operator can't reach it"
         yield Check(name="checkpoint", state="warn", found="the log was never signed", cure=cure)

@@ -10,10 +10,10 @@ from msgspec import Struct
 from orchestrator.contact_log.export import Line, line
 from orchestrator.decide.member import Member
 from orchestrator.errors import UsageError
-from orchestrator.events.inputs import Command, write_input
-from orchestrator.events.partition import partition_of
-from orchestrator.runtimes.embedded.engine import Engine
-from orchestrator.stores.contract import NewInbox, Store, SuppressionRow
+from orchestrator.events.inputs import Command
+from orchestrator.orders import to_member
+from orchestrator.stores.contract import Store, SuppressionRow
+from orchestrator.times import instant
 from orchestrator.vault import Vault
 
 _read = msgspec.json.Decoder(Member).decode
@@ -31,7 +31,8 @@ class Erased(Struct, frozen=True, kw_only=True):
 
     # no touch to this member starts after this instant, microseconds
     suppressed_at: int
-    # the key is destroyed: state, journal and rendered messages can't be read any more
+    # the key is destroyed: state, journal and rendered messages can't be read any more. False: the owner of the
+    # member's partition has yet to do it
     key_destroyed: bool
 
 
@@ -53,17 +54,18 @@ def everything(store: Store, vault: Vault, member_id: str) -> Everything:
     return Everything(member=member, log=tuple(rows))
 
 
-def erase(engine: Engine, store: Store, vault: Vault, member_id: str, actor: str, now: int) -> Erased:
-    """Suppresses the member at once, then destroys the member's key in a turn of the member's partition.
+def erase(store: Store, vault: Vault, member_id: str, actor: str, now: int) -> Erased:
+    """Suppresses the member at once, and orders that the owner of the member's partition destroys the key.
 
     The contact log keeps its entries, which name nobody, and still verifies. Raises UsageError for an unknown member.
     """
     known(store, vault, member_id)
-    key = vault.member(member_id)
-    partition = partition_of(member_id, store.partitions)
-    order = write_input(Command(verb="erase", actor=actor))
-    due = max(now, engine.held[partition].clock)
-    store.suppress([SuppressionRow(key.hex(), "*", "*", now, "erased")], [NewInbox(partition, due, key, order)])
-    engine.feed([], due)
-    row = store.member(key)
-    return Erased(suppressed_at=now, key_destroyed=row is not None and row.erased)
+    order = to_member(store, vault, member_id, Command(verb="erase", actor=actor, given_at=instant(now)))
+    store.suppress([SuppressionRow(order.member.hex(), "*", "*", now, "erased")], [order])
+    return Erased(suppressed_at=now, key_destroyed=False)
+
+
+def erased(store: Store, vault: Vault, member_id: str) -> bool:
+    """Whether the key to all that was kept of this member is destroyed."""
+    row = store.member(vault.member(member_id))
+    return row is not None and row.erased

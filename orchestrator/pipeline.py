@@ -22,10 +22,10 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry, Result
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.step import NOTHING, Needs, Shared, needs, registries_of, step
-from orchestrator.errors import Unreadable
+from orchestrator.decide.step import NOTHING, Needs, Shared, needs, operator_entry, registries_of, step
+from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
-from orchestrator.events.inputs import Command, EventInput, Input, Tick, read_input, write_input
+from orchestrator.events.inputs import Command, EventInput, Input, Redriven, Tick, read_input, write_input
 from orchestrator.outbox_body import write_body
 from orchestrator.stores.contract import (
     Batch,
@@ -40,6 +40,7 @@ from orchestrator.stores.contract import (
     NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     SeenRow,
     Store,
     SuppressionRow,
@@ -50,6 +51,8 @@ from orchestrator.vault import Sealer, Vault
 
 NOBODY = b""
 DUE_LIMIT = 2_000
+# more turns than any batch has
+UNBOUNDED = 1 << 62
 CACHED_MEMBERS = 8_000
 # the index of duplicates is kept in this many live parts
 HORIZON_PARTS = 4
@@ -58,6 +61,8 @@ _DAY = 86_400 * _MICROSECOND
 
 _encode = msgspec.json.Encoder().encode
 _read_member = msgspec.json.Decoder(Member).decode
+# how such an inbox row begins
+_REDRIVEN = b'{"type":"redriven"'
 
 
 class Arrival(NamedTuple):
@@ -115,8 +120,13 @@ class Ran(NamedTuple):
 class TurnFailed(Exception):
     """A turn raised what no turn should: which partition and which input, and whose."""
 
-    def __init__(self, partition: int, key: int, member: bytes) -> None:
-        self.partition, self.key, self.member = partition, key, member
+    def __init__(self, partition: int, key: int, member: bytes, before: int) -> None:
+        """`key` is the input's in its partition: the offset of an arrival, the number of an inbox row below zero.
+
+        `before`: turns of the partition that this batch had made by then. An input made by one of them has no number
+        yet, and the key 0.
+        """
+        self.partition, self.key, self.member, self.before = partition, key, member, before
         super().__init__(f"turn failed in partition {partition} at {key}")
 
 
@@ -166,14 +176,15 @@ class Pipeline:
         tick: int | None,
         *,
         stop_at_touch: bool = False,
-        max_turns: int = 1_000_000,
+        max_turns: int = UNBOUNDED,
+        quarantined: Sequence[QuarantineRow] = (),
         positions: Sequence[FilePosition] = (),
     ) -> Ran:
         """Applies the arrivals of each partition, due rows before each, in one transaction.
 
         `tick`: the partitions stand at the end of their input and it is so late now, so that the rows due by then are
         taken as well. None: more may come, and each partition's own arrivals alone say how late it is there.
-        `positions` are written along.
+        Members in `quarantined` are parked from now on. `positions` are written along.
 
         With `stop_at_touch` a partition ends after the turn that reserved a touch, so that it can be dispatched before
         the member's next turn. Raises Refused when the partitions are no longer held, TurnFailed for an input that
@@ -181,7 +192,7 @@ class Pipeline:
         """
         with self.store.batch(list(held.values())) as tx:
             batch = _Batch(self, tx, held, arrivals, tick, stop_at_touch=stop_at_touch, max_turns=max_turns)
-            changes = batch.run()
+            changes = batch.run(quarantined)
             tx.write(changes._replace(positions=[*positions, *changes.positions]))
         self._remember(batch.members)
         return batch.ran()
@@ -251,12 +262,14 @@ class _Batch:
         self.suppressions: dict[tuple[str, str, str], SuppressionRow | None] = {}
         self.dead: list[DeadRow] = []
         self.parked: list[ParkedRow] = []
+        self.redriven: list[bytes] = []
         self.positions: dict[tuple[bytes, int], FilePosition] = {}
 
     # --- the run
 
-    def run(self) -> Changes:
+    def run(self, quarantined: Sequence[QuarantineRow]) -> Changes:
         due = self._prefetch()
+        self.quarantined.update(row.member for row in quarantined)
         for partition in self.held:
             self._partition(partition, due.get(partition, []))
         return Changes(
@@ -274,6 +287,8 @@ class _Batch:
             suppressions=[row for row in self.suppressions.values() if row is not None],
             unsuppressed=[key for key, row in self.suppressions.items() if row is None],
             dead=self.dead,
+            redriven=self.redriven,
+            quarantined=quarantined,
             parked=self.parked,
             totals=self.totals,
             daily=self.daily,
@@ -323,6 +338,12 @@ class _Batch:
         )
         return due
 
+    def look_for(self, identity: bytes, parked_at: int, now: int) -> None:
+        """Reads whether an event of this identity came while the one that was parked then could be its duplicate."""
+        size = self.pipeline.bucket
+        buckets = range(max(parked_at - self.pipeline.horizon, 0) // size, now // size + 1)
+        self.seen = self.tx.seen(buckets, [identity]) | self.seen
+
     def _look_up(self, registries: Iterable[tuple[str, str]], touches: Iterable[str]) -> None:
         """Reads of the store what this batch has not read yet."""
         listed = [key for key in registries if key not in self.registries]
@@ -358,8 +379,10 @@ class _Batch:
 
     def _partition(self, partition: int, rows: list[InboxRow]) -> None:
         """Everything of one partition: due rows before each arrival, the rows due at the end, until it must stop."""
-        work = _Partition(self, partition, self.held[partition], rows)
         queue = self.arrivals.get(partition, ())
+        # where nothing has happened yet, orders that wait stand at the first thing that does
+        earliest = next((arrival.at for arrival in queue if arrival.at), self.tick or 0)
+        work = _Partition(self, partition, self.held[partition], rows, earliest)
         for arrival in queue:
             if not work.take_due(arrival.at) or not self.may_go_on():
                 break
@@ -402,8 +425,8 @@ class _Batch:
 class _Partition:
     """One partition's turns within a batch."""
 
-    def __init__(self, batch: _Batch, partition: int, before: Progress, rows: list[InboxRow]) -> None:
-        self.batch, self.partition, self.before = batch, partition, before
+    def __init__(self, batch: _Batch, partition: int, before: Progress, rows: list[InboxRow], earliest: int) -> None:
+        self.batch, self.partition, self.before, self.earliest = batch, partition, before, earliest
         self.offset, self.turn, self.clock = before.next_offset, before.turn, before.clock
         self.n, self.head = before.log_n, before.head
         self.stopped = False
@@ -424,13 +447,15 @@ class _Partition:
     def take_due(self, until: int) -> bool:
         """Runs the rows due at or before `until`, in order; False when it had to stop before all were taken."""
         heap = self.heap
+        if not (self.clock or self.earliest):
+            return True
         while heap and heap[0][0] <= until:
             if (self.sight is not None and heap[0][:2] >= self.sight) or not self.batch.may_go_on():
                 self.batch.more_due = True
                 return False
             due, member = heap[0][0], heap[0][1]
             rows = [heapq.heappop(heap)]
-            while heap and heap[0][0] == due and heap[0][1] == member and member:
+            while heap and heap[0][0] == due and heap[0][1] == member and member and not _alone(rows[-1], heap[0]):
                 rows.append(heapq.heappop(heap))
             self._due_turn(due, member, rows)
             if self.stopped:
@@ -460,61 +485,130 @@ class _Partition:
         if isinstance(event, Unreadable):
             self._bury(offset, now, event.reason, event.cure, arrival.raw)
             return
-        former = batch.seen.get(arrival.identity)
-        if former is not None:
-            if former == arrival.said:
-                batch.totals[partition, "duplicate"] += 1
-            else:
-                cure = "the same source and id came before with other content; give the new event an id of its own"
-                self._bury(offset, now, "id_reused", cure, arrival.raw)
+        if self._known(offset, now, arrival):
             return
         at = micros(event.time)
         if at < now - batch.pipeline.horizon and not event.history:
             cure = "older than the horizon of duplicates; load it with: orchestrator ingest --history"
             self._bury(offset, now, "too_old", cure, arrival.raw)
             return
-        member = arrival.member
-        if member in batch.quarantined:
+        if arrival.member in batch.quarantined:
             # not in the index of duplicates yet: it comes again when it is redriven
-            self._park(offset, member, now, "event", arrival.raw)
+            self._park(offset, arrival.member, now, "event", arrival.raw)
             return
+        self._event(offset, offset, now, arrival, event)
+
+    def _event(self, key: int, offset: int, now: int, arrival: Arrival, event: Event) -> None:
+        """An event that is neither dead nor a duplicate nor parked."""
+        batch, partition, member = self.batch, self.partition, arrival.member
         batch.seen[arrival.identity] = arrival.said
         batch.seen_rows.append(SeenRow(now // batch.pipeline.bucket, arrival.identity, arrival.said))
         batch.totals[partition, "applied"] += 1
-        self._run(now, member, (EventInput(event),), [Recorded("event", offset, arrival.raw)], event.subject)
+        recorded = [Recorded("event", offset, arrival.raw)]
+        self._run(key, now, member, (EventInput(event),), recorded, event.subject)
 
     def _due_turn(self, due: int, member: bytes, rows: list[tuple[int, bytes, int, int, bytes]]) -> None:
         batch = self.batch
-        now = max(self.clock, due)
+        now = max(self.clock, due) or self.earliest
         self.clock = now
         batch.totals[self.partition, "inputs"] += len(rows)
         for row in rows:
             if row[3] >= 0:
                 batch.taken.append((self.partition, row[3]))
+        inputs = tuple([read_input(row[4]) for row in rows])
+        if member in batch.quarantined and any(_redrives(given) for given in inputs):
+            self._redrive(member)
         if member in batch.quarantined:
-            for row in rows:
-                self._park(-row[3], member, now, "inbox", row[4])
+            for row, given in zip(rows, inputs, strict=True):
+                self._park_row(max(row[3], 0), member, now, given, row[4])
             return
-        inputs = tuple(read_input(row[4]) for row in rows)
+        # rows of the store are told from arrivals by the sign
+        key = -max(rows[0][3], 0)
+        if isinstance(inputs[0], Redriven):
+            self._redriven(key, now, inputs[0])
+            return
         batch.totals[self.partition, "applied"] += len(rows)
         recorded = [
             Recorded(str(given.__struct_config__.tag), -1, row[4]) for given, row in zip(inputs, rows, strict=True)
         ]
-        if not member:
+        if member and member not in batch.members:
+            batch.load({member: self.partition})
+        if not member or (member not in batch.members and all(isinstance(given, Command) for given in inputs)):
+            # an order about somebody who is not known (parked from the first event on) is on record all the same
             self._house_turn(now, inputs, recorded)
             return
-        if member not in batch.members:
-            batch.load({member: self.partition})
-        self._run(now, member, inputs, recorded, "", key=-rows[0][3])
+        self._run(key, now, member, inputs, recorded, "")
+
+    def _park_row(self, seq: int, member: bytes, now: int, given: Input, body: bytes) -> None:
+        """Parks an inbox row; an event that was parked before stands there again as it stood."""
+        if isinstance(given, Redriven):
+            self.batch.totals[self.partition, "parked"] += 1
+            row = ParkedRow(self.partition, given.offset, member, given.parked_at, "event", given.sealed)
+            self.batch.parked.append(row)
+        else:
+            self._park(seq, member, now, "inbox", body)
+
+    def _redrive(self, member: bytes) -> None:
+        """Ends a member's quarantine: what was parked comes due in its old order, before anything that came since."""
+        batch = self.batch
+        rows = batch.tx.parked(member) + [row for row in batch.parked if row.member == member]
+        batch.parked = [row for row in batch.parked if row.member != member]
+        batch.quarantined.discard(member)
+        batch.redriven.append(member)
+        # they are inputs when they are applied, and only then
+        for name in ("inputs", "parked"):
+            batch.totals[self.partition, name] -= len(rows)
+        for row in rows:
+            if row.kind == "event":
+                body = write_input(Redriven(offset=row.offset, parked_at=row.at, sealed=row.raw))
+                self._put(row.at, member, body)
+            elif (opened := self._opened(row.offset, row.raw)) is not None:
+                self._put(row.at, member, opened)
+            else:
+                batch.totals[self.partition, "inputs"] += 1
+
+    def _redriven(self, key: int, now: int, given: Redriven) -> None:
+        """An event that was parked: it was not too old by then, and is a duplicate of what came before it alone."""
+        batch = self.batch
+        raw = self._opened(given.offset, given.sealed)
+        if raw is None:
+            return
+        arrival = batch.pipeline.arrival(raw, given.parked_at)
+        event = arrival.event
+        if isinstance(event, Unreadable):
+            raise TypeError("what was parked can be read")
+        batch.look_for(arrival.identity, given.parked_at, now)
+        if not self._known(given.offset, now, arrival):
+            self._event(key, given.offset, now, arrival, event)
+
+    def _opened(self, offset: int, sealed: bytes) -> bytes | None:
+        """What was parked; None where the key to it has expired, so that it is a dead letter now."""
+        try:
+            return self.batch.vault.open_dead(sealed)
+        except SetupError as expired:
+            self._bury(offset, self.clock, "key_expired", str(expired), b"")
+            return None
+
+    def _known(self, offset: int, now: int, arrival: Arrival) -> bool:
+        """Whether an event's identity came before: the same is a duplicate, other content a dead letter."""
+        former = self.batch.seen.get(arrival.identity)
+        if former is None:
+            return False
+        if former == arrival.said:
+            self.batch.totals[self.partition, "duplicate"] += 1
+        else:
+            cure = "the same source and id came before with other content; give the new event an id of its own"
+            self._bury(offset, now, "id_reused", cure, arrival.raw)
+        return True
 
     def _run(
         self,
+        key: int,
         now: int,
         member: bytes,
         inputs: tuple[Input, ...],
         recorded: Sequence[Recorded],
         subject: str,
-        key: int | None = None,
     ) -> None:
         """One turn of one member."""
         batch = self.batch
@@ -533,17 +627,16 @@ class _Partition:
         else:
             ref, sealer, new_key = known.ref, known.sealer, None
         shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, new_ref=ref)
-        at = recorded[0][1] if key is None else key
         try:
             wants = needs(known.member, inputs, batch.content, shared)
         except Exception as error:
-            raise TurnFailed(self.partition, at, member) from error
+            raise self._failed(key, member) from error
         # what the store raises is no fault of the input's: nobody is quarantined for a database that is away
         shared, given = batch.given(wants, shared)
         try:
             result = step(known.member, shared, inputs, batch.content, instant(now))
         except Exception as error:
-            raise TurnFailed(self.partition, at, member) from error
+            raise self._failed(key, member) from error
         if fresh and new_key is not None:
             batch.keys.append(new_key)
         self.turn += 1
@@ -560,6 +653,9 @@ class _Partition:
             self.stopped = self.stopped or batch.stop_at_touch
         if anew:
             self._born_anew(member, result)
+
+    def _failed(self, key: int, member: bytes) -> TurnFailed:
+        return TurnFailed(self.partition, key, member, self.turn - self.before.turn)
 
     def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
         batch, partition = self.batch, self.partition
@@ -685,6 +781,15 @@ class _Partition:
             batch.progress[self.partition] = after
 
 
+def _redrives(given: Input) -> bool:
+    return isinstance(given, Command) and given.verb == "redrive"
+
+
+def _alone(*rows: tuple[int, bytes, int, int, bytes]) -> bool:
+    """Whether one of these is an event that was parked: it is a turn of its own, as it would have been."""
+    return any(row[4].startswith(_REDRIVEN) for row in rows)
+
+
 def _enrols(inputs: tuple[Input, ...]) -> bool:
     return any(isinstance(given, EventInput) and given.event.type == "member.enrolled" for given in inputs)
 
@@ -692,8 +797,7 @@ def _enrols(inputs: tuple[Input, ...]) -> bool:
 def house_entry(given: Input) -> Entry:
     """What the log says of an input about no member; raises TypeError for any other."""
     if isinstance(given, Command):
-        facts = _encode({"actor": given.actor, **given.arguments}).decode()
-        return Entry(kind="operator", reason=given.verb, trail=facts)
+        return operator_entry(given)
     if isinstance(given, Tick):
         return Entry(kind="tick", occurred_at=given.at)
     raise TypeError(f"{type(given).__name__} is about a member")

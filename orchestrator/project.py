@@ -10,7 +10,7 @@ from typing import Self
 from msgspec import Struct
 
 from orchestrator import settings as settings_module
-from orchestrator.content.load import load_content
+from orchestrator.content.load import load_content, revision_body
 from orchestrator.decide.content import Content
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
@@ -41,6 +41,12 @@ class Project:
     def content(self) -> Content:
         """The project's content as it lies on disk, compiled; raises ContentError with all problems."""
         return load_content(self.path, self.settings)
+
+    def keep_content(self) -> None:
+        """Puts the content's files into the store, so that what is decided by them can be decided again."""
+        revision = self.content.revision
+        if self.store.get_document("revision", revision) is None:
+            self.store.put_document("revision", revision, revision_body(self.path))
 
     def __enter__(self) -> Self:
         """The project itself."""

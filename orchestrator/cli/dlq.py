@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import getpass
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from orchestrator.cli.output import State, show
-from orchestrator.deadletters import listed, redrive
+from orchestrator.deadletters import listed, quarantined, redrive
 from orchestrator.project import open_project
-from orchestrator.runtimes.embedded.project_runner import open_runner, wall_clock
+from orchestrator.runtimes.embedded.project_runner import carry_out
 
 app = typer.Typer(no_args_is_help=True, help="See dead letters; apply the parked inputs of a quarantined member.")
+
+
+class Redrive(Struct, frozen=True, kw_only=True):
+    """What became of a redrive."""
+
+    # inputs that were parked when it was ordered
+    inputs: int
+    # inputs of the member that are parked now; the workers' next turns will tell where `carried_out` is false
+    parked: int
+    # True: applied by this command; False: workers on Kafka apply it
+    carried_out: bool
 
 
 @app.command("list")
@@ -30,14 +44,31 @@ def list_(
     show(ctx, found, None if found else "There are no dead letters.")
 
 
+@app.command("parked")
+def parked_(
+    ctx: typer.Context,
+    members: Annotated[bool, typer.Option("--members", help="Name the members, by opening what is parked.")] = False,
+) -> None:
+    """List the members in quarantine: an input of theirs failed three times, and all that came since is parked.
+
+    Example: orchestrator dlq parked --members
+    """
+    with open_project(State.of(ctx).project) as project:
+        found = quarantined(project.store, project.vault, show=members)
+    show(ctx, found, None if found else "Nobody is in quarantine.")
+
+
 @app.command("redrive")
 def redrive_(
     ctx: typer.Context, member: Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]
 ) -> None:
-    """End a member's quarantine and apply what was parked, in order, now.
+    """End a member's quarantine and apply what was parked, in order, before anything that came since.
 
     Example: orchestrator dlq redrive member-0042
     """
-    with open_project(State.of(ctx).project) as project, open_runner(project, dispatch=False) as runner:
-        result = redrive(runner.engine, project.store, project.vault, member, wall_clock())
-    show(ctx, result)
+    with open_project(State.of(ctx).project) as project:
+        store, vault = project.store, project.vault
+        ordered = redrive(store, vault, member, getpass.getuser(), datetime.now(UTC))
+        done = carry_out(project)
+        left = len(store.parked(vault.member(member)))
+    show(ctx, Redrive(inputs=ordered.inputs, parked=left, carried_out=done))

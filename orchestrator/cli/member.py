@@ -7,13 +7,14 @@ from typing import Annotated
 
 import msgspec
 import typer
+from msgspec.structs import replace
 from rich.json import JSON
 
 from orchestrator.cli.output import State, show, write_json
 from orchestrator.errors import UsageError
-from orchestrator.members import erase, everything, known
+from orchestrator.members import erase, erased, everything, known
 from orchestrator.project import open_project
-from orchestrator.runtimes.embedded.project_runner import open_runner, wall_clock
+from orchestrator.runtimes.embedded.project_runner import carry_out, wall_clock
 
 app = typer.Typer(no_args_is_help=True, help="See, hand over or erase what is known of one member.")
 Member = Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]
@@ -55,6 +56,8 @@ def erase_(
         if state.json:
             raise UsageError("erasing can't be undone: say --yes")
         typer.confirm(f"Erase {member} for good?", abort=True)
-    with open_project(state.project) as project, open_runner(project, dispatch=False) as runner:
-        result = erase(runner.engine, project.store, project.vault, member, getpass.getuser(), wall_clock())
+    with open_project(state.project) as project:
+        result = erase(project.store, project.vault, member, getpass.getuser(), wall_clock())
+        carry_out(project)
+        result = replace(result, key_destroyed=erased(project.store, project.vault, member))
     show(ctx, result)

@@ -103,6 +103,7 @@ COMMANDS: dict[str, str] = {
     "switch": "set or lifted a stop",
     "erase": "ordered that the member be forgotten",
     "restrict": "restricted what is done with the member's data",
+    "redrive": "had the inputs applied that were parked after an error",
 }
 
 ZONE_FROM: dict[str, str] = {

@@ -319,13 +319,7 @@ class _Turn:
             self._unhealthy(place.contact, place.channel, "soft_bounced", receipt.occurred_at)
 
     def _command(self, member: Member, command: Command) -> None:
-        self.entries.append(
-            Entry(
-                kind="operator",
-                reason=command.verb,
-                trail=_encode({"actor": command.actor, **command.arguments}).decode(),
-            )
-        )
+        self.entries.append(operator_entry(command))
         if command.verb == "erase":
             for pending in list(member.pending.values()):
                 self._end(pending, "erased")
@@ -840,6 +834,16 @@ class _Turn:
 # without an address there is nothing to ask the rules about
 NO_CONTACT_POINT = Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point")
 UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)
+
+
+def operator_entry(command: Command) -> Entry:
+    """What the log says of an order: who gave it, with what words, and when, if that was not now."""
+    return Entry(
+        kind="operator",
+        reason=command.verb,
+        occurred_at=command.given_at,
+        trail=_encode({"actor": command.actor, **command.arguments}).decode(),
+    )
 
 
 def _send_of(journey: Journey | None, name: str) -> Send | None:

@@ -100,9 +100,22 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt"):
 class Command(Struct, frozen=True, kw_only=True, tag="command"):
     """An operator's order, with its actor."""
 
-    verb: Literal["activate", "suppress", "unsuppress", "switch", "erase", "restrict"]
+    verb: Literal["activate", "suppress", "unsuppress", "switch", "erase", "restrict", "redrive"]
     actor: str
     arguments: dict[str, str] = field(default_factory=dict)
+    # when it was given: a partition that is behind carries it out at an earlier moment of its own
+    given_at: datetime | None = None
+
+
+class Redriven(Struct, frozen=True, kw_only=True, tag="redriven"):
+    """An event that was parked with its member and is now applied like any other; each is a turn of its own."""
+
+    # where it stood in its source
+    offset: int
+    # when it was parked, microseconds: it was not too old then
+    parked_at: int
+    # as it was parked: sealed with the dead letters' key
+    sealed: bytes
 
 
 class Tick(Struct, frozen=True, tag="tick"):
@@ -111,10 +124,10 @@ class Tick(Struct, frozen=True, tag="tick"):
     at: datetime
 
 
-Input = EventInput | TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick
+Input = EventInput | TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick | Redriven
 __all__ = ["Channel", "Input", "Purpose"]
 
-InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick
+InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick | Redriven
 _internal: msgspec.json.Decoder[InternalInput] = msgspec.json.Decoder(InternalInput)
 
 

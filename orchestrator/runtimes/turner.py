@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from orchestrator.pipeline import Arrival, Pipeline, Ran, TurnFailed
-from orchestrator.stores.contract import FilePosition, Progress, Store
+from orchestrator.pipeline import UNBOUNDED, Arrival, Pipeline, Ran, TurnFailed
+from orchestrator.stores.contract import FilePosition, Progress, QuarantineRow, Store
 
 MAX_TRIES = 3
 
@@ -35,41 +35,40 @@ class Turner:
 
         Raises Refused where the partitions are no longer held.
         """
-        try:
-            return self.pipeline.run(held, given, tick, stop_at_touch=stop_at_touch, positions=positions)
-        except TurnFailed as failed:
-            return self._alone(failed, held, given, tick, stop_at_touch=stop_at_touch, positions=positions)
 
-    def _alone(
-        self,
-        failed: TurnFailed,
-        held: Mapping[int, Progress],
-        given: Mapping[int, Sequence[Arrival]],
-        tick: int | None,
-        *,
-        stop_at_touch: bool,
-        positions: Sequence[FilePosition],
-    ) -> Ran:
-        """One turn of the failing partition, its try counted first; at the third its member is quarantined."""
+        def run(partitions: Iterable[int], max_turns: int, quarantined: Sequence[QuarantineRow] = ()) -> Ran:
+            return self.pipeline.run(
+                {partition: held[partition] for partition in partitions},
+                {partition: given[partition] for partition in partitions if partition in given},
+                tick,
+                stop_at_touch=stop_at_touch,
+                max_turns=max_turns,
+                quarantined=quarantined,
+                positions=positions,
+            )
+
+        try:
+            return run(held, UNBOUNDED)
+        except TurnFailed as failure:
+            failed = failure
         while True:
             self.pipeline.forget()
-            partition = failed.partition
-            tries = self.store.count_try(partition, failed.key)
-            why = type(failed.__cause__).__name__
-            log.warning("input failed", partition=partition, key=failed.key, tries=tries, error=why)
-            if tries >= MAX_TRIES:
-                self.store.quarantine(partition, failed.member, why)
-                self.quarantined += 1
-                log.error("member quarantined", partition=partition, key=failed.key, error=why)
-            part = {partition: given[partition]} if partition in given else {}
+            # what comes before it in its partition is written first; then it is alone
+            quarantined = () if failed.before else self._judged(failed)
             try:
-                return self.pipeline.run(
-                    {partition: held[partition]},
-                    part,
-                    None if part else tick,
-                    stop_at_touch=stop_at_touch,
-                    max_turns=1,
-                    positions=positions,
-                )
-            except TurnFailed as again:
-                failed = again
+                ran = run([failed.partition], failed.before or 1, quarantined)
+            except TurnFailed as failure:
+                failed = failure
+            else:
+                self.quarantined += len(quarantined)
+                return ran
+
+    def _judged(self, failed: TurnFailed) -> tuple[QuarantineRow, ...]:
+        """Counts a try that is about to be made; after the last one, the member that is to be parked."""
+        why = type(failed.__cause__).__name__
+        tries = self.store.count_try(failed.partition, failed.key)
+        if tries <= MAX_TRIES:
+            log.warning("input failed", partition=failed.partition, key=failed.key, tries=tries, error=why)
+            return ()
+        log.error("member quarantined", partition=failed.partition, key=failed.key, error=why)
+        return (QuarantineRow(failed.member, failed.partition, why),)

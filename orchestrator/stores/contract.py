@@ -225,6 +225,15 @@ class ParkedRow(NamedTuple):
     raw: bytes
 
 
+class QuarantineRow(NamedTuple):
+    """A member whose inputs are parked, and why."""
+
+    member: bytes
+    partition: int
+    # kind of the error
+    reason: str
+
+
 class FilePosition(NamedTuple):
     """How far one partition has consumed a file; partition -1: every partition is beyond `byte`."""
 
@@ -261,6 +270,11 @@ class Changes(NamedTuple):
     # (subject, channel, purpose) ended by a later proven grant; one that began after every clock of this batch stays
     unsuppressed: Sequence[tuple[str, str, str]] = ()
     dead: Sequence[DeadRow] = ()
+    # members whose quarantine ends: their parked rows are taken out, which the batch has read and passes on; done
+    # before `quarantined` and `parked`
+    redriven: Sequence[bytes] = ()
+    # members whose inputs are parked from now on
+    quarantined: Sequence[QuarantineRow] = ()
     parked: Sequence[ParkedRow] = ()
     # (partition, name) -> addition
     # inputs, applied, duplicate, dead, parked, forwarded, intents, touched, silent, waiting
@@ -297,6 +311,9 @@ class Batch(Protocol):
 
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         """Those of these members whose inputs must be parked."""
+
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        """What is parked of a member, in order."""
 
     def write(self, changes: Changes) -> None:
         """All of it, with each progress guarded by (epoch, next_offset, turn); raises Refused, leaving nothing.
@@ -345,7 +362,7 @@ class Store(Protocol):
         """Raises the epoch of these partitions, creating absent rows; former owners are refused from now on.
 
         `source` names the log that feeds them (cluster and topic id). The first one named is kept; a partition that was
-        fed from another raises SetupError, and no epoch is raised.
+        fed from another raises FedElsewhere, and no epoch is raised.
         """
 
     def batch(self, held: Sequence[Progress]) -> AbstractContextManager[Batch]:
@@ -391,15 +408,8 @@ class Store(Protocol):
     def switch(self, row: SwitchRow, on: bool) -> None:
         """Sets or lifts a switch; effective at the next claim and attempt of every dispatcher."""
 
-    # --- quarantine, tries counted outside the batch
     def count_try(self, partition: int, offset: int) -> int:
-        """Adds one to the tries of an input that is about to be run alone; the tries so far."""
-
-    def quarantine(self, partition: int, member: bytes, reason: str) -> None:
-        """From now on this member's inputs are parked."""
-
-    def redrive(self, member: bytes) -> list[ParkedRow]:
-        """Ends a member's quarantine; its parked inputs, in order, taken out of the park."""
+        """Adds one to the tries of an input that is about to be run alone; the tries so far. Outside any batch."""
 
     # --- reading
     def progress(self) -> list[Progress]:
@@ -438,6 +448,12 @@ class Store(Protocol):
     def dead(self) -> Iterable[DeadRow]:
         """Dead letters by (partition, offset)."""
 
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        """What is parked of a member, in order."""
+
+    def quarantine(self) -> list[QuarantineRow]:
+        """The members whose inputs are parked, by (partition, member)."""
+
     def positions(self) -> list[FilePosition]:
         """File positions."""
 
@@ -450,6 +466,14 @@ class Store(Protocol):
     # --- small documents: revisions, checkpoints, registries
     def put_document(self, kind: str, name: str, body: bytes) -> None:
         """Keeps a document under (kind, name), replacing one that is there."""
+
+    def replace_document(
+        self, kind: str, name: str, before: bytes | None, after: bytes, inbox: Sequence[NewInbox]
+    ) -> bool:
+        """Puts `after` where `before` stands (None: nothing), with these inbox rows, in one transaction.
+
+        False, and nothing is written, where something else stands there.
+        """
 
     def get_document(self, kind: str, name: str) -> bytes | None:
         """A document, or None."""

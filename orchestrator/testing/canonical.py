@@ -18,7 +18,7 @@ def canonical(store: Store) -> Canonical:
     """Each member's entries in order, without partition, numbers, hashes and the random reference.
 
     Keyed ids stay as they are, so both stores must have been written under one key file. The house's own entries
-    (orders, ticks) are a set: sorted, each once, however many partitions were told.
+    (orders, ticks) are a set: sorted, each once, without the moment of each partition that was told.
     """
     whose: dict[str, tuple[bytes, int]] = {}
     lives: dict[bytes, int] = {}
@@ -31,7 +31,8 @@ def canonical(store: Store) -> Canonical:
     for row in store.log():
         found.setdefault(whose.get(row.ref, (b"", 0)), []).append(line(row))
     if (b"", 0) in found:
-        found[b"", 0] = sorted(set(found[b"", 0]))
+        moment = column("at")
+        found[b"", 0] = sorted({(*entry[:moment], 0, *entry[moment + 1 :]) for entry in found[b"", 0]})
     return found
 
 

@@ -26,6 +26,7 @@ from orchestrator.stores.contract import (
     NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     Store,
     SuppressionRow,
     SwitchRow,
@@ -117,6 +118,8 @@ class StoreComparison(RuleBasedStateMachine):
         consume=few,
         suppressed=st.lists(suppressions, max_size=2),
         granted=st.lists(suppression_keys, max_size=2),
+        redriven=st.lists(names, max_size=1),
+        quarantined=st.lists(names, max_size=1),
         destroy=st.booleans(),
         fails=st.booleans(),
     )
@@ -131,6 +134,8 @@ class StoreComparison(RuleBasedStateMachine):
         consume: int,
         suppressed: list[SuppressionRow],
         granted: list[tuple[str, str, str]],
+        redriven: list[str],
+        quarantined: list[str],
         destroy: bool,
         fails: bool,
     ) -> None:
@@ -154,6 +159,8 @@ class StoreComparison(RuleBasedStateMachine):
             suppressions=suppressed,
             unsuppressed=granted,
             dead=[DeadRow(number, self.events, 1, "unreadable", "cure", b"raw")],
+            redriven=[digest(who) for who in redriven],
+            quarantined=[QuarantineRow(digest(who), number, "failed") for who in quarantined],
             parked=[ParkedRow(number, self.events, digest(name), 1, "event", b"raw")],
             totals={(number, "inputs"): 1},
             daily={("2026-11-22", "welcome", "email", "send", name): clock},
@@ -225,14 +232,6 @@ class StoreComparison(RuleBasedStateMachine):
     def switch(self, scope: str, since: int, on: bool) -> None:
         self.both(lambda store: store.switch(SwitchRow(scope, since, "operator"), on))
 
-    @rule(name=names, number=partitions)
-    def quarantine(self, name: str, number: int) -> None:
-        self.both(lambda store: store.quarantine(number, digest(name), "failed"))
-
-    @rule(name=names)
-    def redrive(self, name: str) -> None:
-        self.both(lambda store: store.redrive(digest(name)))
-
     @rule(number=partitions, offset=few)
     def count_try(self, number: int, offset: int) -> None:
         self.both(lambda store: store.count_try(number, offset))
@@ -256,6 +255,10 @@ class StoreComparison(RuleBasedStateMachine):
     @rule(name=names, body=st.binary(max_size=3))
     def put_document(self, name: str, body: bytes) -> None:
         self.both(lambda store: store.put_document("revision", name, body))
+
+    @rule(name=names, before=st.none() | st.binary(max_size=1), after=st.binary(max_size=1))
+    def replace_document(self, name: str, before: bytes | None, after: bytes) -> None:
+        self.both(lambda store: store.replace_document("revision", name, before, after, [told("document")]))
 
     @invariant()
     def show_the_same(self) -> None:

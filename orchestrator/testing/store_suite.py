@@ -30,6 +30,7 @@ from orchestrator.stores.contract import (
     NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     Store,
     SuppressionRow,
     SwitchRow,
@@ -739,23 +740,33 @@ class Misfortunes(StoreFixtures):
     def test_a_quarantined_member_is_known_to_the_batch(self, store: Store) -> None:
         with looking(store) as batch:
             assert set() == batch.quarantined([digest("ann")])
-        store.quarantine(0, digest("ann"), "failed three times")
-        store.quarantine(0, digest("ann"), "failed again")
+        owner = Owner(store)
+        for reason in ("ZeroDivisionError", "KeyError"):
+            owner.commit(quarantined=[QuarantineRow(digest("ann"), 0, reason)])
         with looking(store) as batch:
             assert {digest("ann")} == batch.quarantined([digest("ann"), digest("bob")])
+        assert [QuarantineRow(digest("ann"), 0, "KeyError")] == store.quarantine()
 
-    def test_redrive_gives_the_parked_inputs_in_order_and_ends_the_quarantine(self, store: Store) -> None:
+    def test_a_redrive_ends_the_quarantine_and_takes_out_what_was_parked_in_order(self, store: Store) -> None:
         owner = Owner(store)
-        store.quarantine(0, digest("ann"), "failed three times")
-        parked = [ParkedRow(0, offset, digest("ann"), 1, "event", b"raw") for offset in (7, 9, -1, 12)]
+        rows = [ParkedRow(0, offset, digest("ann"), 1, "event", b"raw") for offset in (7, 9, 1, 12)]
         others = ParkedRow(0, 8, digest("bob"), 1, "event", b"raw")
-        owner.commit(parked=[*parked[:2], others])
-        owner.commit(parked=parked[2:])
-        assert parked == store.redrive(digest("ann"))
-        assert [] == store.redrive(digest("ann"))
+        quarantined = [QuarantineRow(digest(name), 0, "KeyError") for name in ("ann", "bob")]
+        owner.commit(parked=[*rows[:2], others], quarantined=quarantined)
+        owner.commit(parked=rows[2:])
         with looking(store) as batch:
-            assert set() == batch.quarantined([digest("ann")])
-        assert [others] == store.redrive(digest("bob"))
+            assert rows == batch.parked(digest("ann")) == store.parked(digest("ann"))
+        owner.commit(redriven=[digest("ann")])
+        assert ([], [others]) == (store.parked(digest("ann")), store.parked(digest("bob")))
+        assert [digest("bob")] == [row.member for row in store.quarantine()]
+
+    def test_what_one_batch_redrives_and_parks_again_stays_parked(self, store: Store) -> None:
+        owner = Owner(store)
+        row, again = (ParkedRow(0, offset, digest("ann"), 1, "event", b"raw") for offset in (1, 2))
+        quarantined = [QuarantineRow(digest("ann"), 0, "KeyError")]
+        owner.commit(parked=[row], quarantined=quarantined)
+        owner.commit(redriven=[digest("ann")], parked=[again], quarantined=quarantined)
+        assert ([again], quarantined) == (store.parked(digest("ann")), store.quarantine())
 
     def test_dead_letters_come_by_partition_and_offset(self, store: Store) -> None:
         owner = Owner(store)
@@ -841,6 +852,16 @@ class Records(StoreFixtures):
         assert [] == store.news({}, 10)
         assert [(0, 3), (0, 4), (1, 1), (1, 2)] == [(row.partition, row.n) for row in store.news({1: 0, 0: 2}, 2)]
         assert list(store.log(partition=1, after=2)) == store.news({1: 2, 0: 4, 2: 0}, 2)
+
+    def test_a_document_is_replaced_once_with_the_inbox_rows_that_tell_of_it(self, store: Store) -> None:
+        def replaced(before: bytes | None, after: bytes) -> bool:
+            return store.replace_document("revision", "active", before, after, [told(after.decode())])
+
+        assert [True, False, True, False] == [
+            replaced(None, b"one"), replaced(None, b"other"), replaced(b"one", b"two"), replaced(b"one", b"three"),
+        ]  # fmt: skip
+        assert b"two" == store.get_document("revision", "active")
+        assert [b"one", b"two"] == [row.input for row in inbox(store)]
 
     def test_documents_are_kept_by_kind_and_name_and_replaced(self, store: Store, reopen: Reopen) -> None:
         for kind, name, body in [("revision", "b", b"1"), ("revision", "a", b"2"), ("checkpoint", "c", b"3")]:

@@ -11,11 +11,13 @@ from sqlalchemy.exc import OperationalError
 
 from orchestrator.errors import Refused, SetupError
 from orchestrator.events.envelope import write_event
+from orchestrator.events.inputs import Tick, write_input
 from orchestrator.events.partition import partition_of
+from orchestrator.orders import activate
 from orchestrator.pipeline import Arrival, Pipeline
 from orchestrator.runtimes.kafka.holding import Holding
 from orchestrator.runtimes.kafka.watchdog import Watchdog
-from orchestrator.stores.contract import Progress
+from orchestrator.stores.contract import NewInbox, Progress
 from orchestrator.stores.memory.store import MemoryStore
 from orchestrator.testing.builders import purchase
 from orchestrator.times import micros
@@ -40,6 +42,11 @@ def held(pipeline: Pipeline, source: str = "cluster/topic") -> Holding:
 def bought(holding: Holding, offset: int, at: datetime = NOW) -> Arrival:
     raw = write_event(purchase(MEMBER, at, id=f"p{offset}"))
     return holding.pipeline.arrival(raw, micros(at))._replace(offset=offset)
+
+
+def tick(store: MemoryStore, partition: int, due: datetime) -> None:
+    """An inbox row about no member."""
+    store.suppress([], [NewInbox(partition, micros(due), b"", write_input(Tick(due)))])
 
 
 def applied(store: MemoryStore) -> int:
@@ -144,7 +151,7 @@ def test_another_log_is_refused(pipeline_over: Pipelines) -> None:
 
 def test_timers_fire_only_where_a_partition_stands_at_its_end(pipeline_over: Pipelines) -> None:
     holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
-    holding.activate(micros(NOW))
+    activate(store, "r1", "worker")
     assert PARTITIONS == sum(row.due for row in store.backlog(micros(NOW)).values())
     holding.turn({}, [0, 2], micros(NOW))
     assert {1, 3} == store.backlog(micros(NOW)).keys()
@@ -152,10 +159,10 @@ def test_timers_fire_only_where_a_partition_stands_at_its_end(pipeline_over: Pip
 
 def test_timers_due_before_an_event_come_first_even_far_from_the_end(pipeline_over: Pipelines) -> None:
     holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
-    holding.activate(micros(NOW - timedelta(minutes=1)))
+    tick(store, HOME, NOW - timedelta(minutes=1))
     holding.turn({HOME: [bought(holding, 0)]}, [], micros(NOW + timedelta(days=1)))
     rows = list(store.log(partition=HOME))
-    assert ["operator"] == [row.kind for row in rows if row.turn == 1]
+    assert ["tick"] == [row.kind for row in rows if row.turn == 1]
     assert micros(NOW) == {row.partition: row.clock for row in store.progress()}[HOME]
 
 
@@ -164,26 +171,20 @@ def test_timers_due_before_an_event_come_first_even_where_a_later_one_has_an_ear
 ) -> None:
     """Append times step back under another broker; found by the parity runs: a batch's last event spoke for all."""
     holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
-    holding.activate(micros(NOW - timedelta(minutes=1)))
+    tick(store, HOME, NOW - timedelta(minutes=1))
     back = bought(holding, 1, NOW - timedelta(minutes=2))
     holding.turn({HOME: [bought(holding, 0), back]}, [], micros(NOW))
-    assert ["operator"] == [row.kind for row in store.log(partition=HOME) if row.turn == 1]
+    assert ["tick"] == [row.kind for row in store.log(partition=HOME) if row.turn == 1]
 
 
 def test_a_partition_at_its_end_is_not_moved_by_the_events_of_another(pipeline_over: Pipelines) -> None:
     """The broker's clock may be ahead of ours: what is due here waits for our own. Found by the parity runs."""
     holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
-    holding.activate(micros(NOW + timedelta(minutes=1)))
+    for partition in range(PARTITIONS):
+        tick(store, partition, NOW + timedelta(minutes=1))
     ahead = bought(holding, 0, NOW + timedelta(minutes=2))
     holding.turn({HOME: [ahead]}, range(PARTITIONS), micros(NOW))
     assert {HOME} == {row.partition for row in store.progress() if row.turn}
-
-
-def test_content_is_activated_once(pipeline_over: Pipelines) -> None:
-    holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
-    holding.activate(micros(NOW))
-    holding.activate(micros(NOW))
-    assert {(0, 1)} == {(row.due, row.later) for row in store.backlog(micros(NOW) - 1).values()}
 
 
 class LosesAnswers(MemoryStore):

@@ -203,8 +203,6 @@ def test_an_owner_takes_decides_and_ends_its_predecessor(as_role: Callable[[str]
     with former.batch([owner.held[0]]) as batch:
         batch.write(changes)
     former.count_try(0, 1)
-    former.quarantine(0, b"member", "failed")
-    former.redrive(b"member")
     former.put_document("revision", "active", b"1")
     new.take([0])
     with pytest.raises(Refused):

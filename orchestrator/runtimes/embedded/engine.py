@@ -17,13 +17,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.decide.content import Content
-from orchestrator.events.inputs import Command, write_input
+from orchestrator.orders import activate
 from orchestrator.pipeline import Arrival, Pipeline, Ran
 from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
 from orchestrator.runtimes.turner import Turner
-from orchestrator.stores.contract import FilePosition, NewInbox, Progress, Store
+from orchestrator.stores.contract import FilePosition, Progress, Store
 from orchestrator.vault import Vault
 
+# what feeds the partitions here: arrivals are counted, so these offsets mean nothing to a log of Kafka's, nor its to us
+SOURCE = "files and standard input"
 # arrivals read ahead, and how many of one partition go into a batch
 WINDOW = 4_096
 SLICE = 40
@@ -53,18 +55,20 @@ class Engine:
     """All partitions of one store, turned by this process alone."""
 
     def __init__(self, store: Store, vault: Vault, content: Content, *, horizon_days: int = 35) -> None:
-        """Takes every partition; whoever held them before is refused from now on."""
+        """Takes every partition; whoever held them before is refused from now on.
+
+        Raises FedElsewhere, and takes none, where workers feed the store from a topic.
+        """
         self.store = store
         self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days))
         self.turner = Turner(store, self.pipeline)
-        self.held: dict[int, Progress] = store.take(range(store.partitions))
+        self.held: dict[int, Progress] = store.take(range(store.partitions), source=SOURCE)
         self.queues: dict[int, deque[Arrival]] = {p: deque() for p in self.held}
         self.marks: dict[int, deque[_Mark]] = {p: deque() for p in self.held}
         self.outstanding: deque[_Mark] = deque()
         # file -> position up to which every partition has consumed, not written yet
         self.low_water: dict[bytes, FilePosition] = {}
         self.totals = Totals()
-        self.revision = content.revision
 
     # --- virtual clock
 
@@ -102,7 +106,7 @@ class Engine:
         extra = list(positions or ())
         self._drain(drain, None)
         if self._refill(source):
-            self._activate(min((m.arrival.at for m in self.outstanding if m.arrival.at), default=0))
+            self._activate()
         size = SLICE
         while self._refill(source):
             given = {p: list(islice(queue, size)) for p, queue in self.queues.items() if queue}
@@ -150,7 +154,7 @@ class Engine:
         A source may yield None to say that nothing has come for now. `until`: stops at this instant.
         """
         started = time.perf_counter()
-        self._activate(clock())
+        self._activate()
         going = True
         while going:
             batch: dict[int, list[Arrival]] = {}
@@ -171,22 +175,19 @@ class Engine:
 
     # --- both
 
+    def carry_out(self) -> None:
+        """Applies what was ordered, and what follows from it; no clock goes further than the one that is furthest."""
+        self._finish(max(row.clock for row in self.held.values()), None, [])
+
     def feed(self, arrivals: list[Delivery], now: int) -> Ran:
-        """Applies these arrivals now, with what is due: for single events and redrives."""
+        """Applies these arrivals now, with what is due: for single events."""
         for delivery in arrivals:
             self._enqueue(delivery)
         batch = {p: list(queue) for p, queue in self.queues.items() if queue}
         return self._run(batch, now, stop=False, positions=self._low_water())
 
-    def _activate(self, at: int) -> None:
-        """A content revision that is new to the store is an ordered input of each partition."""
-        active = self.store.get_document("revision", "active")
-        if active == self.revision.encode():
-            return
-        order = write_input(Command(verb="activate", actor="engine", arguments={"revision": self.revision}))
-        rows = [NewInbox(p, max(row.clock, at), b"", order) for p, row in self.held.items()]
-        self.store.suppress([], rows)
-        self.store.put_document("revision", "active", self.revision.encode())
+    def _activate(self) -> None:
+        activate(self.store, self.pipeline.content.revision, "engine")
 
     def _refill(self, source: Iterator[Delivery]) -> bool:
         """Reads on while the window has room; whether anything waits. What was consumed makes room first."""

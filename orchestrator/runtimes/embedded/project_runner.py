@@ -9,12 +9,12 @@ from pathlib import Path
 
 from orchestrator.channels.capture.index import write_index
 from orchestrator.channels.load import load_adapters
-from orchestrator.content.load import revision_body
 from orchestrator.pipeline import Arrival
 from orchestrator.project import Project
 from orchestrator.runtimes.embedded.engine import Totals
 from orchestrator.runtimes.embedded.runner import RunClock, Runner
 from orchestrator.runtimes.embedded.sources import Delivery, read_file, read_stream, recognise
+from orchestrator.stores.partitions import FedElsewhere
 
 # how long the engine sleeps when nothing came and nothing was due
 IDLE_S = 0.2
@@ -34,8 +34,7 @@ class ProjectRunner(Runner):
         adapters = load_adapters(project.settings, project.path, clock.date) if dispatch else None
         super().__init__(project.store, project.vault, project.content, project.settings, adapters, clock)
         self.project = project
-        if project.store.get_document("revision", project.content.revision) is None:
-            project.store.put_document("revision", project.content.revision, revision_body(project.path))
+        project.keep_content()
 
     def run_real(self, paths: list[Path], *, follow: bool, until: int | None) -> Totals:
         """Runs files and standard input on the real clock; with `follow` goes on when they end."""
@@ -67,6 +66,16 @@ class ProjectRunner(Runner):
         while follow:
             yield None
             time.sleep(IDLE_S)
+
+
+def carry_out(project: Project) -> bool:
+    """Has the embedded engine carry out what was ordered; False where workers on Kafka will, by themselves."""
+    try:
+        with open_runner(project, dispatch=False) as runner:
+            runner.engine.carry_out()
+    except FedElsewhere:
+        return False
+    return True
 
 
 def open_runner(project: Project, *, dispatch: bool = True) -> ProjectRunner:

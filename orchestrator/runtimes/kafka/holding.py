@@ -17,12 +17,11 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import structlog
 
 from orchestrator.errors import Refused, SetupError
-from orchestrator.events.inputs import Command, write_input
 from orchestrator.pipeline import Arrival, Pipeline, Ran
 from orchestrator.runtimes.kafka.patience import patiently
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.runtimes.turner import Turner
-from orchestrator.stores.contract import NewInbox, Progress, Store
+from orchestrator.stores.contract import Progress, Store
 
 # partitions -> offset, from the log
 Offsets = Mapping[int, int]
@@ -119,17 +118,6 @@ class Holding:
         """The earliest due of any inbox row, ours or another worker's."""
         with self.watchdog.watching("asking for what is due"):
             return patiently(self.store.next_due, beat=self.watchdog.beat)
-
-    def activate(self, at: int) -> None:
-        """A content revision that is new to the store is an ordered input of each partition."""
-        revision = self.pipeline.content.revision
-        if self.store.get_document("revision", "active") == revision.encode():
-            return
-        order = write_input(Command(verb="activate", actor="worker", arguments={"revision": revision}))
-        clocks = {row.partition: row.clock for row in self.store.progress()}
-        rows = [NewInbox(p, max(clocks.get(p, 0), at), b"", order) for p in range(self.store.partitions)]
-        self.store.put_document("revision", "active", revision.encode())
-        self.store.suppress([], rows)
 
     def turn(self, given: Mapping[int, Sequence[Arrival]], ended: Iterable[int], now: int) -> Turned:
         """Applies these arrivals, all of them; with what is due by `now` for partitions that stand at their end.

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaProducer
 from orchestrator.channels.load import load_adapters
 from orchestrator.errors import SetupError
 from orchestrator.kafka_security import client_options
+from orchestrator.orders import activate
 from orchestrator.pipeline import Pipeline
 from orchestrator.project import Project
 from orchestrator.runtimes.kafka import cluster, logs
@@ -138,7 +139,8 @@ class _Process:
         horizon = timedelta(days=self.settings.store.horizon_days)
         pipeline = Pipeline(project.store, project.vault, project.content, horizon)
         holding = Holding(project.store, pipeline, self.found[kafka.events].source, self.watchdog)
-        patiently(lambda: holding.activate(wall_clock()))
+        patiently(project.keep_content)
+        patiently(lambda: activate(project.store, project.content.revision, "worker"))
         self.app = build(kafka, project.store.partitions, holding)
         self.gaps = GapReader(kafka.events, client_options(kafka))
         self.decider = Decider(self.app, holding, self.gaps, self.watchdog)

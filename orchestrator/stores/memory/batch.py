@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 
 from orchestrator.errors import Refused
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, Progress
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress
 from orchestrator.stores.memory.tables import Tables
 from orchestrator.stores.outbox import WAITING, known, told
 
@@ -60,6 +60,9 @@ class MemoryBatch:
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         return {member for member in members if member in self._tables.quarantine}
 
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        return list(self._tables.parked.get(member, ()))
+
     def write(self, changes: Changes) -> None:
         if self._changes is not None:
             raise RuntimeError("a batch is written once")
@@ -95,7 +98,7 @@ def _unique(keys: Iterable[Hashable]) -> None:
 def _apply(tables: Tables, changes: Changes) -> None:
     for before, after in changes.progress:
         tables.progress[before.partition] = after._replace(partition=before.partition, epoch=before.epoch)
-    tables.members.update((member.member, member) for member in changes.members)
+    tables.members.update((row.member, row) for row in changes.members)
     tables.keys.update(changes.keys)
     for ref in changes.destroyed:
         tables.keys.pop(ref, None)
@@ -110,6 +113,10 @@ def _apply(tables: Tables, changes: Changes) -> None:
         tables.inbox.add(new)
     _apply_touches(tables, changes)
     tables.dead.extend(changes.dead)
+    for member in changes.redriven:
+        tables.quarantine.pop(member, None)
+        tables.parked.pop(member, None)
+    tables.quarantine.update((row.member, row) for row in changes.quarantined)
     for parked in changes.parked:
         tables.parked[parked.member].append(parked)
     for total, addition in changes.totals.items():

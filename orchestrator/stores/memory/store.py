@@ -17,8 +17,10 @@ from orchestrator.stores.contract import (
     JournalRow,
     LogRow,
     MemberRow,
+    NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     SuppressionRow,
     SwitchRow,
     TouchRow,
@@ -58,20 +60,10 @@ class MemoryStore(MemoryOutbox):
             with self._looking:
                 batch.commit()
 
-    # --- quarantine
     def count_try(self, partition: int, offset: int) -> int:
         with self._writing() as tables:
             tables.tries[partition, offset] += 1
             return tables.tries[partition, offset]
-
-    def quarantine(self, partition: int, member: bytes, reason: str) -> None:  # noqa: ARG002 - partition: for SQL
-        with self._writing() as tables:
-            tables.quarantine[member] = reason
-
-    def redrive(self, member: bytes) -> list[ParkedRow]:
-        with self._writing() as tables:
-            tables.quarantine.pop(member, None)
-            return tables.parked.pop(member, [])
 
     # --- reading: a copy, so that nobody waits for a slow reader
     def progress(self) -> list[Progress]:
@@ -134,6 +126,14 @@ class MemoryStore(MemoryOutbox):
         with self._looking:
             return sorted(self._tables.dead, key=lambda row: (row.partition, row.offset))
 
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        with self._looking:
+            return list(self._tables.parked.get(member, ()))
+
+    def quarantine(self) -> list[QuarantineRow]:
+        with self._looking:
+            return sorted(self._tables.quarantine.values(), key=lambda row: (row.partition, row.member))
+
     def positions(self) -> list[FilePosition]:
         with self._looking:
             return [row for _, row in sorted(self._tables.positions.items())]
@@ -150,6 +150,17 @@ class MemoryStore(MemoryOutbox):
     def put_document(self, kind: str, name: str, body: bytes) -> None:
         with self._writing() as tables:
             tables.documents[kind, name] = body
+
+    def replace_document(
+        self, kind: str, name: str, before: bytes | None, after: bytes, inbox: Sequence[NewInbox]
+    ) -> bool:
+        with self._writing() as tables:
+            if tables.documents.get((kind, name)) != before:
+                return False
+            tables.documents[kind, name] = after
+            for row in inbox:
+                tables.inbox.add(row)
+            return True
 
     def get_document(self, kind: str, name: str) -> bytes | None:
         return self._tables.documents.get((kind, name))

@@ -17,6 +17,7 @@ from orchestrator.stores.contract import (
     NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     SeenRow,
     SuppressionRow,
     SwitchRow,
@@ -135,7 +136,7 @@ class Tables:
         self.switches: dict[str, SwitchRow] = {}
         self.dead: list[DeadRow] = []
         self.parked: defaultdict[bytes, list[ParkedRow]] = defaultdict(list)
-        self.quarantine: dict[bytes, str] = {}
+        self.quarantine: dict[bytes, QuarantineRow] = {}
         self.tries: defaultdict[tuple[int, int], int] = defaultdict(int)
         self.totals: defaultdict[tuple[int, str], int] = defaultdict(int)
         self.daily: defaultdict[tuple[str, str, str, str, str], int] = defaultdict(int)

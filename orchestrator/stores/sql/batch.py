@@ -11,7 +11,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from orchestrator.errors import Refused
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, Progress, SuppressionRow, TouchRow
+from orchestrator.stores.contract import (
+    Changes,
+    InboxRow,
+    MemberRow,
+    ParkedRow,
+    Progress,
+    SuppressionRow,
+    TouchRow,
+)
 from orchestrator.stores.outbox import told
 from orchestrator.stores.sql.statements import Words, marks
 
@@ -82,6 +90,9 @@ class SqlBatch:
             return set()
         return {row[0] for row in self._among(self._words.quarantined, members)}
 
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        return [ParkedRow._make(row) for row in self._connection.exec_driver_sql(self._words.parked, (member,))]
+
     def write(self, changes: Changes) -> None:
         if self.written:
             raise RuntimeError("a batch is written once")
@@ -115,6 +126,9 @@ class SqlBatch:
         self._many(words.end_suppression, [(*key, clock) for key in changes.unsuppressed])
         suppress(self._connection, words, changes.suppressions)
         self._many(words.add_dead, changes.dead)
+        self._many(words.end_quarantine, [(member,) for member in changes.redriven])
+        self._many(words.unpark, [(member,) for member in changes.redriven])
+        self._many(words.put_quarantine, changes.quarantined)
         self._many(words.park, changes.parked)
         self._many(words.add_total, [(*key, addition) for key, addition in changes.totals.items()])
         home = min((before.partition for before, _ in changes.progress), default=-1)

@@ -21,7 +21,9 @@ from orchestrator.stores.contract import (
     JournalRow,
     LogRow,
     MemberRow,
+    ParkedRow,
     Progress,
+    QuarantineRow,
     SuppressionRow,
     SwitchRow,
     TouchRow,
@@ -131,6 +133,15 @@ class SqlReading(Sessions):
     def dead(self) -> Iterable[DeadRow]:
         pages = self._pages(schema.dead, ("partition", "offset", "seq"), (-1, -1, -1))
         return (DeadRow._make(row[1:]) for row in pages)
+
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        table = schema.parked
+        columns = [table.c[name] for name in ParkedRow._fields]
+        rows = self._rows(select(*columns).where(table.c.member == member).order_by(table.c.seq))
+        return [ParkedRow._make(row) for row in rows]
+
+    def quarantine(self) -> list[QuarantineRow]:
+        return [QuarantineRow._make(row) for row in self._rows(_by(schema.quarantine, "partition", "member"))]
 
     def positions(self) -> list[FilePosition]:
         return [FilePosition._make(row) for row in self._rows(_by(schema.positions, "content", "partition"))]

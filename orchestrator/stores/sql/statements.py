@@ -22,6 +22,7 @@ from orchestrator.stores.contract import (
     NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     SeenRow,
     SuppressionRow,
     SwitchRow,
@@ -36,9 +37,9 @@ class Shared(Protocol):
     @property
     def count_try(self) -> str: ...
     @property
-    def put_quarantine(self) -> str: ...
-    @property
     def put_document(self) -> str: ...
+    @property
+    def first_document(self) -> str: ...
     @property
     def put_registry(self) -> str: ...
     @property
@@ -64,6 +65,8 @@ class Words(NamedTuple):
     listed: str
     any_quarantined: str
     quarantined: str
+    # member
+    parked: str
     touch_states: str
     # --- a batch writes
     advance: str
@@ -81,6 +84,11 @@ class Words(NamedTuple):
     # subject, channel, purpose, clock
     end_suppression: str
     add_dead: str
+    # member
+    end_quarantine: str
+    # member
+    unpark: str
+    put_quarantine: str
     park: str
     add_total: str
     add_daily: str
@@ -92,9 +100,9 @@ class Words(NamedTuple):
     source: str
     # partition, offset; gives the tries
     count_try: str
-    # member, partition, reason
-    put_quarantine: str
     put_document: str
+    # kind, name, body
+    first_document: str
     put_registry: str
     # after, partition, topic, before
     move_cursor: str
@@ -186,6 +194,7 @@ SQLITE = Words(
     listed="SELECT contact FROM listed WHERE name = ? AND contact IN ({marks})",
     any_quarantined="SELECT 1 FROM quarantine LIMIT 1",
     quarantined="SELECT member FROM quarantine WHERE member IN ({marks})",
+    parked=f"SELECT {quoted(ParkedRow._fields)} FROM parked WHERE member = ? ORDER BY seq",
     touch_states="SELECT touch_id, state FROM touches WHERE touch_id IN ({marks})",
     advance=(
         "UPDATE progress SET next_offset = ?, turn = ?, clock = ?, log_n = ?, head = ? "
@@ -212,6 +221,9 @@ SQLITE = Words(
     ),
     end_suppression="DELETE FROM suppressions WHERE subject = ? AND channel = ? AND purpose = ? AND since <= ?",
     add_dead=_insert("dead", DeadRow._fields),
+    end_quarantine="DELETE FROM quarantine WHERE member = ?",
+    unpark="DELETE FROM parked WHERE member = ?",
+    put_quarantine=_upsert("quarantine", QuarantineRow._fields, "member"),
     park=_insert("parked", ParkedRow._fields),
     add_total=_add("totals", ("partition", "name")),
     add_daily=_add("daily", ("partition", "day", "journey", "channel", "verdict", "reason")),
@@ -227,8 +239,8 @@ SQLITE = Words(
         'INSERT INTO tries (partition, "offset", tries) VALUES (?, ?, 1) '
         'ON CONFLICT (partition, "offset") DO UPDATE SET tries = tries + 1 RETURNING tries'
     ),
-    put_quarantine=_upsert("quarantine", ("member", "partition", "reason"), "member"),
     put_document=_upsert("documents", ("kind", "name", "body"), "kind, name"),
+    first_document=f"{_insert('documents', ('kind', 'name', 'body'))} ON CONFLICT (kind, name) DO NOTHING",
     put_registry=_upsert("registries", ("name", "checked_at"), "name"),
     move_cursor="UPDATE cursors SET n = ? WHERE partition = ? AND topic = ? AND n = ?",
     first_cursor=f"{_insert('cursors', ('partition', 'topic', 'n'))} ON CONFLICT (partition, topic) DO NOTHING",

@@ -1,14 +1,14 @@
-"""The SQL store: opening, and what is written alike in every dialect: quarantine, documents, cursors."""
+"""The SQL store: opening, and what is written alike in every dialect: tries, documents, cursors."""
 
 # ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, update
 
-from orchestrator.stores.contract import ParkedRow, Store
+from orchestrator.stores.contract import NewInbox, Store
 from orchestrator.stores.sql import schema
 from orchestrator.stores.sql.engine import connect
 from orchestrator.stores.sql.migrate import prepare
@@ -33,32 +33,32 @@ class SqlStore(SqlReading, Store):
             engine.dispose()
             raise
 
-    # --- quarantine
     def count_try(self, partition: int, offset: int) -> int:
         return self._write(
             lambda connection: int(connection.exec_driver_sql(self._words.count_try, (partition, offset)).scalar_one())
         )
 
-    def quarantine(self, partition: int, member: bytes, reason: str) -> None:
-        row = (member, partition, reason)
-        self._write(lambda connection: connection.exec_driver_sql(self._words.put_quarantine, row))
-
-    def redrive(self, member: bytes) -> list[ParkedRow]:
-        parked = schema.parked
-
-        def work(connection: Connection) -> list[ParkedRow]:
-            connection.execute(delete(schema.quarantine).where(schema.quarantine.c.member == member))
-            columns = [parked.c[name] for name in ParkedRow._fields]
-            rows = connection.execute(select(*columns).where(parked.c.member == member).order_by(parked.c.seq)).all()
-            connection.execute(delete(parked).where(parked.c.member == member))
-            return [ParkedRow._make(row) for row in rows]
-
-        return self._write(work)
-
     # --- documents
     def put_document(self, kind: str, name: str, body: bytes) -> None:
         row = (kind, name, body)
         self._write(lambda connection: connection.exec_driver_sql(self._words.put_document, row))
+
+    def replace_document(
+        self, kind: str, name: str, before: bytes | None, after: bytes, inbox: Sequence[NewInbox]
+    ) -> bool:
+        table = schema.documents
+        stands = (table.c.kind == kind, table.c.name == name, table.c.body == before)
+
+        def work(connection: Connection) -> bool:
+            if before is None:
+                done = connection.exec_driver_sql(self._words.first_document, (kind, name, after)).rowcount
+            else:
+                done = connection.execute(update(table).where(*stands).values(body=after)).rowcount
+            if done and inbox:
+                connection.execute(insert(schema.inbox), [row._asdict() for row in inbox])
+            return done == 1
+
+        return self._write(work)
 
     def load_registry(self, name: str, fingerprints: Iterable[str], checked_at: int) -> int:
         # read before the lock is taken: the list may come from a slow file

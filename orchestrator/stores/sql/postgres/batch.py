@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from orchestrator.errors import Interrupted
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, Progress, SuppressionRow
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
 from orchestrator.stores.sql.postgres.covering import suppress
@@ -68,6 +68,9 @@ class PostgresBatch:
             return set()
         return {row[0] for row in self._asked(words.QUARANTINED_OF, list(dict.fromkeys(members)))}
 
+    def parked(self, member: bytes) -> list[ParkedRow]:
+        return [ParkedRow._make(row) for row in self._rows(words.PARKED_OF, (member,))]
+
     def write(self, changes: Changes) -> None:
         if self.written:
             self.failed = True
@@ -98,6 +101,9 @@ class PostgresBatch:
         suppress(self._rows, changes.suppressions)
         self.suppressed = changes.suppressions
         self._copy(words.DEAD, changes.dead)
+        self._put(words.END_QUARANTINE, [(member,) for member in changes.redriven])
+        self._put(words.UNPARK, [(member,) for member in changes.redriven])
+        self._put(words.PUT_QUARANTINE, _last(changes.quarantined, lambda row: row.member))
         self._copy(words.PARKED, changes.parked)
         self._put(words.PUT_POSITIONS, _last(changes.positions, lambda row: (row.content, row.partition)))
         # kept apart by a partition that this batch has locked: batches of other workers add to rows of their own

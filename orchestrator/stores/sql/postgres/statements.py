@@ -25,6 +25,7 @@ from orchestrator.stores.contract import (
     NewInbox,
     ParkedRow,
     Progress,
+    QuarantineRow,
     SeenRow,
     SuppressionRow,
     SwitchRow,
@@ -68,6 +69,7 @@ INBOX = _columns("inbox", NewInbox)
 TOUCHES = _columns("touches", TouchRow)
 DEAD = _columns("dead", DeadRow)
 PARKED = _columns("parked", ParkedRow)
+QUARANTINE = _columns("quarantine", QuarantineRow)
 POSITIONS = _columns("positions", FilePosition)
 TOTALS = Columns("totals", ("partition", "name", "count"), ("int8", "text", "int8"))
 DAILY = Columns(
@@ -169,6 +171,7 @@ LISTED_OF = """
 SELECT name, contact FROM listed WHERE (name, contact) IN (SELECT * FROM unnest(%b::text[], %b::text[]))"""
 ANY_QUARANTINED = "SELECT 1 FROM quarantine LIMIT 1"
 QUARANTINED_OF = "SELECT member FROM quarantine WHERE member = ANY(%b::bytea[])"
+PARKED_OF = f"SELECT {quoted(ParkedRow._fields)} FROM parked WHERE member = %b::bytea ORDER BY seq"
 # the rows stay locked until the batch ends
 TOUCH_STATES = "SELECT touch_id, state FROM touches WHERE touch_id = ANY(%b::text[]) ORDER BY touch_id FOR UPDATE"
 
@@ -203,6 +206,9 @@ UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
 END_SUPPRESSIONS = """
 DELETE FROM suppressions AS s USING unnest(%b::text[], %b::text[], %b::text[]) AS given(subject, channel, purpose)
  WHERE s.subject = given.subject AND s.channel = given.channel AND s.purpose = given.purpose AND s.since <= %s"""
+END_QUARANTINE = "DELETE FROM quarantine WHERE member = ANY(%b::bytea[])"
+UNPARK = "DELETE FROM parked WHERE member = ANY(%b::bytea[])"
+PUT_QUARANTINE = _upsert(QUARANTINE, "member")
 PUT_POSITIONS = _upsert(POSITIONS, "content, partition")
 ADD_TOTALS = _add(TOTALS)
 ADD_DAILY = _add(DAILY)
@@ -319,8 +325,8 @@ class SharedWords(NamedTuple):
     """`stores.sql.statements.Shared` in PostgreSQL's words."""
 
     count_try: str
-    put_quarantine: str
     put_document: str
+    first_document: str
     put_registry: str
     next_due: str
     log_of: str
@@ -336,13 +342,8 @@ SHARED = SharedWords(
         'INSERT INTO tries (partition, "offset", tries) VALUES (%s, %s, 1) '
         'ON CONFLICT (partition, "offset") DO UPDATE SET tries = tries.tries + 1 RETURNING tries'
     ),
-    put_quarantine=_put(
-        "quarantine",
-        ("member", "partition", "reason"),
-        "member",
-        "UPDATE SET partition = excluded.partition, reason = excluded.reason",
-    ),
     put_document=_put("documents", ("kind", "name", "body"), "kind, name", "UPDATE SET body = excluded.body"),
+    first_document=_put("documents", ("kind", "name", "body"), "kind, name", "NOTHING"),
     put_registry=_put("registries", ("name", "checked_at"), "name", "UPDATE SET checked_at = excluded.checked_at"),
     next_due="SELECT min((SELECT min(due) FROM inbox WHERE partition = n)) FROM generate_series(0, %s::int8 - 1) AS n",
     log_of=f"SELECT {quoted(LogRow._fields)} FROM log WHERE ref = %s",
