@@ -93,6 +93,31 @@ class SendGridSettings(Struct, frozen=True, forbid_unknown_fields=True):
     calls: Annotated[int, Meta(ge=1, le=1000)] = 16
 
 
+class TwilioSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """An account at Twilio, for SMS and WhatsApp."""
+
+    # where its API is
+    host: str = "https://api.twilio.com"
+    # the account: AC and 32 digits
+    account_sid: str = ""
+    # name of the environment variable that holds the account's token, which also signs what Twilio tells us
+    auth_token_env: str = "ORCHESTRATOR_TWILIO_AUTH_TOKEN"  # noqa: S105 - the variable's name, not the token
+    # an API key to call with in place of the token: SK and 32 digits; "" calls with the token
+    api_key_sid: str = ""
+    # name of the environment variable that holds the API key's secret
+    api_key_secret_env: str = "ORCHESTRATOR_TWILIO_API_KEY_SECRET"  # noqa: S105 - the variable's name, not the secret
+    # the messaging service that sends SMS: MG and 32 digits; "" sends from the sender of channel_policies/sms.yaml
+    messaging_service_sid: str = ""
+    # the messaging service that sends on WhatsApp; "" sends from the sender of channel_policies/whatsapp.yaml
+    whatsapp_service_sid: str = ""
+    # parts of an SMS at most; a longer one is refused before it is sent
+    max_segments: Annotated[int, Meta(ge=1, le=10)] = 10
+    # seconds for one call
+    timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    # calls at once, on each channel
+    calls: Annotated[int, Meta(ge=1, le=1000)] = 16
+
+
 class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How messages leave."""
 
@@ -106,6 +131,7 @@ class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     lease_s: Annotated[float, Meta(gt=0)] = 60.0
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     sendgrid: SendGridSettings = field(default_factory=SendGridSettings)
+    twilio: TwilioSettings = field(default_factory=TwilioSettings)
 
 
 class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):

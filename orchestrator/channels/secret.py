@@ -49,3 +49,12 @@ def read_secret(variable: str, setting: str, *, required: bool = True) -> Secret
     if value and not (value.isascii() and value.isprintable() and " " not in value):
         raise SetupError(f"{setting}: the secret in {variable} holds spaces, line breaks or letters outside ASCII")
     return Secret(value)
+
+
+def read_secrets(variable: str, setting: str) -> tuple[Secret, ...]:
+    """The secrets that a provider may sign with; none where neither is set.
+
+    One is that of `variable`, another, while it is being replaced, that of `<variable>_PREVIOUS`.
+    """
+    named = (variable, f"{variable}_PREVIOUS")
+    return tuple(secret for name in named if (secret := read_secret(name, setting, required=False)))

@@ -12,13 +12,15 @@ from msgspec import convert
 from orchestrator.channels.contract import Message
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Reply
-from tests.channels import test_sendgrid
+from tests.channels import test_sendgrid, test_twilio
 from tests.channels.providers import Account, sent
 
 CHANNELS = Path(__file__).parents[2] / "orchestrator" / "channels"
 # adapter's folder -> how it is opened
 ACCOUNTS: dict[str, Account] = {
     "email/sendgrid": test_sendgrid.ACCOUNT,
+    "sms/twilio": test_twilio.SMS,
+    "whatsapp/twilio": test_twilio.WHATSAPP,
 }
 # these have no answers of a provider's API to keep
 WITHOUT = {"capture", "email/smtp"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,16 @@ def test_a_name_without_a_folder_is_answered_with_the_nearest_one(tmp_path: Path
 def test_an_adapter_of_another_channel_is_not_offered(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no such adapter for sms"):
         load_adapters(settings({"sms": "smtp"}), tmp_path)
+
+
+def test_what_two_channels_share_is_no_adapter_of_any() -> None:
+    assert {"capture", "twilio"} == set(known("sms"))
+
+
+def test_no_client_library_is_loaded_before_an_adapter_is_named() -> None:
+    code = "import sys, orchestrator.cli.app, orchestrator.channels.load; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set() == {"sendgrid", "twilio", "httpx", "requests"} & set(loaded)
 
 
 def test_a_channel_is_no_way_out_of_the_folder() -> None:
