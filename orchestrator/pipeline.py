@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.contact_log import chain
+from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry, Result
@@ -723,9 +724,10 @@ class _Partition:
         for i, (kind, offset, _) in enumerate(recorded):
             batch.journal.append(JournalRow(self.partition, self.turn, i, now, kind, offset, member, ref, b""))
         if isinstance(inputs[0], EventInput):
+            event = inputs[0].event
             batch.totals[self.partition, "intents"] += 1
             batch.totals[self.partition, "silent"] += 1
-            intent = f"erased-{self.partition}-{self.turn}"
+            intent = ids.occurrence_of(batch.vault.id_key, event.source, event.id)
             self._record(now, ref, (Entry(kind="decision", intent_id=intent, verdict="suppress", reason="erased"),))
 
     def _house_turn(self, now: int, inputs: tuple[Input, ...], recorded: Sequence[Recorded]) -> None:

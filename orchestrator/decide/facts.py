@@ -199,35 +199,34 @@ def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerp
     data = event.data
     if not isinstance(data, types.ConsentWithdrawn):
         raise TypeError(f"{event.type} carries {type(data).__name__}")
-    channels = (data.channel,) if data.channel is not None else CHANNELS
-    consents = dict(member.consents)
-    entries: list[Entry] = []
-    withdrawn: list[tuple[str, str]] = []
-    for channel in channels:
-        key = f"{channel}/{data.purpose}"
-        former = consents.get(key)
-        if former is not None and former.at > event.time:
-            continue
-        consents[key] = Consent(
-            channel=channel,
-            purpose=data.purpose,
-            state="withdrawn",
-            at=event.time,
-            method=data.method,
-            record=f"withdrawn/{data.method}",
-        )
-        withdrawn.append((channel, data.purpose))
-        entries.append(
-            Entry(
-                kind="consent",
-                channel=channel,
-                purpose=data.purpose,
-                state="withdrawn",
-                occurred_at=event.time,
-                trail=_encode({"method": data.method}).decode(),
-            )
-        )
-    return Changed(member=replace(member, consents=consents), entries=tuple(entries), withdrawn=tuple(withdrawn))
+    changed = Changed(member=member)
+    for channel in (data.channel,) if data.channel is not None else CHANNELS:
+        former = member.consents.get(f"{channel}/{data.purpose}")
+        if former is None or former.at <= event.time:
+            changed = withdrawn(changed, channel, data.purpose, data.method, event.time)
+    return changed
+
+
+def withdrawn(changed: Changed, channel: str, purpose: str, method: str, at: datetime) -> Changed:
+    """The consent taken back at `at`, however that was said: in a form, by a link, by a complaint to the provider."""
+    consent = Consent(
+        channel=channel, purpose=purpose, state="withdrawn", at=at, method=method, record=f"withdrawn/{method}"
+    )
+    entry = Entry(
+        kind="consent",
+        channel=channel,
+        purpose=purpose,
+        state="withdrawn",
+        occurred_at=at,
+        trail=_encode({"method": method}).decode(),
+    )
+    consents = {**changed.member.consents, f"{channel}/{purpose}": consent}
+    return replace(
+        changed,
+        member=replace(changed.member, consents=consents),
+        entries=(*changed.entries, entry),
+        withdrawn=(*changed.withdrawn, (channel, purpose)),
+    )
 
 
 def _tier_changed(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:

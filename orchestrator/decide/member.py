@@ -145,3 +145,5 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timers: dict[str, datetime] = field(default_factory=dict)
     # open complaints
     complaints: tuple[str, ...] = ()
+    # what is not called any more, as the outbox has it: "<member | contact fingerprint>/<channel>/<purpose>" -> why
+    suppressed: dict[str, str] = field(default_factory=dict)

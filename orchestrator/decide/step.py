@@ -20,7 +20,7 @@ from orchestrator.channels.contract import Message
 from orchestrator.decide import context, ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.decision import reason_of, weigh
-from orchestrator.decide.facts import apply_event
+from orchestrator.decide.facts import Changed, apply_event, withdrawn
 from orchestrator.decide.findings import write_trail
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send, Wait
@@ -47,6 +47,8 @@ MAX_INSTANCES = 40
 MAX_CLOSED = 8
 MAX_PENDING = 200
 MAX_PLACES = 400
+# the oldest are forgotten first; the outbox forgets none
+MAX_SUPPRESSED = 60
 # how long after `valid_until` a touch that is being called is looked at again
 STILL_CALLING = timedelta(minutes=5)
 
@@ -192,9 +194,7 @@ class _Turn:
         for channel, purpose in changed.withdrawn:
             self._suppress("member", channel, purpose, "consent_withdrawn")
         for channel, purpose in changed.granted:
-            known = before.consents.get(f"{channel}/{purpose}")
-            if known is not None and known.state == "withdrawn":
-                self.unsuppressed.append(("member", channel, purpose))
+            self._agreed(channel, purpose)
         self._exit(self.member, event.type)
         for journey in self.content.silent_after.get(event.type, ()):
             self._watch_silence(self.member, journey, event)
@@ -310,13 +310,23 @@ class _Turn:
         if place.at is None:
             self._set_place(receipt.touch_id, receipt.occurred_at)
         if receipt.state in ("complained", "opted_out"):
-            self._suppress("member", place.channel, "marketing", receipt.state)
+            self._opted_out(place.channel, receipt)
         if receipt.state == "bounced":
             self._unhealthy(place.contact, place.channel, "hard_bounced", receipt.occurred_at)
         elif receipt.state == "complained":
             self._unhealthy(place.contact, place.channel, "complained", receipt.occurred_at)
         elif receipt.state == "soft_bounced":
             self._unhealthy(place.contact, place.channel, "soft_bounced", receipt.occurred_at)
+
+    def _opted_out(self, channel: str, receipt: Receipt) -> None:
+        """Marketing on this channel is over; a consent told before this, whenever it was given, is over too."""
+        member = self._known()
+        former = member.consents.get(f"{channel}/marketing")
+        at = receipt.occurred_at if former is None else max(receipt.occurred_at, former.at)
+        changed = withdrawn(Changed(member=member), channel, "marketing", receipt.state, at)
+        self.member = changed.member
+        self.entries.extend(changed.entries)
+        self._suppress("member", channel, "marketing", receipt.state)
 
     def _command(self, member: Member, command: Command) -> None:
         self.entries.append(operator_entry(command))
@@ -412,7 +422,7 @@ class _Turn:
         for pending in list(member.pending.values()):
             if pending.journey in ended and not pending.touch_id:
                 self._end(pending, "exited")
-            elif pending.journey in ended and self.shared.touches.get(pending.touch_id) in ("reserved", "claimed"):
+            elif pending.journey in ended and self._uncalled(pending.touch_id):
                 self._cancel(pending, "exited")
         self.member = replace(
             self._known(), instances=tuple(i for i in self._known().instances if i.journey not in ended)
@@ -489,6 +499,8 @@ class _Turn:
                 self.content.laws.rules_for(member.residence.jurisdictions, channel, journey.purpose)
             )
             found = weigh(rules, question, send.drop_on)
+            if (suppression := _suppression_of(member, contact, journey.purpose)) is not None:
+                found = replace(found, says="suppress", release_at=None, findings=(*found.findings, suppression))
             tried.append(found)
             if found.says == "pass":
                 return self._send(journey, send, intent, question, contact, tuple(tried), waiting=waiting)
@@ -679,10 +691,13 @@ class _Turn:
         self._forget(pending)
 
     def _suppress(self, subject: str, channel: str, purpose: str, reason: str) -> None:
-        """Writes a suppression and cancels what it covers and was not called yet."""
+        """Writes a suppression, here and for the outbox, and cancels what it covers and was not called yet."""
         self.suppressions.append((subject, channel, purpose, reason))
-        for pending in list(self._known().pending.values()):
-            if self.shared.touches.get(pending.touch_id) not in ("reserved", "claimed"):
+        member = self._known()
+        stands = {**member.suppressed, f"{subject}/{channel}/{purpose}": reason}
+        self.member = replace(member, suppressed=dict(list(stands.items())[-MAX_SUPPRESSED:]))
+        for pending in list(member.pending.values()):
+            if not self._uncalled(pending.touch_id):
                 continue
             place = next((p for p in self._known().places if p.touch_id == pending.touch_id), None)
             if place is None:
@@ -690,6 +705,14 @@ class _Turn:
             covers = subject in ("member", place.contact)
             if covers and channel in ("*", place.channel) and purpose in ("*", place.purpose):
                 self._cancel(pending, reason)
+
+    def _agreed(self, channel: str, purpose: str) -> None:
+        """A consent ends what was suppressed for want of one; an operator's order stands."""
+        member, key = self._known(), f"member/{channel}/{purpose}"
+        if member.suppressed.get(key) in OPTED_OUT:
+            stands = {name: reason for name, reason in member.suppressed.items() if name != key}
+            self.member = replace(member, suppressed=stands)
+            self.unsuppressed.append(("member", channel, purpose))
 
     def _unhealthy(self, contact: str, channel: str, health: str, since: datetime) -> None:
         member = self._known()
@@ -703,6 +726,11 @@ class _Turn:
         self.entries.append(Entry(kind="contact_point", channel=channel, state=health, occurred_at=since))
         if health in ("hard_bounced", "invalid", "complained"):
             self._suppress(contact, channel, "*", health)
+
+    def _uncalled(self, touch: str) -> bool:
+        """Whether a touch waits for its call: one of this turn does."""
+        mine = any(reservation.touch_id == touch for reservation in self.reservations)
+        return mine or self.shared.touches.get(touch) in ("reserved", "claimed")
 
     def _settle(self, intent: Pending, end: str, *, waiting: bool) -> None:
         if waiting:
@@ -833,6 +861,8 @@ class _Turn:
 
 # without an address there is nothing to ask the rules about
 NO_CONTACT_POINT = Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point")
+# suppressions that a later consent ends
+OPTED_OUT = frozenset({"consent_withdrawn", "complained", "opted_out"})
 UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)
 
 
@@ -850,6 +880,20 @@ def _send_of(journey: Journey | None, name: str) -> Send | None:
     if journey is None:
         return None
     return next((given for given in journey.steps if isinstance(given, Send) and given.name == name), None)
+
+
+def _suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Finding | None:
+    """What the outbox would refuse to call, whatever the rules say."""
+    if not member.suppressed:
+        return None
+    for subject in ("member", contact.fingerprint):
+        for channel in (contact.channel, "*"):
+            for covered in (purpose, "*"):
+                why = member.suppressed.get(f"{subject}/{channel}/{covered}")
+                if why is not None:
+                    saw: dict[str, str | int | bool | None] = {"why": why, "all_channels": channel == "*"}
+                    return Finding(rule="suppression", version="engine", says="suppress", reason="suppressed", saw=saw)
+    return None
 
 
 def _contact_for(member: Member, channel: str) -> ContactPoint | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from orchestrator.stores.contract import LogRow, Store
 
 # where an entry stands is a matter of partitions; the hashes follow from it
 PLACE = frozenset({"partition", "n", "turn", "prev_hash", "hash"})
+# what a line holds: neither its place nor the random reference
+COLUMNS = tuple(name for name in LogRow._fields if name not in PLACE and name != "ref")
 
 Line = tuple[Any, ...]
 # (keyed hash of a member, which of their lives: 0 before an erasure, 1 after) -> entries; (b"", 0): the house's own
@@ -38,9 +41,39 @@ def canonical(store: Store) -> Canonical:
 
 def line(row: LogRow) -> Line:
     """One entry without its place and its reference."""
-    return tuple(value for name, value in zip(LogRow._fields, row, strict=True) if name not in PLACE and name != "ref")
+    return tuple(getattr(row, name) for name in COLUMNS)
 
 
 def column(name: str) -> int:
     """Where a column stands in a line."""
-    return [field for field in LogRow._fields if field not in PLACE and field != "ref"].index(name)
+    return COLUMNS.index(name)
+
+
+class Difference(NamedTuple):
+    """One thing that differs between two logs."""
+
+    # keyed hash of the member, and which of their lives
+    whose: tuple[bytes, int]
+    # the entry's place among the member's, from 0
+    entry: int
+    # the column; "" where one of the logs has no such entry
+    field: str
+    # what each of them says
+    mine: Any
+    other: Any
+
+
+def differences(mine: Canonical, other: Canonical) -> list[Difference]:
+    """Where two logs differ, member by member and entry by entry; the house's own entries are left out.
+
+    Entries are compared place by place, so that one that is missing makes those behind it differ as well.
+    """
+    found: list[Difference] = []
+    for whose in sorted(key for key in mine.keys() | other.keys() if key[0]):
+        for i, (left, right) in enumerate(zip_longest(mine.get(whose, []), other.get(whose, []))):
+            if left is None or right is None:
+                found.append(Difference(whose, i, "", left, right))
+                continue
+            columns = zip(COLUMNS, left, right, strict=True)
+            found += [Difference(whose, i, name, was, now) for name, was, now in columns if was != now]
+    return found

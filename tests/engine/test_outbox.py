@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Literal
+
+import pytest
 
 from orchestrator.channels.contract import Answer
-from orchestrator.events.inputs import Receipt
-from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.events.envelope import Event
+from orchestrator.events.inputs import Command, Receipt
+from orchestrator.testing.builders import enrolled, event, purchase
+from orchestrator.testing.canonical import canonical, differences
 from orchestrator.testing.world import World, when
 
 NOON = "2026-03-02T17:00:00Z"  # a Monday in New York
@@ -43,6 +49,64 @@ def test_a_complaint_ends_marketing_on_that_channel(world: World) -> None:
     world.live(until="2026-03-10T00:00:00Z")
     assert ("first-steps", "suppress", "contact_point_unhealthy") in world.decisions("ana", "welcome")
     assert 1 == len(world.calls("ana"))
+
+
+def opted_out(world: World, at: str) -> None:
+    """Ana opts out of the letters of the channel that she was greeted on."""
+    world.live(ANA)
+    (touch,) = world.touches("ana")
+    said = Receipt(touch_id=touch.touch_id, state="opted_out", occurred_at=datetime.fromisoformat(at))
+    world.tell("ana", at, said)
+
+
+def granted(at: str) -> Event:
+    return event("consent.granted", "ana", at, {"channel": "email", "wording": "w2", "method": "form", "evidence": "f"})
+
+
+def test_who_opted_out_is_not_written_to_and_the_record_says_why(world: World) -> None:
+    opted_out(world, "2026-03-02T18:00:00Z")
+    world.live(until="2026-03-10T00:00:00Z")
+    assert ("first-steps", "suppress", "consent_withdrawn") in world.decisions("ana", "welcome")
+    assert ["withdrawn"] == [row.state for row in world.log("ana", "consent") if row.state != "granted"]
+    assert [] == [touch.state for touch in world.touches("ana") if touch.state == "reserved"]
+
+
+@pytest.mark.parametrize(
+    ("given", "states"),
+    [("2026-03-02T19:00:00Z", ["accepted", "accepted"]), ("2026-03-02T17:30:00Z", ["accepted"])],
+    ids=["given after it", "given before it and told late"],
+)
+def test_only_a_consent_given_after_an_opt_out_ends_it(world: World, given: str, states: list[str]) -> None:
+    opted_out(world, "2026-03-02T18:00:00Z")
+    world.live(until="2026-03-02T18:30:00Z")
+    world.live(granted(given), until="2026-03-10T00:00:00Z")
+    assert states == [touch.state for touch in world.touches("ana")]
+
+
+def test_what_an_operator_suppressed_is_a_silence_that_a_consent_does_not_end(world: World) -> None:
+    world.live(ANA)
+    order = Command(verb="suppress", actor="operator", arguments={"channel": "email"})
+    world.tell("ana", "2026-03-02T18:00:00Z", order)
+    world.live(granted("2026-03-02T19:00:00Z"), until="2026-03-10T00:00:00Z")
+    assert ("first-steps", "suppress", "suppressed") in world.decisions("ana", "welcome")
+    assert ["suppressed"] == [row.reason for row in world.store.suppressions()]
+
+
+@pytest.mark.parametrize("state", ["opted_out", "complained", "bounced"])
+def test_a_suppression_and_what_comes_after_it_may_share_a_batch_or_not(
+    world: World, new_world: Callable[[], World], state: Literal["opted_out", "complained", "bounced"]
+) -> None:
+    """Found by the parity runs: a touch was cancelled where they did, and waited for its end where they did not."""
+    other = new_world()
+    for each, cut in ((world, False), (other, True)):
+        each.live(ANA)
+        (touch,) = each.touches("ana")
+        at = datetime.fromisoformat("2026-03-03T18:00:00Z")
+        each.tell("ana", "2026-03-03T18:00:00Z", Receipt(touch_id=touch.touch_id, state=state, occurred_at=at))
+        if cut:
+            each.live(until="2026-03-03T18:00:00Z", dispatch=False)
+        each.live(purchase("ana", "2026-03-04T17:00:00Z"), until="2026-03-20T00:00:00Z", dispatch=False)
+    assert [] == differences(canonical(world.store), canonical(other.store))
 
 
 def test_a_touch_not_called_by_its_end_is_cancelled_as_expired(world: World) -> None:
