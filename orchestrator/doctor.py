@@ -14,9 +14,12 @@ from msgspec import Struct
 from orchestrator.channels.load import load_adapters
 from orchestrator.contact_log import checkpoint as checkpoints
 from orchestrator.content import tables
+from orchestrator.content.check import checked
+from orchestrator.content.disclosures import disclosures
 from orchestrator.content.laws import overdue
+from orchestrator.content.sender import examples
 from orchestrator.decide.law import LawBook
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ContentError, OrchestratorError
 from orchestrator.project import Project, open_project
 
 ENOUGH_DISK = 1 << 30
@@ -43,6 +46,11 @@ def examine(path: Path, today: date) -> list[Check]:
         for name, examined in _EXAMINED.items():
             try:
                 checks.extend(examined(project, today))
+            except ContentError as error:
+                checks += [
+                    Check(name=name, state="fail", found=f"{each.file}:{each.line}: {each.what}", cure=each.cure)
+                    for each in error.problems
+                ]
             except OrchestratorError as error:
                 checks.append(Check(name=name, state="fail", found=str(error)))
     return checks
@@ -69,11 +77,16 @@ def _store(project: Project, _today: date) -> Iterator[Check]:
 
 
 def _content(project: Project, today: date) -> Iterator[Check]:
-    content = project.content
+    content = checked(project.path, project.settings, today)
     found = f"revision {content.revision}: {len(content.journeys)} journeys"
     yield Check(name="content", state="ok", found=found)
     if not isinstance(content.laws, LawBook):
         return
+    # nobody real is written to as long as all is captured
+    real = any(adapter != "capture" for adapter in project.settings.dispatch.adapters.values())
+    for problem in examples(project.path, project.settings, content, disclosures(content.laws, today)):
+        place = f"{problem.file}:{problem.line}: {problem.what}"
+        yield Check(name="sender", state="fail" if real else "warn", found=place, cure=problem.cure)
     for pack in content.laws.packs.values():
         if pack.status == "draft":
             yield Check(name=f"law {pack.name}", state="warn", found="draft: nobody has reviewed it")

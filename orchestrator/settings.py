@@ -193,7 +193,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a project."""
 
     # the programme's name, as templates and senders show it
-    programme: str = "Our programme"
+    programme: str = "Example Club"
+    # where links in messages lead, https, without a slash at its end; templates know it as `site`
+    site: str = "https://example.com"
+    # the postal address of who writes, in one line; templates show it, and several laws ask for it in marketing e-mail
+    postal_address: str = "1 Example Street, Example City"
     # house default locale, when a member has none that a template knows
     locale: str = "en"
     # public address of the opt-out page, https; "" leaves the header out

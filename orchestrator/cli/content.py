@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import typer
 from msgspec import Struct
 
 from orchestrator.cli.output import State, key_values, show
+from orchestrator.content.check import checked
 from orchestrator.project import open_project
 
 app = typer.Typer(no_args_is_help=True, help="Check the files that decide: journeys, templates, policies, laws.")
@@ -26,11 +29,11 @@ def options() -> None:
 
 @app.command("check")
 def check(ctx: typer.Context) -> None:
-    """Compile all content; exit 3 with every problem of every file, each with file, line and cure.
+    """Compile all content and try every text; exit 3 with each problem's file, line and cure.
 
     Example: orchestrator content check
     """
     with open_project(State.of(ctx).project) as project:
-        content = project.content
+        content = checked(project.path, project.settings, datetime.now(UTC).date())
     result = Checked(revision=content.revision, journeys=tuple(content.journeys))
     show(ctx, result, lambda: key_values({"revision": result.revision, "journeys": result.journeys}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from rich.text import Text
 
 from orchestrator.cli.output import State, key_values, show, verdict
 from orchestrator.content import locate
-from orchestrator.content.confine import LintRequest, PreviewRequest, confined_lint, confined_preview
+from orchestrator.content.check import lint_texts
+from orchestrator.content.confine import PreviewRequest, confined_preview
 from orchestrator.content.lint import LintReport
+from orchestrator.content.load import identity_of
 from orchestrator.content.preview import Preview
 from orchestrator.settings import FILE, Settings, load
 
@@ -40,15 +43,7 @@ def lint(
     journey: Annotated[str, typer.Argument(help="Only this journey; all of them where left out.")] = "",
 ) -> None:
     """Check every text: syntax, MJML, names, and what members with little or much data would get; exit 1 if unsound."""
-    settings, folder = _settings(ctx), locate.folder("templates", State.of(ctx).project)
-    report = confined_lint(
-        LintRequest(
-            folder=str(folder.resolve()),
-            default_locale=settings.locale,
-            programme=settings.programme,
-            journey=journey,
-        )
-    )
+    report = lint_texts(State.of(ctx).project, _settings(ctx), datetime.now(UTC).date(), journey)
     show(ctx, report, lambda: _report(report))
     if report.problems:
         raise typer.Exit(1)
@@ -71,7 +66,7 @@ def preview(  # one argument for each option that a person may give
         PreviewRequest(
             folder=str(locate.folder("templates", state.project).resolve()),
             default_locale=settings.locale,
-            programme=settings.programme,
+            identity=identity_of(settings),
             journey=journey,
             message=message,
             channel=channel,

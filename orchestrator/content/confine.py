@@ -14,8 +14,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from orchestrator.content.disclosures import OPT_OUT, Disclosure
 from orchestrator.content.lint import Found, LintReport, lint
 from orchestrator.content.preview import Preview, preview
+from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, OrchestratorError, Problem, UsageError
 
 CPU_S = 30
@@ -28,12 +30,13 @@ class LintRequest(Struct, frozen=True, kw_only=True, tag="lint"):
 
     folder: str
     default_locale: str
-    programme: str
+    identity: Identity
     journey: str = ""
+    disclosures: tuple[Disclosure, ...] = (OPT_OUT,)
 
     def answer(self) -> LintReport:
         """Does it, in this process."""
-        return lint(Path(self.folder), self.default_locale, self.programme, self.journey)
+        return lint(Path(self.folder), self.default_locale, self.identity, self.journey, self.disclosures)
 
 
 class PreviewRequest(Struct, frozen=True, kw_only=True, tag="preview"):
@@ -41,7 +44,7 @@ class PreviewRequest(Struct, frozen=True, kw_only=True, tag="preview"):
 
     folder: str
     default_locale: str
-    programme: str
+    identity: Identity
     journey: str
     message: str
     channel: str = "email"
@@ -51,7 +54,7 @@ class PreviewRequest(Struct, frozen=True, kw_only=True, tag="preview"):
     def answer(self) -> Preview:
         """Does it, in this process."""
         return preview(
-            Path(self.folder), self.default_locale, self.programme, self.journey, self.message, self.channel,
+            Path(self.folder), self.default_locale, self.identity, self.journey, self.message, self.channel,
             self.locale, self.case,
         )  # fmt: skip
 

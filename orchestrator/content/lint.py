@@ -8,10 +8,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator.content.cases import read_cases
+from orchestrator.content.disclosures import OPT_OUT, Disclosure
 from orchestrator.content.files import read_yaml
 from orchestrator.content.journeys import JourneyFile
 from orchestrator.content.samples import Occasion, declared, samples, unknown
 from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates, sources
+from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, Problem, UsageError
 from orchestrator.located import convert, nearest
 from orchestrator.render.contract import RenderError
@@ -57,8 +59,16 @@ class _Journey(Struct, frozen=True):
     purpose: str = ""
 
 
-def lint(folder: Path, default_locale: str, programme: str, journey: str = "") -> LintReport:
+def lint(
+    folder: Path,
+    default_locale: str,
+    identity: Identity,
+    journey: str = "",
+    disclosures: tuple[Disclosure, ...] = (OPT_OUT,),
+) -> LintReport:
     """All problems of all templates of the folder, or of one journey and the layouts.
+
+    `disclosures` are what marketing e-mail must show.
 
     Raises UsageError where there is no such journey.
     """
@@ -85,7 +95,8 @@ def lint(folder: Path, default_locale: str, programme: str, journey: str = "") -
         problems.extend(error.problems)
     else:
         rendered = len(list(templates))
-        problems.extend(_trials(templates, journeys, programme))
+        problems.extend(_undisclosed(templates, journeys, disclosures))
+        problems.extend(_trials(templates, journeys, identity))
     seen = {(problem.file, problem.line, problem.what): problem for problem in problems}
     return LintReport(
         journeys=tuple(names),
@@ -130,21 +141,31 @@ def _names(file: TemplateFile, occasion: Occasion) -> list[Problem]:
     return found
 
 
-def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], programme: str) -> list[Problem]:
+def _undisclosed(
+    templates: CompiledTemplates, journeys: dict[str, _Journey], disclosures: tuple[Disclosure, ...]
+) -> list[Problem]:
+    """What parts of marketing e-mails do not name, and must show."""
+    found: list[Problem] = []
+    for journey, message, channel, locale in templates:
+        compiled = templates.compiled(journey, message, channel, locale)
+        if channel != "email" or journeys.get(journey, _Journey()).purpose != "marketing" or compiled.html is None:
+            continue
+        for part, program in (("HTML", compiled.html), ("text", compiled.text)):
+            file, line = program.place(1)
+            for asked in disclosures:
+                if asked.name not in program.fields:
+                    what = f"the {part} part of {message} ({locale}) lacks `{asked.name}`, as {asked.asked_by} asks"
+                    found.append(Problem(file, line, what, f"use {{{{ {asked.name} }}}}, best in the layout"))
+    return found
+
+
+def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], identity: Identity) -> list[Problem]:
     """Every text rendered for a member of whom nothing is known, and for one of whom all is known."""
     found: list[Problem] = []
     for journey, message, channel, locale in templates:
         about = journeys.get(journey, _Journey())
         compiled = templates.compiled(journey, message, channel, locale)
-        if channel == "email" and about.purpose == "marketing" and compiled.html is not None:
-            for part, program in (("HTML", compiled.html), ("text", compiled.text)):
-                if "unsubscribe_url" not in program.fields:
-                    file, line = program.place(1)
-                    found.append(
-                        Problem(file, line, f"the {part} part of {message} ({locale}) has no unsubscribe link",
-                                "use {{ unsubscribe_url }}, best in the layout")
-                    )  # fmt: skip
-        for sample in samples(about.occasion, locale, programme, journey):
+        for sample in samples(about.occasion, locale, identity, journey):
             try:
                 compiled.render(sample.context, locale)
             except RenderError as error:

@@ -14,7 +14,7 @@ from orchestrator.content.journeys import load_journeys
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
 from orchestrator.content.templates import load_templates
-from orchestrator.decide.content import Content
+from orchestrator.decide.content import Content, Identity
 from orchestrator.decide.journey import Journey
 from orchestrator.errors import ContentError, Problem
 from orchestrator.settings import Settings
@@ -58,17 +58,24 @@ def load_content(project: Path, settings: Settings) -> Content:
         templates=templates,
         zones=tables.zones(),
         country_zones=tables.country_zones(),
-        programme=settings.programme,
+        identity=identity_of(settings),
         locale=settings.locale,
         public_url=settings.public_url,
         keep_places=max(laws.longest_window, policies.longest_window),
     )
 
 
+def identity_of(settings: Settings) -> Identity:
+    """Who writes, by the settings."""
+    return Identity(
+        programme=settings.programme, site=settings.site.rstrip("/"), postal_address=settings.postal_address
+    )
+
+
 def revision_of(folders: list[Path], settings: Settings) -> str:
     """16 hex digits over every content file, the settings that decide, and the versions of engine and tables."""
     digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
-    digest.update(repr((settings.programme, settings.locale, settings.public_url, settings.laws)).encode())
+    digest.update(repr((identity_of(settings), settings.locale, settings.public_url, settings.laws)).encode())
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
             body = path.read_bytes()

@@ -11,6 +11,7 @@ from orchestrator.content.cases import read_cases
 from orchestrator.content.lint import occasion_of
 from orchestrator.content.samples import Sample, of_case, samples
 from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
+from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, Problem, UsageError
 from orchestrator.located import nearest
 from orchestrator.render.contract import RenderError
@@ -35,7 +36,7 @@ class Preview(Struct, frozen=True, kw_only=True):
 def preview(
     folder: Path,
     default_locale: str,
-    programme: str,
+    identity: Identity,
     journey: str,
     message: str,
     channel: str = "email",
@@ -53,7 +54,7 @@ def preview(
     if not templates.has(journey, message, channel):
         there = sorted({f"{j} {m} --channel {c}" for j, m, c, _ in templates})
         raise UsageError(f"there is no {message} for {channel} in {journey}; there is: {', '.join(there) or 'nothing'}")
-    sample = _sample(folder, journey, programme, locale or default_locale, case)
+    sample = _sample(folder, journey, identity, locale or default_locale, case)
     member = sample.context["member"]
     own = str(member.get("locale", "")) if isinstance(member, dict) else ""
     try:
@@ -73,12 +74,12 @@ def preview(
     )
 
 
-def _sample(folder: Path, journey: str, programme: str, locale: str, case: str) -> Sample:
+def _sample(folder: Path, journey: str, identity: Identity, locale: str, case: str) -> Sample:
     occasion = occasion_of(folder, journey)
     if not case:
-        return samples(occasion, locale, programme, journey)[-1]
+        return samples(occasion, locale, identity, journey)[-1]
     path = folder / journey / "cases.yaml"
     cases = {item.name: item for item in read_cases(path, path.relative_to(folder.parent).as_posix())}
     if case not in cases:
         raise UsageError(f"there is no case {case!r}; {nearest(case, cases)}")
-    return of_case(cases[case], occasion, programme, journey)
+    return of_case(cases[case], occasion, identity, journey)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.content.cases import Case, event_data
+from orchestrator.decide.content import Identity
 from orchestrator.decide.context import plain
 from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
 
@@ -66,7 +67,7 @@ class Sample(Struct, frozen=True):
     context: dict[str, object]
 
 
-def samples(occasion: Occasion, locale: str, programme: str, journey: str) -> list[Sample]:
+def samples(occasion: Occasion, locale: str, identity: Identity, journey: str) -> list[Sample]:
     """The two ends: a member of whom nothing is known, and one of whom all is known."""
     full = _EVENTS.get(occasion.event, {})
     kind = EVENT_TYPES.get(occasion.event)
@@ -77,15 +78,15 @@ def samples(occasion: Occasion, locale: str, programme: str, journey: str) -> li
         given_name="Lucía", family_name="Gómez", birthday=date(1988, 5, 14), locale=locale, country="ES", tier="Oro"
     )
     return [
-        Sample("a member of whom nothing is known", _context(MemberEnrolled(), least, {}, programme, journey)),
+        Sample("a member of whom nothing is known", _context(MemberEnrolled(), least, {}, identity, journey)),
         Sample(
             "a member of whom all is known",
-            _context(known, most, {occasion.event: (7, 412_300)}, programme, journey),
+            _context(known, most, {occasion.event: (7, 412_300)}, identity, journey),
         ),
     ]
 
 
-def of_case(case: Case, occasion: Occasion, programme: str, journey: str) -> Sample:
+def of_case(case: Case, occasion: Occasion, identity: Identity, journey: str) -> Sample:
     """The case's member at the last of its events of this type."""
     matching = [event for event in case.events if event.type == occasion.event]
     totals: dict[str, tuple[int, int]] = {}
@@ -95,7 +96,7 @@ def of_case(case: Case, occasion: Occasion, programme: str, journey: str) -> Sam
         amount = getattr(data, "amount", getattr(data, "points", 0))
         totals[event.type] = (count + 1, total + (amount or 0))
     given = SILENCE if occasion.silence else plain(event_data(matching[-1])) if matching else {}
-    return Sample(case.name, _context(case.member, given, totals, programme, journey))
+    return Sample(case.name, _context(case.member, given, totals, identity, journey))
 
 
 def _plain(given: Mapping[str, object], kind: type[Data] | None) -> dict[str, object]:
@@ -106,7 +107,7 @@ def _context(
     member: MemberEnrolled,
     event: Mapping[str, object],
     totals: Mapping[str, tuple[int, int]],
-    programme: str,
+    identity: Identity,
     journey: str,
 ) -> dict[str, object]:
     return {
@@ -128,7 +129,9 @@ def _context(
             for name, (count, total) in totals.items()
         },
         "now": _NOW,
-        "programme": programme,
+        "programme": identity.programme,
+        "site": identity.site,
+        "postal_address": identity.postal_address,
         "journey": journey,
         "unsubscribe_url": _UNSUBSCRIBE,
     }
@@ -146,6 +149,8 @@ def declared(occasion: Occasion) -> dict[str, object]:
         "aggregates": {name.replace(".", "_"): dict.fromkeys(AGGREGATE_FIELDS, ANY) for name in EVENT_TYPES},
         "now": ANY,
         "programme": ANY,
+        "site": ANY,
+        "postal_address": ANY,
         "journey": ANY,
         "unsubscribe_url": ANY,
         "subject": ANY,

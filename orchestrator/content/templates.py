@@ -190,7 +190,9 @@ class _Compiler:
                 continue
             made.setdefault((file.journey, file.message, file.channel), {})[file.locale] = compiled
         for (journey, message, channel), locales in made.items():
-            if best(self.default_locale, locales) is None:
+            unsound = {locale: None for j, m, c, locale, _ in written if (j, m, c) == (journey, message, channel)}
+            # what is written and not sound is told already
+            if best(self.default_locale, {**unsound, **locales}) is None:
                 folder = next(file for file in self.sound if file.journey == journey).file.rpartition("/")[0]
                 self.problems.append(
                     Problem(folder, 1, f"{message} for {channel} has no text in the house locale {self.default_locale}")

@@ -22,6 +22,16 @@ class Sender(Struct, frozen=True, kw_only=True):
     reply_to: str = ""
 
 
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who writes to the members, as messages say it."""
+
+    programme: str
+    # where links lead, without a slash at its end
+    site: str
+    # in one line; "" where none is given
+    postal_address: str
+
+
 class Policies(Protocol):
     """The house's own rules."""
 
@@ -81,7 +91,7 @@ class Content(Struct, frozen=True, kw_only=True):
     zones: Mapping[str, ZoneInfo]
     # alpha-2 country -> its zones
     country_zones: Mapping[str, tuple[str, ...]]
-    programme: str
+    identity: Identity
     locale: str
     public_url: str
     # places older than this are forgotten

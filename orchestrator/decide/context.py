@@ -23,7 +23,7 @@ def plain(data: Data) -> dict[str, object]:
 
 
 def view(member: Member, event: Mapping[str, object], content: Content, now: datetime) -> dict[str, object]:
-    """The names a journey's expressions and a template may use: `member`, `event`, `aggregates`, `now`, `programme`."""
+    """The names that expressions and templates may use: `member`, `event`, `aggregates`, `now`, and who writes."""
     zones = member.residence.zones
     zone = content.zones[zones[0]] if zones else UTC
     return {
@@ -45,5 +45,7 @@ def view(member: Member, event: Mapping[str, object], content: Content, now: dat
             for name, a in member.aggregates.items()
         },
         "now": now.astimezone(zone),
-        "programme": content.programme,
+        "programme": content.identity.programme,
+        "site": content.identity.site,
+        "postal_address": content.identity.postal_address,
     }

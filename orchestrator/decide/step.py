@@ -638,7 +638,7 @@ class _Turn:
             subject=words.subject,
             html=words.html,
             text=words.text,
-            sender_name=sender.name or content.programme,
+            sender_name=sender.name or content.identity.programme,
             sender=sender.address,
             reply_to=sender.reply_to,
             unsubscribe=url,

@@ -7,8 +7,12 @@ from datetime import datetime
 
 import msgspec
 
+from orchestrator.decide.content import Identity
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.types import EVENT_TYPES
+
+# who writes, in tests
+CLUB = Identity(programme="Club", site="https://example.com", postal_address="2 Example Road, Example Town")
 
 
 def event(

@@ -10,6 +10,7 @@ from orchestrator.content.lint import lint
 from orchestrator.content.templates import load_templates
 from orchestrator.errors import ContentError
 from orchestrator.render.contract import Rendered, RenderError
+from orchestrator.testing.builders import CLUB
 
 if TYPE_CHECKING:
     from conftest import Folder
@@ -96,5 +97,5 @@ def test_an_sms_has_no_approved_template_so_such_a_line_is_its_text(folder: Fold
 
 def test_lint_looks_into_the_headers_too(folder: Folder) -> None:
     folder.write("hi/b.whatsapp.en.txt.j2", "Template: a\nVariable: {{ membr.given_name }}\n\nHi\n")
-    found = [(problem.file, problem.line, problem.what) for problem in lint(folder.path, "en", "Club").problems]
+    found = [(problem.file, problem.line, problem.what) for problem in lint(folder.path, "en", CLUB).problems]
     assert ("templates/hi/b.whatsapp.en.txt.j2", 2, "`membr.given_name` is not known here") in found

@@ -15,6 +15,7 @@ from orchestrator.content.samples import MEMBER_FIELDS, samples
 from orchestrator.content.templates import load_templates
 from orchestrator.decide import context
 from orchestrator.decide.member import Member
+from orchestrator.testing.builders import CLUB
 from orchestrator.times import EPOCH
 
 FOLDER = shipped("templates")
@@ -47,7 +48,7 @@ class Balance(HTMLParser):
 
 
 def test_lint_finds_nothing() -> None:
-    report = lint(FOLDER, "en", "Club")
+    report = lint(FOLDER, "en", CLUB)
     assert () == report.problems
     assert {"welcome", "thank-you", "we-miss-you"} <= set(report.journeys)
 
@@ -61,7 +62,7 @@ def test_every_message_is_there_in_every_language(key: tuple[str, str, str]) -> 
 def test_every_text_reads_whole_for_empty_and_full_profiles(
     journey: str, message: str, channel: str, locale: str
 ) -> None:
-    for sample in samples(occasion_of(FOLDER, journey), locale, "Club Almendro", journey):
+    for sample in samples(occasion_of(FOLDER, journey), locale, CLUB, journey):
         words = TEMPLATES.render(journey, message, channel, locale, sample.context)
         assert locale == words.locale
         for part in (words.subject, words.html, words.text):
@@ -74,12 +75,14 @@ def test_every_text_reads_whole_for_empty_and_full_profiles(
             assert sample.context["unsubscribe_url"] in balance.links
             assert str(sample.context["unsubscribe_url"]) in words.text
             assert f'lang="{locale}"' in words.html
+            assert f"Club, {CLUB.postal_address}" in words.text
+            assert f"Club, {CLUB.postal_address}" in words.html
         else:
             assert segments(words.text).count <= 2, "an SMS of three segments or more costs three messages or more"
 
 
 def test_a_service_message_without_an_opt_out_address_has_no_dead_link() -> None:
-    sample = samples(occasion_of(FOLDER, "welcome"), "en", "Club", "welcome")[0]
+    sample = samples(occasion_of(FOLDER, "welcome"), "en", CLUB, "welcome")[0]
     words = TEMPLATES.render("welcome", "hello", "email", "en", {**sample.context, "unsubscribe_url": ""})
     balance = Balance()
     balance.feed(words.html)
@@ -97,11 +100,11 @@ def test_cases_cover_touches_silences_and_more_than_one_language(journey: str) -
 def test_samples_offer_the_very_names_that_decisions_offer() -> None:
     class Stand:
         zones: dict[str, object] = {}  # noqa: RUF012  # read only
-        programme = "Club"
+        identity = CLUB
 
     member = Member(id="m", ref="r")
     decided = context.view(member, {}, Stand(), EPOCH)  # type: ignore[arg-type]  # all of Content that view reads
-    sample = samples(occasion_of(FOLDER, "welcome"), "en", "Club", "welcome")[0].context
+    sample = samples(occasion_of(FOLDER, "welcome"), "en", CLUB, "welcome")[0].context
     assert set(decided) | {"unsubscribe_url", "journey"} == set(sample)
     view_of_member, sample_of_member = decided["member"], sample["member"]
     assert isinstance(view_of_member, dict)

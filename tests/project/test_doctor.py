@@ -1,0 +1,181 @@
+"""`orchestrator doctor`: each fault of a project is named, with what cures it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator import starter
+from orchestrator.cli.app import app
+from orchestrator.doctor import Check, examine
+from orchestrator.settings import FILE
+
+TODAY = date(2026, 11, 26)
+OWN = {
+    'programme = "Example Club"': 'programme = "Club Almendro"',
+    'site = "https://example.com"': 'site = "https://club.almendro.es"',
+    'postal_address = "1 Example Street, Example City"': 'postal_address = "Calle Mayor 1, Madrid"',
+    'public_url = "https://example.com"': 'public_url = "https://club.almendro.es"',
+}
+OWN_SENDER = """\
+  - effective: 2026-08-01
+    why: our own name and addresses
+    sender: {name: "", address: club@almendro.es, reply_to: hola@almendro.es}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A starter project, not to be written to."""
+    folder = tmp_path_factory.mktemp("doctor") / "club"
+    starter.create(folder)
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be spoilt."""
+    return Path(shutil.copytree(made, tmp_path / "club"))
+
+
+def change(file: Path, *changes: tuple[str, str]) -> None:
+    text = file.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    file.write_text(text, encoding="utf-8")
+
+
+def found(project: Path, state: str) -> dict[str, list[Check]]:
+    """name -> the checks of this state."""
+    checks: dict[str, list[Check]] = {}
+    for check in examine(project, TODAY):
+        if check.state == state:
+            checks.setdefault(check.name, []).append(check)
+    return checks
+
+
+def test_a_starter_is_fit_and_its_drafts_and_examples_are_named(project: Path) -> None:
+    assert {} == found(project, "fail")
+    warnings = found(project, "warn")
+    assert {"law CO@2026.11.0", "law US@2026.11.0", "sender"} <= set(warnings)
+    places = [check.found.partition(": ")[0] for check in warnings["sender"]]
+    lines = (project / FILE).read_text(encoding="utf-8").splitlines()
+    expected = [f"{FILE}:{lines.index(line) + 1}" for line in sorted(OWN, key=list(OWN).index)]
+    assert sorted([*expected, "channel_policies/email.yaml:9", "channel_policies/email.yaml:9"]) == sorted(places)
+
+
+def test_who_would_really_write_as_the_example_fails(project: Path) -> None:
+    change(project / FILE, ('email = "capture"', 'email = "smtp"'))
+    assert 6 == len(found(project, "fail")["sender"])
+
+
+def test_who_says_who_they_are_may_write(project: Path) -> None:
+    change(project / FILE, ('email = "capture"', 'email = "smtp"'), *OWN.items())
+    policy = project / "channel_policies/email.yaml"
+    policy.write_text(policy.read_text(encoding="utf-8") + OWN_SENDER, encoding="utf-8")
+    assert {} == found(project, "fail")
+    assert "sender" not in found(project, "warn")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            'postal_address = "1 Example',
+            'postal_address = "" # 1 Example',
+            "(US@2026.11.0), 15 USC 7704",
+        ),
+        ('public_url = "https://example.com"', 'public_url = ""', "the house asks"),
+    ],
+)
+def test_what_a_law_wants_shown_may_not_be_empty(project: Path, old: str, new: str, told: str) -> None:
+    change(project / FILE, (old, new))
+    assert any("is empty" in check.found and told in check.found for check in found(project, "warn")["sender"])
+
+
+def test_where_no_law_asks_for_it_a_postal_address_may_be_empty(project: Path) -> None:
+    change(project / FILE, ('postal_address = "1 Example', 'postal_address = "" # 1 Example'))
+    for pack in ("US", "US-NY"):
+        for file in (project / "channel_policies/laws" / pack).iterdir():
+            file.unlink()
+        (project / "channel_policies/laws" / pack).rmdir()
+    assert not any("postal_address" in check.found for check in found(project, "warn")["sender"])
+
+
+def test_marketing_without_the_postal_address_is_a_content_problem(project: Path) -> None:
+    layout = project / "templates/_layout/email.es.txt.j2"
+    change(layout, ('{{ ", " ~ postal_address if postal_address }}', ""))
+    problems = found(project, "fail")["content"]
+    assert all("lacks `postal_address`, as rule us.email.content (US@2026.11.0)" in check.found for check in problems)
+    assert {"use {{ postal_address }}, best in the layout"} == {check.cure for check in problems}
+
+
+def drop_the_key(project: Path) -> None:
+    (project / "keys/orchestrator.key").unlink()
+
+
+def open_the_key(project: Path) -> None:
+    (project / "keys/orchestrator.key").chmod(0o644)
+
+
+def garble_the_key(project: Path) -> None:
+    (project / "keys/orchestrator.key").write_text("garbage")
+
+
+def misspell_the_adapter(project: Path) -> None:
+    change(project / FILE, ('email = "capture"', 'email = "smpt"'))
+
+
+def misspell_a_setting(project: Path) -> None:
+    change(project / FILE, ("locale =", "lokale ="))
+
+
+def break_a_policy(project: Path) -> None:
+    change(project / "channel_policies/email.yaml", ("21:00-08:00", "21:00-8"))
+
+
+def misspell_a_name(project: Path) -> None:
+    change(project / "templates/welcome/hello.sms.en.txt.j2", ("member.given_name", "member.name"))
+
+
+def name_another_store(project: Path) -> None:
+    change(project / FILE, ("sqlite:///orchestrator.db", "mysql://us:geheim@db/club"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "told", "cure"),
+    [
+        (drop_the_key, "keys", "does not exist", "restore it from your backup"),
+        (open_the_key, "keys", "can be read by others", "chmod 600"),
+        (garble_the_key, "keys", "is no key file", "restore it from your backup"),
+        (misspell_the_adapter, "channels", "there is no such adapter", "did you mean 'smtp'"),
+        (misspell_a_setting, "settings", ": `lokale` is not known here", "did you mean `locale`"),
+        (break_a_policy, "content", "channel_policies/email.yaml:20: `21:00-8`", 'write "21:00-08:00"'),
+        (misspell_a_name, "content", "templates/welcome/hello.sms.en.txt.j2:1: `member.name`", "did you mean"),
+        (name_another_store, "store", "mysql://us:***@db/club is no store", 'url = "sqlite:///orchestrator.db"'),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_its_cure(
+    project: Path, spoil: Callable[[Path], None], name: str, told: str, cure: str
+) -> None:
+    spoil(project)
+    (check, *_) = found(project, "fail")[name]
+    assert told in check.found
+    assert cure in f"{check.found} {check.cure}"
+    assert "geheim" not in check.found
+
+
+def test_the_command_ends_with_0_when_fit_and_3_when_not(project: Path) -> None:
+    words = ["--project", str(project), "--json", "doctor"]
+    assert 0 == CliRunner().invoke(app, words).exit_code
+    misspell_the_adapter(project)
+    result = CliRunner().invoke(app, words)
+    assert 3 == result.exit_code
+    assert "channels" in {check["name"] for check in json.loads(result.stdout) if check["state"] == "fail"}
