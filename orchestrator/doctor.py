@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from orchestrator.channels.load import load_adapters
+from orchestrator.clocks import wall_clock
 from orchestrator.contact_log import checkpoint as checkpoints
 from orchestrator.content import tables
 from orchestrator.content.check import checked
@@ -23,6 +24,8 @@ from orchestrator.errors import ContentError, OrchestratorError
 from orchestrator.project import Project, open_project
 
 ENOUGH_DISK = 1 << 30
+# seconds that the clocks of this machine and of the store may differ by
+LARGEST_SKEW_S = 2.0
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -76,6 +79,18 @@ def _store(project: Project, _today: date) -> Iterator[Check]:
         yield Check(name="checkpoint", state="warn", found="the log was never signed", cure=cure)
 
 
+def _clocks(project: Project, _today: date) -> Iterator[Check]:
+    """Touches are sent by the store's clock, and decided by the broker's and this machine's."""
+    before, theirs, after = wall_clock(), project.store.clock(), wall_clock()
+    skew_s = max(before - theirs, theirs - after, 0) / 1_000_000
+    found = f"the store's clock and this machine's differ by {skew_s:.1f} s"
+    if skew_s > LARGEST_SKEW_S:
+        cure = f"let both follow the same time servers (NTP): more than {LARGEST_SKEW_S:.0f} s is too much"
+        yield Check(name="clocks", state="fail", found=found, cure=cure)
+    else:
+        yield Check(name="clocks", state="ok", found=found)
+
+
 def _content(project: Project, today: date) -> Iterator[Check]:
     content = checked(project.path, project.settings, today)
     found = f"revision {content.revision}: {len(content.journeys)} journeys"
@@ -116,6 +131,7 @@ def _machine(project: Project, _today: date) -> Iterator[Check]:
 _EXAMINED: dict[str, Callable[[Project, date], Iterator[Check]]] = {
     "keys": _keys,
     "store": _store,
+    "clocks": _clocks,
     "content": _content,
     "channels": _channels,
     "machine": _machine,

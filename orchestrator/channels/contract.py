@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from orchestrator.events.inputs import OutcomeKind
+from orchestrator.events.inputs import AnswerKind
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,14 +58,14 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """What became of one call."""
 
-    kind: OutcomeKind
+    kind: AnswerKind
     provider_id: str = ""
     # the provider's own code (`550 5.1.1`, `429`), never its free text
     code: str = ""
     # throttled: not before this long
     retry_after: timedelta | None = None
     # transient: what it comes to once no call is left (a mailbox that stays full: rejected_recipient)
-    in_the_end: OutcomeKind | None = None
+    in_the_end: AnswerKind | None = None
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):

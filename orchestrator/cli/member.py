@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from rich.json import JSON
 
 from orchestrator.cli.output import State, show, write_json
+from orchestrator.clocks import wall_clock
 from orchestrator.errors import UsageError
 from orchestrator.members import erase, erased, everything, known
 from orchestrator.project import open_project
-from orchestrator.runtimes.embedded.project_runner import carry_out, wall_clock
+from orchestrator.runtimes.embedded.project_runner import carry_out
 
 app = typer.Typer(no_args_is_help=True, help="See, hand over or erase what is known of one member.")
 Member = Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]

@@ -53,7 +53,7 @@ def command(
         paths = inputs or sorted((project.path / "incoming").glob("*.jsonl"))
         if not paths and not follow:
             raise UsageError("nothing to run: name files of events, or put some in incoming/ with: orchestrator ingest")
-        with open_runner(project, dispatch=dispatch) as runner:
+        with open_runner(project, dispatch=dispatch, real=clock is Clock.real) as runner:
             if clock is Clock.events:
                 if any(str(path) == "-" for path in paths):
                     raise UsageError("--clock events reads files, not standard input: save the events first")

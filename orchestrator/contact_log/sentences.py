@@ -48,6 +48,7 @@ TOUCH_REASONS: dict[str, str] = {
     "rejected_sender": "the provider refused the sender",
     "throttled": "the provider asked to slow down",
     "transient": "the provider could not take it just then",
+    "not_called": "the moment to hand it over had passed, so that it was not",
     "complained": "the member complained of a message",
     "opted_out": "the member opted out",
     "hard_bounced": "the contact point does not exist any more",

@@ -253,6 +253,9 @@ class _Turn:
             if outcome.retry_at is not None:
                 # a turn at that moment: on the virtual clock it is when the outbox is asked again
                 self.timers.append((outcome.retry_at, Tick(outcome.retry_at)))
+            if pending is not None and pending.valid_until <= self.now:
+                # it was being called when its time was up
+                self._expired(member, Expired(touch_id=outcome.touch_id))
             return
         if state == "rejected":
             self._drop_place(outcome.touch_id)

@@ -19,7 +19,7 @@ from typing import Literal
 from msgspec import Struct
 
 from orchestrator.channels.contract import Answer
-from orchestrator.events.inputs import OutcomeKind
+from orchestrator.events.inputs import AnswerKind, OutcomeKind
 
 State = Literal["accepted", "rejected", "unknown", "reserved"]
 
@@ -36,7 +36,7 @@ class Gap(Struct, frozen=True):
     longest: timedelta
 
 
-GAPS: dict[OutcomeKind, Gap] = {
+GAPS: dict[AnswerKind, Gap] = {
     "throttled": Gap(timedelta(seconds=30), 2, timedelta(hours=1)),
     "transient": Gap(timedelta(minutes=5), 3, timedelta(hours=6)),
     # only where a touch is declared at least once
@@ -89,7 +89,7 @@ def after(
     return Next(given_up, answer.kind) if retry_at >= valid_until else Next("reserved", answer.kind, retry_at)
 
 
-def gap(kind: OutcomeKind, touch_id: str, attempt: int, asked: timedelta | None = None) -> timedelta:
+def gap(kind: AnswerKind, touch_id: str, attempt: int, asked: timedelta | None = None) -> timedelta:
     """The wait after call number `attempt`; never shorter than what the provider `asked` for.
 
     Raises KeyError for an outcome that is never called again.

@@ -11,9 +11,11 @@ from msgspec import Struct, field
 from orchestrator.events.envelope import Event
 from orchestrator.events.types import Channel, Purpose
 
-OutcomeKind = Literal[
+AnswerKind = Literal[
     "accepted", "rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient", "unknown"
 ]
+# not_called: the attempt was on record when the moment for the call had passed; nothing was sent
+OutcomeKind = Literal[AnswerKind, "not_called"]
 
 
 # What a provider says later of a touch, in the order of precedence: a late or repeated word never takes the place of
@@ -47,11 +49,11 @@ class TimerDue(Struct, frozen=True, tag="timer"):
 
 
 class Outcome(Struct, frozen=True, kw_only=True, tag="outcome"):
-    """What became of one call for a touch."""
+    """What became of one attempt for a touch."""
 
     touch_id: str
     kind: OutcomeKind
-    # 1 for the first call of this touch
+    # 1 for the first attempt of this touch
     attempt: int
     attempted_at: datetime
     occurred_at: datetime

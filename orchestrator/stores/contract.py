@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from enum import Enum
+from typing import Literal, NamedTuple, Protocol
+
+
+class Clock(Enum):
+    """Whose time a call of the dispatcher goes by, where it is not given an instant."""
+
+    # that of the touch's own partition, as in `progress`: the virtual clock
+    partition = "partition"
+    # the store's own at that moment, as `Store.clock` tells it: the real clock
+    store = "store"
 
 
 class Progress(NamedTuple):
@@ -166,9 +176,9 @@ class TouchRow(NamedTuple):
     # compare-and-set token of the claim; "" when not claimed
     token: str
     lease_until: int
-    # calls made
+    # attempts on record
     attempts: int
-    # instant of the last call; 0 before the first
+    # instant of the last one; 0 before the first
     attempted_at: int
     # when the permitted hours seen at the decision end, latency margin taken off: at or after it the dispatcher hands
     # the touch back to be decided anew; 0: no hours bind
@@ -372,19 +382,24 @@ class Store(Protocol):
         its thread calls no other writing method of this store (RuntimeError); reading ones see what was before it.
         """
 
-    # --- the dispatcher's side: each call is one transaction
-    def claim(self, now: int | None, lease_until: int, token: str, limit: int, channel: str = "") -> list[Claim]:
+    # --- the dispatcher's side: each call is one transaction, at an instant or by a clock that it reads itself
+    def clock(self) -> int:
+        """The store's own time: the database server's where there is one, else this machine's."""
+
+    def claim(self, now: int | Clock, lease: int, token: str, limit: int, channel: str = "") -> list[Claim]:
         """Reserved touches of `channel` ("": of any) that may be called, by (rank, due, touch_id); they become claimed.
 
-        They are due at `now` (inclusive; None: the clock of the touch's own partition, as in `progress`) and not yet
-        at `valid_until`, at most one of a member claimed or attempting at any time, none that `suppression` or
-        `switches` cover. A claim whose lease lapsed before `now` returns to reserved first, and is claimed like any.
+        They are due at `now` (inclusive) and not yet at `valid_until`, at most one of a member claimed or attempting at
+        any time, none that `suppression` or `switches` cover. They are held until `lease` microseconds after `now`. A
+        claim whose lease lapsed before `now` returns to reserved first, and is claimed like any.
         """
 
-    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
         """claimed -> attempting (attempts + 1, attempted_at = now); the claims that may now be called, so counted.
 
-        Only where the token holds and neither `suppression` nor `switches` covers the touch; one durable transaction.
+        Only where the token holds, neither `suppression` nor `switches` covers the touch, and `now` is before its
+        `valid_until` and, where hours bind, its `call_by`; one durable transaction. A clock is read once the rows are
+        held: no wait for them can make the instant on record an earlier one than that of the attempt.
         """
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
@@ -393,10 +408,10 @@ class Store(Protocol):
     def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
         """attempting -> state, with its inbox row, all in one transaction; False where the token no longer holds."""
 
-    def lapse(self, now: int, describe: Callable[[TouchRow], NewInbox]) -> int:
+    def lapse(self, now: int | Literal[Clock.store], describe: Callable[[TouchRow, int], NewInbox]) -> int:
         """attempting with a lease that lapsed before `now` -> unknown, token emptied; how many.
 
-        Each with the inbox row that `describe` builds from the touch as it was, all in one transaction.
+        Each with the inbox row that `describe` builds from the touch as it was and the instant, in one transaction.
         """
 
     def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:

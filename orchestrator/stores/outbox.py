@@ -48,6 +48,11 @@ def covering(touch: TouchRow) -> list[tuple[str, str, str]]:
     ]
 
 
+def still_open(touch: TouchRow, at: int) -> bool:
+    """Whether the touch may be called at this instant: valid, and within the hours that bind it."""
+    return at < touch.valid_until and not 0 < touch.call_by <= at
+
+
 def scopes(touch: TouchRow) -> tuple[str, str, str]:
     """The scopes of every switch that would stop the touch."""
     return ALL, f"channel:{touch.channel}", f"journey:{touch.journey}"

@@ -26,7 +26,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.channels.contract import Adapter, Answer, Capabilities, Message
-from orchestrator.events.inputs import OutcomeKind
+from orchestrator.events.inputs import AnswerKind
 
 Script = Literal["accept", "refuse", "down", "hang"]
 
@@ -38,7 +38,7 @@ KEY = "key-never-in-a-log"
 # loggers of servers that a rig runs in the same process
 SERVERS = ("mail.", "aiosmtpd", "asyncio")
 HARD_LIMIT_S = 5.0
-KINDS = get_args(OutcomeKind)
+KINDS = get_args(AnswerKind)
 LONG_AGO, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 
 

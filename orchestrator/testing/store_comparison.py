@@ -19,6 +19,7 @@ from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
     Changes,
     Claim,
+    Clock,
     CursorMove,
     DeadRow,
     FilePosition,
@@ -51,6 +52,7 @@ PARTITIONS = 4
 
 names = st.sampled_from(["ann", "bob", "cid"])
 instants = st.integers(0, 30)
+times = instants | st.just(Clock.partition)
 partitions = st.integers(0, PARTITIONS - 1)
 channels = st.sampled_from(["email", "sms"])
 touch_ids = st.sampled_from([f"t{i}" for i in range(12)])
@@ -72,6 +74,7 @@ touches = st.builds(
     rank=st.integers(1, 3),
     due=instants,
     valid_until=st.integers(5, 60),
+    call_by=st.integers(0, 60),
 )
 few = st.integers(0, 3)
 
@@ -195,15 +198,15 @@ class StoreComparison(RuleBasedStateMachine):
 
         assert self.both(write) == "refused"
 
-    @rule(now=instants | st.none(), lease=few, limit=st.integers(0, 4), channel=channels | st.just(""))
-    def claim(self, now: int | None, lease: int, limit: int, channel: str) -> None:
+    @rule(now=times, lease=few, limit=st.integers(0, 4), channel=channels | st.just(""))
+    def claim(self, now: int | Clock, lease: int, limit: int, channel: str) -> None:
         self.tokens += 1
-        until, token = (now or 0) + lease, f"token-{self.tokens}"
-        self.claims += self.both(lambda store: store.claim(now, until, token, limit, channel))
+        token = f"token-{self.tokens}"
+        self.claims += self.both(lambda store: store.claim(now, lease, token, limit, channel))
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), now=instants)
-    def attempt(self, data: st.DataObject, now: int) -> None:
+    @rule(data=st.data(), now=times)
+    def attempt(self, data: st.DataObject, now: int | Clock) -> None:
         claims = data.draw(st.lists(st.sampled_from(self.claims), max_size=3))
         self.both(lambda store: store.attempt(claims, now))
 
@@ -222,7 +225,7 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(now=instants)
     def lapse(self, now: int) -> None:
-        self.both(lambda store: store.lapse(now, lambda touch: told(touch.touch_id, touch.partition, now)))
+        self.both(lambda store: store.lapse(now, lambda touch, at: told(touch.touch_id, touch.partition, at)))
 
     @rule(rows=st.lists(suppressions, max_size=2))
     def suppress(self, rows: list[SuppressionRow]) -> None:

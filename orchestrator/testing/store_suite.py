@@ -7,7 +7,7 @@ class TestMine(StoreSuite):
     def reopen(self, store): return ...     # closes it and opens it again; a store that ends with its process: itself
 """
 
-# ruff: noqa: D102, SIM300, S106, S107 - these are tests: their names say what must hold, what is expected stands on
+# ruff: noqa: D102, SIM300, S106 - these are tests: their names say what must hold, what is expected stands on
 # the left, and a claim's token is no secret
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from orchestrator.stores.contract import (
     Backlog,
     Changes,
     Claim,
+    Clock,
     CursorMove,
     DeadRow,
     FilePosition,
@@ -81,9 +82,9 @@ def ids(claims: Sequence[Claim]) -> list[str]:
     return [claim.touch.touch_id for claim in claims]
 
 
-def attempted(store: Store, now: int = 10, lease_until: int = 100, token: str = "token") -> list[TouchRow]:
+def attempted(store: Store, now: int = 10, lease: int = 90) -> list[TouchRow]:
     """Everything callable, attempting."""
-    return [claim.touch for claim in store.attempt(store.claim(now, lease_until, token, 100), now)]
+    return [claim.touch for claim in store.attempt(store.claim(now, lease, "token", 100), now)]
 
 
 class StoreFixtures:
@@ -383,7 +384,7 @@ class Inboxes(StoreFixtures):
             inbox=[told("a", partition=3, due=50), told("b", partition=3, due=60), told("c", partition=3, due=61)],
             reserved=[touch_row(f"t-{member}", member=member) for member in ("ann", "bob", "cid")],
         )
-        store.claim(10, 100, "token", 1)
+        store.claim(10, 90, "token", 1)
         assert {0: Backlog(0, 0, 2, 1), 3: Backlog(2, 1, 0, 0)} == store.backlog(60)
 
 
@@ -392,7 +393,7 @@ class Reservations(StoreFixtures):
 
     def test_a_touch_that_is_there_already_is_kept_as_it_is(self, store: Store) -> None:
         owner = reserve(store, touch_row("t"))
-        (claimed,) = store.claim(10, 100, "token", 1)
+        (claimed,) = store.claim(10, 90, "token", 1)
         owner.commit(reserved=[touch_row("t", rank=1)])
         assert claimed.touch == touch_of(store, "t")
 
@@ -415,7 +416,7 @@ class Reservations(StoreFixtures):
         (accepted,) = [touch for touch in attempted(store) if touch.touch_id == "accepted"]
         store.outcomes([outcome(accepted)])
         owner.commit(reserved=[touch_row("claimed-2", "claimed-2"), touch_row("reserved", due=500)])
-        store.claim(10, 100, "later", 10)
+        store.claim(10, 90, "later", 10)
         owner.commit(cancelled=["accepted", "attempting", "claimed-2", "reserved", "nobody"])
         expected = {"accepted": "accepted", "attempting": "attempting", "claimed": "attempting"}
         assert expected | {"claimed-2": "cancelled", "reserved": "cancelled"} == states(store)
@@ -423,7 +424,7 @@ class Reservations(StoreFixtures):
 
     def test_a_batch_sees_the_states_of_touches(self, store: Store) -> None:
         reserve(store, touch_row("a"), touch_row("b", "bob"))
-        store.claim(10, 100, "token", 1)
+        store.claim(10, 90, "token", 1)
         with looking(store) as batch:
             assert {"a": "claimed", "b": "reserved"} == batch.touch_states(["a", "b", "c"])
 
@@ -450,12 +451,12 @@ class Claims(StoreFixtures):
     def test_claims_come_by_rank_then_due_then_id_up_to_the_limit(self, store: Store) -> None:
         order = [("d", 1, 9), ("b", 2, 3), ("c", 2, 3), ("a", 2, 4), ("e", 3, 0)]
         reserve(store, *(touch_row(name, name, rank=rank, due=due) for name, rank, due in reversed(order)))
-        assert ["d", "b", "c"] == ids(store.claim(10, 100, "one", 3))
-        assert ["a", "e"] == ids(store.claim(10, 100, "two", 3))
+        assert ["d", "b", "c"] == ids(store.claim(10, 90, "one", 3))
+        assert ["a", "e"] == ids(store.claim(10, 90, "two", 3))
 
     def test_a_claim_shows_the_touch_as_it_now_stands(self, store: Store) -> None:
         reserve(store, touch_row("t"))
-        (claim,) = store.claim(10, 100, "token", 5)
+        (claim,) = store.claim(10, 90, "token", 5)
         assert Claim(touch_row("t", state="claimed", token="token", lease_until=100), "token") == claim
         assert claim.touch == touch_of(store, "t")
 
@@ -465,7 +466,7 @@ class Claims(StoreFixtures):
             *(touch_row("due", "a", due=10), touch_row("later", "b", due=11)),
             *(touch_row("valid", "c", valid_until=11), touch_row("over", "d", valid_until=10)),
         )
-        assert ["valid", "due"] == ids(store.claim(10, 100, "token", 5))
+        assert ["valid", "due"] == ids(store.claim(10, 90, "token", 5))
 
     def test_without_an_instant_each_touch_is_asked_at_its_partitions_clock(self, store: Store) -> None:
         owner = Owner(store, [0, 1])
@@ -473,38 +474,38 @@ class Claims(StoreFixtures):
             *(owner.step(0, clock=10), owner.step(1, clock=20)),
             reserved=[touch_row("a", "a", due=15), touch_row("b", "b", due=15, partition=1)],
         )
-        assert ["b"] == ids(store.claim(None, 100, "token", 5))
+        assert ["b"] == ids(store.claim(Clock.partition, 100, "token", 5))
 
     def test_claims_may_be_limited_to_a_channel(self, store: Store) -> None:
         reserve(store, touch_row("mail", "a"), touch_row("text", "b", channel="sms"))
-        assert ["text"] == ids(store.claim(10, 100, "token", 5, "sms"))
-        assert ["mail"] == ids(store.claim(10, 100, "token", 5))
+        assert ["text"] == ids(store.claim(10, 90, "token", 5, "sms"))
+        assert ["mail"] == ids(store.claim(10, 90, "token", 5))
 
     def test_a_member_has_one_touch_claimed_or_attempting_at_a_time(self, store: Store) -> None:
         reserve(store, touch_row("a"), touch_row("b"), touch_row("c", "bob"))
-        first = store.claim(10, 100, "one", 5)
+        first = store.claim(10, 90, "one", 5)
         assert ["a", "c"] == ids(first)
-        assert [] == store.claim(10, 100, "two", 5)
+        assert [] == store.claim(10, 90, "two", 5)
         (touch, _) = [claim.touch for claim in store.attempt(first, 10)]
-        assert [] == store.claim(10, 100, "three", 5)
+        assert [] == store.claim(10, 90, "three", 5)
         store.outcomes([outcome(touch)])
-        assert ["b"] == ids(store.claim(10, 100, "four", 5))
+        assert ["b"] == ids(store.claim(10, 90, "four", 5))
 
     def test_a_claim_that_lapsed_is_claimed_like_any_other(self, store: Store) -> None:
         reserve(store, touch_row("t"))
-        (old,) = store.claim(10, 100, "old", 5)
-        assert [] == store.claim(100, 200, "new", 5)
-        (new,) = store.claim(101, 200, "new", 5)
+        (old,) = store.claim(10, 90, "old", 5)
+        assert [] == store.claim(100, 100, "new", 5)
+        (new,) = store.claim(101, 99, "new", 5)
         assert ("t", "new", 200) == (new.touch.touch_id, new.touch.token, new.touch.lease_until)
         assert [] == store.attempt([old], 101)
         assert ["t"] == ids(store.attempt([new], 101))
 
     def test_a_lapsed_claim_does_not_let_a_member_have_two(self, store: Store) -> None:
         reserve(store, touch_row("slow", rank=9))
-        store.claim(10, 100, "old", 5)
+        store.claim(10, 90, "old", 5)
         owner = Owner(store)
         owner.commit(reserved=[touch_row("quick", rank=1)])
-        assert ["quick"] == ids(store.claim(101, 200, "new", 5))
+        assert ["quick"] == ids(store.claim(101, 99, "new", 5))
         assert {"slow": "reserved", "quick": "claimed"} == states(store)
 
     def test_an_attempt_is_counted_and_on_record(self, store: Store, reopen: Reopen) -> None:
@@ -515,20 +516,62 @@ class Claims(StoreFixtures):
 
     def test_an_attempt_happens_once(self, store: Store) -> None:
         reserve(store, touch_row("t"))
-        claims = store.claim(10, 100, "token", 5)
+        claims = store.claim(10, 90, "token", 5)
         assert ["t"] == ids(store.attempt(claims, 10))
         assert [] == store.attempt(claims, 10)
 
     def test_an_attempt_with_another_token_is_not_made(self, store: Store) -> None:
         reserve(store, touch_row("t"))
-        (claim,) = store.claim(10, 100, "token", 5)
+        (claim,) = store.claim(10, 90, "token", 5)
         assert [] == store.attempt([claim._replace(token="other")], 10)
         assert {"t": "claimed"} == states(store)
+
+    def test_an_attempt_is_made_before_the_end_of_validity_and_of_the_hours_and_not_at_it(self, store: Store) -> None:
+        reserve(
+            store,
+            *(touch_row("valid", "a", valid_until=21), touch_row("over", "b", valid_until=20)),
+            *(touch_row("open", "c", call_by=21), touch_row("closed", "d", call_by=20)),
+        )
+        assert ["open", "valid"] == sorted(ids(store.attempt(store.claim(10, 90, "token", 5), 20)))
+        assert {"open": "attempting", "valid": "attempting", "over": "claimed", "closed": "claimed"} == states(store)
+
+    def test_on_the_virtual_clock_each_touch_is_attempted_at_its_partitions_time(self, store: Store) -> None:
+        owner = Owner(store, [0, 1])
+        owner.commit(
+            *(owner.step(0, clock=10), owner.step(1, clock=20)),
+            reserved=[touch_row("a", "a", valid_until=15), touch_row("b", "b", partition=1, call_by=25)],
+        )
+        claims = store.claim(Clock.partition, 90, "token", 5)
+        assert {"a": 100, "b": 110} == {claim.touch.touch_id: claim.touch.lease_until for claim in claims}
+        called = store.attempt(claims, Clock.partition)
+        assert {"a": 10, "b": 20} == {claim.touch.touch_id: claim.touch.attempted_at for claim in called}
+
+    def test_by_its_own_clock_the_store_judges_at_the_moment_it_is_asked(self, store: Store) -> None:
+        hour = 3_600_000_000
+        start = store.clock()
+        reserve(
+            store,
+            *(touch_row("now", "a", due=start), touch_row("later", "b", due=start + hour)),
+            *(touch_row("over", "c", valid_until=start), touch_row("closed", "d", call_by=start)),
+        )
+        claims = store.claim(Clock.store, 2 * hour, "token", 5)
+        (called,) = store.attempt(claims, Clock.store)
+        end = store.clock()
+        assert (["closed", "now"], "now") == (sorted(ids(claims)), called.touch.touch_id)
+        assert start <= called.touch.lease_until - 2 * hour <= called.touch.attempted_at <= end
+        assert 0 == store.lapse(Clock.store, lambda *_: told("no"))
+
+    def test_by_its_own_clock_the_store_lapses_what_is_due(self, store: Store) -> None:
+        reserve(store, touch_row("t"))
+        start = store.clock()
+        store.attempt(store.claim(Clock.store, -1, "token", 5), Clock.store)
+        assert 1 == store.lapse(Clock.store, lambda touch, at: told(touch.touch_id, due=at))
+        assert start <= inbox(store)[0].due <= store.clock()
 
     @pytest.mark.parametrize("state", ["reserved", "cancelled"])
     def test_a_claim_is_released_once_and_says_so(self, store: Store, state: str) -> None:
         reserve(store, touch_row("t", due=1))
-        store.claim(10, 100, "token", 5)
+        store.claim(10, 90, "token", 5)
         assert not store.release("t", "other", state, 30, told("no"))
         assert store.release("t", "token", state, 30, told("yes"))
         assert not store.release("t", "token", state, 30, told("no"))
@@ -538,7 +581,7 @@ class Claims(StoreFixtures):
 
     def test_a_release_may_be_silent(self, store: Store) -> None:
         reserve(store, touch_row("t"))
-        store.claim(10, 100, "token", 5)
+        store.claim(10, 90, "token", 5)
         assert store.release("t", "token", "reserved", 0, None)
         assert [] == inbox(store)
 
@@ -561,7 +604,7 @@ class Claims(StoreFixtures):
 
     def test_outcomes_name_the_token_and_are_of_attempts(self, store: Store) -> None:
         reserve(store, touch_row("a", "a"), touch_row("b", "b"))
-        (claim_a, claim_b) = store.claim(10, 100, "token", 5)
+        (claim_a, claim_b) = store.claim(10, 90, "token", 5)
         (a,) = store.attempt([claim_a], 10)
         rows = [outcome(a.touch._replace(token="other")), outcome(claim_b.touch), outcome(a.touch)]
         assert [False, False, True] == store.outcomes(rows)
@@ -569,27 +612,27 @@ class Claims(StoreFixtures):
 
     def test_lapsed_attempts_become_unknown_and_their_members_are_told(self, store: Store) -> None:
         reserve(store, touch_row("a", "ann"), touch_row("b", "bob"))
-        (a, _) = attempted(store, lease_until=100)
-        described: list[TouchRow] = []
+        (a, _) = attempted(store, lease=90)
+        described: list[tuple[TouchRow, int]] = []
 
-        def describe(touch: TouchRow) -> NewInbox:
-            described.append(touch)
-            return told(touch.touch_id, due=101)
+        def describe(touch: TouchRow, at: int) -> NewInbox:
+            described.append((touch, at))
+            return told(touch.touch_id, due=at)
 
         assert 0 == store.lapse(100, describe)
         assert 2 == store.lapse(101, describe)
         assert 0 == store.lapse(101, describe)
-        assert a == described[0]
+        assert (a, 101) == described[0]
         assert {"a": "unknown", "b": "unknown"} == states(store)
         assert [b"a", b"b"] == sorted(row.input for row in inbox(store))
         assert [False] == store.outcomes([outcome(a)])
 
     def test_a_lapse_that_fails_half_way_leaves_nothing(self, store: Store) -> None:
         reserve(store, touch_row("a", "ann"), touch_row("b", "bob"))
-        attempted(store, lease_until=100)
+        attempted(store, lease=90)
         then = everything(store)
 
-        def describe(touch: TouchRow) -> NewInbox:
+        def describe(touch: TouchRow, _at: int) -> NewInbox:
             if touch.touch_id == "b":
                 raise KeyboardInterrupt
             return told("a")
@@ -600,8 +643,8 @@ class Claims(StoreFixtures):
 
     def test_an_unclaimed_lapse_leaves_claims_alone(self, store: Store) -> None:
         reserve(store, touch_row("t"))
-        store.claim(10, 100, "token", 5)
-        assert 0 == store.lapse(1000, lambda _: told("no"))
+        store.claim(10, 90, "token", 5)
+        assert 0 == store.lapse(1000, lambda *_: told("no"))
         assert {"t": "claimed"} == states(store)
 
 
@@ -632,7 +675,7 @@ class Stops(StoreFixtures):
     @pytest.mark.parametrize("row", COVERING)
     def test_a_suppression_cancels_what_it_covers_and_tells_the_member(self, store: Store, row: SuppressionRow) -> None:
         reserve(store, touch_row("claimed"), touch_row("reserved", due=500), touch_row("other", "bob"))
-        store.claim(10, 100, "token", 5)
+        store.claim(10, 90, "token", 5)
         assert ["claimed", "reserved"] == store.suppress([row], [told("opt-out", due=2)])
         assert {"claimed": "cancelled", "reserved": "cancelled", "other": "claimed"} == states(store)
         assert [row] == store.suppressions()
@@ -649,17 +692,17 @@ class Stops(StoreFixtures):
     def test_a_suppression_leaves_what_it_does_not_cover(self, store: Store, row: SuppressionRow) -> None:
         reserve(store, touch_row("t"))
         assert [] == store.suppress([row], [])
-        assert ["t"] == ids(store.attempt(store.claim(10, 100, "token", 5), 10))
+        assert ["t"] == ids(store.attempt(store.claim(10, 90, "token", 5), 10))
 
     @pytest.mark.parametrize("row", COVERING)
     def test_a_touch_reserved_under_a_suppression_is_never_claimed(self, store: Store, row: SuppressionRow) -> None:
         store.suppress([row], [])
         reserve(store, touch_row("t"), touch_row("other", "bob"))
-        assert ["other"] == ids(store.claim(10, 100, "token", 5))
+        assert ["other"] == ids(store.claim(10, 90, "token", 5))
 
     def test_a_suppression_between_claim_and_attempt_prevents_the_call(self, store: Store) -> None:
         reserve(store, touch_row("t"), touch_row("other", "bob"))
-        claims = store.claim(10, 100, "token", 5)
+        claims = store.claim(10, 90, "token", 5)
         store.suppress([COVERING[0]], [])
         assert ["other"] == ids(store.attempt(claims, 10))
         assert {"t": "cancelled", "other": "attempting"} == states(store)
@@ -707,22 +750,22 @@ class Stops(StoreFixtures):
     @pytest.mark.parametrize("scope", STOPPING)
     def test_a_switch_stops_claims_and_attempts_until_it_is_lifted(self, store: Store, scope: str) -> None:
         reserve(store, touch_row("a", "ann"), touch_row("b", "bob"))
-        claims = store.claim(10, 100, "token", 1)
+        claims = store.claim(10, 90, "token", 1)
         row = SwitchRow(scope, 10, "operator")
         store.switch(row, True)
         assert [row] == store.switches()
-        assert [] == store.claim(10, 100, "token", 5)
+        assert [] == store.claim(10, 90, "token", 5)
         assert [] == store.attempt(claims, 10)
         store.switch(row, False)
         assert [] == store.switches()
         assert ["a"] == ids(store.attempt(claims, 10))
-        assert ["b"] == ids(store.claim(10, 100, "token", 5))
+        assert ["b"] == ids(store.claim(10, 90, "token", 5))
 
     @pytest.mark.parametrize("scope", NOT_STOPPING)
     def test_a_switch_leaves_other_channels_and_journeys(self, store: Store, scope: str) -> None:
         reserve(store, touch_row("t"))
         store.switch(SwitchRow(scope, 10, "operator"), True)
-        assert ["t"] == ids(store.attempt(store.claim(10, 100, "token", 5), 10))
+        assert ["t"] == ids(store.attempt(store.claim(10, 90, "token", 5), 10))
 
     @pytest.mark.parametrize("scope", ["", "everything", "channel:", "member:x"])
     def test_a_switch_that_would_stop_nothing_is_refused(self, store: Store, scope: str) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tests.chaos.evidence import TAKEN_OR_IN_DOUBT, Evidence, Row, Violation, micros
 
 FINAL = frozenset({"accepted", "rejected", "unknown"})
-# an attempt that was on record when the moment was found to have passed: no call was made
+# what an attempt came to where its moment was found to have passed: no call was made
 NOT_CALLED = "not_called"
 # a call and its record are told by two processes of one machine: their clocks are one, their rounding is not
 CLOCK_US = 1_000
@@ -23,8 +23,10 @@ class Touch(NamedTuple):
     ref: str
     channel: str
     purpose: str
-    # instants of its attempts, in order; those that are said to have made no call are left out
+    # instants of its attempts, in order
     attempts: list[int]
+    # those of them that are not said to have made no call
+    called: list[int]
     # reservations: (instant of the turn, valid_until)
     reserved: list[tuple[int, int]]
     # final outcomes and cancellations, in order
@@ -41,14 +43,15 @@ def touches_of(log: list[Row]) -> dict[str, Touch]:
         touch = found.get(id)
         if touch is None:
             ref, member = entry["member_ref"] or "", entry["member"] or ""
-            touch = Touch(id, member, ref, entry["channel"] or "", entry["purpose"] or "", [], [], [])
+            touch = Touch(id, member, ref, entry["channel"] or "", entry["purpose"] or "", [], [], [], [])
             found[id] = touch
         state = entry["state"]
-        if (entry["trail"] or {}).get("code") == NOT_CALLED and touch.attempts:
+        if entry["reason"] == NOT_CALLED and touch.called:
             # if there was a call nevertheless, it is one without an attempt
-            touch.attempts.pop()
+            touch.called.pop()
         if state == "attempting":
             touch.attempts.append(micros(entry["occurred_at"]))
+            touch.called.append(touch.attempts[-1])
         elif state == "reserved" and entry["valid_until"]:
             touch.reserved.append((micros(entry["at"]), micros(entry["valid_until"])))
         elif state in FINAL or state == "cancelled":
@@ -63,7 +66,7 @@ def call_violations(evidence: Evidence, touches: dict[str, Touch]) -> Iterator[V
         calls[line["touch_id"]].append(line)
     for id, lines in calls.items():
         touch = touches.get(id)
-        attempts = sorted(touch.attempts) if touch else []
+        attempts = sorted(touch.called) if touch else []
         for number, line in enumerate(lines, 1):
             at = micros(line["at"])
             if sum(attempt <= at + CLOCK_US for attempt in attempts) < number:

@@ -55,7 +55,7 @@ class PointedStore:
             meet("claimed")
         return claims
 
-    def attempt(self, claims: Sequence[Any], now: int) -> Sequence[Any]:
+    def attempt(self, claims: Sequence[Any], now: Any) -> Sequence[Any]:
         held: Sequence[Any] = self._store.attempt(claims, now)
         if held:
             meet("attempted")

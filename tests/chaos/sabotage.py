@@ -1,7 +1,7 @@
 """Safeguards taken out one at a time, to see that the checker misses them. Lives with the tests, never in the wheel.
 
 epoch         a batch no longer asks whether the partition is still its own: it goes on from whatever it finds
-recheck       the dispatcher no longer asks whether the hours are still open
+recheck       neither the dispatcher nor the attempt's statement asks any longer whether the hours are still open
 dedupe        the index of duplicates is neither asked nor kept
 cas           the token and state of a claim no longer matter: whoever comes, writes
 suppression   claims and attempts no longer ask who opted out
@@ -19,11 +19,11 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, event
 
-from orchestrator.dispatch.opening import Opening
 from orchestrator.pipeline import Pipeline
-from orchestrator.stores.contract import Changes, Claim, OutcomeRow, Progress
+from orchestrator.stores.contract import Changes, Claim, Clock, OutcomeRow, Progress
 
 KINDS = ("epoch", "recheck", "dedupe", "cas", "suppression", "attempt")
+_HOURS = re.compile(r"call_by = 0 OR call_by > coalesce\(moment\.at, \(.*?\)\)")
 _SUPPRESSIONS = re.compile(r"\b(FROM|JOIN)\s+suppressions\b", re.IGNORECASE)
 
 
@@ -84,13 +84,13 @@ class Late(Passing):
 
     def __init__(self, store: Any) -> None:
         super().__init__(store)
-        self._owed: dict[str, tuple[Claim, int]] = {}
+        self._owed: dict[str, tuple[Claim, int | Clock]] = {}
 
-    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
-        held = []
+    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
+        held, at = [], self._store.clock()
         for claim in claims:
             self._owed[claim.touch.touch_id] = (claim, now)
-            touch = claim.touch._replace(state="attempting", attempts=claim.touch.attempts + 1, attempted_at=now)
+            touch = claim.touch._replace(state="attempting", attempts=claim.touch.attempts + 1, attempted_at=at)
             held.append(Claim(touch, claim.token))
         return held
 
@@ -105,7 +105,7 @@ class Late(Passing):
 class Trusting(Passing):
     """`cas`: whoever comes holds the claim, whatever became of it meanwhile."""
 
-    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
         self._force("claimed", [(claim.touch.touch_id, claim.token) for claim in claims])
         held: list[Claim] = self._store.attempt(claims, now)
         return held
@@ -123,16 +123,22 @@ class Trusting(Passing):
             )
 
 
-def blind_to_suppressions() -> None:
-    """`suppression`: statements about touches see an empty table of suppressions."""
+class Sleepless(Passing):
+    """`recheck`: no hours bind what is claimed."""
+
+    def claim(self, *args: Any, **more: Any) -> list[Claim]:
+        claims = self._store.claim(*args, **more)
+        return [claim._replace(touch=claim.touch._replace(call_by=0)) for claim in claims]
+
+
+def rewrite_statements(pattern: re.Pattern[str], other: str) -> None:
+    """Statements about touches that match the pattern are sent with the other words."""
 
     @event.listens_for(Engine, "before_cursor_execute", retval=True)
     def rewrite(  # type: ignore[no-untyped-def]  # SQLAlchemy's own signature
         connection, cursor, statement, parameters, context, executemany
     ):
-        if "touches" in statement:
-            statement = _SUPPRESSIONS.sub(r"\1 (SELECT * FROM suppressions WHERE false)", statement)
-        return statement, parameters
+        return pattern.sub(other, statement) if "touches" in statement else statement, parameters
 
 
 def unfence_pipeline() -> None:
@@ -147,21 +153,17 @@ def unfence_pipeline() -> None:
     Pipeline.run = unfenced  # type: ignore[method-assign]  # that is the sabotage
 
 
-def never_closed() -> None:
-    """`recheck`: it is always open."""
-    Opening.permitted = lambda self, touch, at: None  # type: ignore[method-assign]  # noqa: ARG005 - that is the sabotage
-
-
 def apply(kind: str, store: Any) -> Any:
     """Takes a safeguard out of this process; the store to work with from now on. "" takes out none."""
     if kind == "epoch":
         unfence_pipeline()
         return Unfenced(store)
     if kind == "recheck":
-        never_closed()
+        rewrite_statements(_HOURS, "true")
     elif kind == "suppression":
-        blind_to_suppressions()
+        # an empty table
+        rewrite_statements(_SUPPRESSIONS, r"\1 (SELECT * FROM suppressions WHERE false)")
     elif kind and kind not in KINDS:
         raise SystemExit(f"SABOTAGE={kind}: known are {', '.join(KINDS)}")
-    wrap = {"dedupe": Forgetful, "cas": Trusting, "attempt": Late}.get(kind)
+    wrap = {"recheck": Sleepless, "dedupe": Forgetful, "cas": Trusting, "attempt": Late}.get(kind)
     return store if wrap is None else wrap(store)

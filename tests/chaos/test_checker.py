@@ -354,24 +354,34 @@ def test_a_refused_call_may_be_made_again_and_frees_its_place() -> None:
     assert [] == check(story.evidence())
 
 
-def _found_too_late(story: Story) -> None:
-    """The attempt was on record when its moment was found to have passed; the touch ends uncalled."""
-    story.entries[2]["valid_until"] = at(11)
-    story.entries[-1] |= {"state": "rejected", "reason": "transient", "trail": {"code": "not_called"}}
-
-
-def test_an_attempt_that_made_no_call_broke_no_hours() -> None:
+def _not_called() -> Story:
+    """The moment was found to have passed when the attempt was on record; the touch ended with its validity."""
     story = good()
-    _found_too_late(story)
-    story.ledger.clear()
-    story.called(11.2, "4xx", "t2")
-    assert "expired" not in found(story)
+    story.consent(0, "granted")
+    story.decided(10, "send", "i2")
+    story.touch(10, "reserved", "t2", valid_until=at(55))
+    story.touch(12, "attempting", "t2", occurred_at=at(11))
+    story.touch(12, "reserved", "t2", reason="not_called", occurred_at=at(20))
+    story.touch(55, "cancelled", "t2", reason="expired")
+    story.decided(55, "suppress", "i2", reason="expired")
+    story.truth["intents"]["m1"]["thanks/thanks"] = [2, 2]
+    return story
+
+
+def test_an_attempt_that_no_call_followed_may_be_on_record() -> None:
+    assert [] == check(_not_called().evidence())
 
 
 def test_a_call_that_the_log_denies_is_one_without_an_attempt() -> None:
-    story = good()
-    _found_too_late(story)
+    story = _not_called()
+    story.called(11.2, "4xx", "t2")
     assert "call_without_attempt" in found(story)
+
+
+def test_an_attempt_that_no_call_followed_keeps_its_hours_and_its_validity_all_the_same() -> None:
+    story = _not_called()
+    story.entries[-5]["valid_until"] = at(11)
+    assert "expired" in found(story)
 
 
 @pytest.mark.parametrize("column", ["state", "trail", "at", "member_ref", "hash", "prev_hash"])

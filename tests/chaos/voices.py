@@ -19,8 +19,8 @@ from typing import IO, TypeVar
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from orchestrator.dispatch.receipts import OPTING_OUT, State, Told, receive
-from orchestrator.events.inputs import Command, write_input
+from orchestrator.dispatch.receipts import OPTING_OUT, Told, receive
+from orchestrator.events.inputs import Command, ReceiptState, write_input
 from orchestrator.events.partition import partition_of
 from orchestrator.project import Project
 from orchestrator.stores.contract import NewInbox, SuppressionRow
@@ -91,6 +91,7 @@ class Voices:
 
     def tell(self) -> None:
         """The provider's later words on what it took, until `stop`; what is still to come then is told at once."""
+        store = self._project.store
         coming: list[tuple[float, int, Told, str]] = []
         ledger: IO[str] | None = None
         while not self._stop.wait(POLL_S):
@@ -104,7 +105,7 @@ class Voices:
             while coming and coming[0][0] <= time.monotonic():
                 due.append(heapq.heappop(coming))
             if due:
-                until_it_works(lambda due=due: receive(self._project.store, [row[2] for row in due], now))  # type: ignore[misc]
+                until_it_works(lambda due=due: receive(store, [row[2] for row in due], store.clock))  # type: ignore[misc]
             for _, _, told, channel in due:
                 if told.state in OPTING_OUT:
                     self._answered("", told.touch_id, channel)
@@ -130,7 +131,9 @@ def later_words(seed: int, line: dict[str, str]) -> Iterator[tuple[float, Told]]
     if line["answer"] not in {"accepted", "hung_up", "slow"}:
         return
     drawn = int.from_bytes(hashlib.sha256(f"{seed}/later/{line['touch_id']}".encode()).digest()[:4], "big") % 100
-    state: State = "complained" if drawn < 3 else "bounced" if drawn < 4 else "opened" if drawn < 20 else "delivered"
+    state: ReceiptState = (
+        "complained" if drawn < 3 else "bounced" if drawn < 4 else "opened" if drawn < 20 else "delivered"
+    )
     told = Told(touch_id=line["touch_id"], state=state, at=instant(now()).astimezone(UTC))
     yield 0.5 + drawn % 10 / 5, told
     if drawn % 10 == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 from orchestrator.channels.contract import Answer, Message
 from orchestrator.channels.email.smtp.send import Smtp
+from orchestrator.clocks import elapsed
 from orchestrator.dispatch.dispatcher import Closed, Dispatcher, RoundReport
 from orchestrator.events.inputs import Cancelled, Expired, InternalInput, Outcome, Returned, read_input, write_input
 from orchestrator.settings import DispatchSettings, SmtpSettings
-from orchestrator.stores.contract import Changes, NewInbox, Store, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.stores.contract import Changes, Clock, NewInbox, Store, SuppressionRow, SwitchRow, TouchRow
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.sql import SqlStore
 from orchestrator.testing.relay import CUT, Mail, Relay
@@ -85,7 +87,12 @@ def told(store: Store) -> list[InternalInput]:
     """What the inbox holds for members, in order."""
     (held,) = store.take([0]).values()
     with store.batch([held]) as batch:
-        return [read_input(row.input) for row in batch.due([0], NOW + 1000 * HOUR, 10_000)]
+        return [read_input(row.input) for row in batch.due([0], 1 << 62, 10_000)]
+
+
+def due_next(store: Store) -> int:
+    """When the first of the touches that wait may be called."""
+    return min(row.due for row in store.touches(state="reserved"))
 
 
 def states(store: Store) -> dict[str, str]:
@@ -231,7 +238,7 @@ def test_a_service_message_declared_at_least_once_is_called_again_after_doubt(st
 def test_an_attempt_that_lapsed_is_unknown_and_never_called_again(store: Store) -> None:
     """A process died in the middle of a call."""
     reserve(store, touch())
-    (claim,) = store.claim(NOW, NOW + LEASE, "dead", 8, "email")
+    (claim,) = store.claim(NOW, LEASE, "dead", 8, "email")
     store.attempt([claim], NOW)
     provider = Provider()
     made = dispatcher(store, provider)
@@ -249,7 +256,7 @@ def test_an_attempt_that_lapsed_is_unknown_and_never_called_again(store: Store) 
 def test_a_claim_that_lapsed_is_claimed_again_and_called_once(store: Store) -> None:
     """A process died between claim and attempt, or was frozen there and wakes."""
     reserve(store, touch())
-    frozen = store.claim(NOW, NOW + LEASE, "frozen", 8, "email")
+    frozen = store.claim(NOW, LEASE, "frozen", 8, "email")
     provider = Provider()
     drain(dispatcher(store, provider), NOW + LEASE)
     assert [] == provider.calls
@@ -261,7 +268,7 @@ def test_a_claim_that_lapsed_is_claimed_again_and_called_once(store: Store) -> N
 def test_an_answer_that_comes_after_the_lapse_changes_nothing(store: Store) -> None:
     def another_dispatcher_finds_it_lapsed() -> None:
         other = write_input(Expired(touch_id="touch-1"))
-        assert 1 == store.lapse(NOW + 2 * LEASE, lambda row: NewInbox(row.partition, NOW, row.member, other))
+        assert 1 == store.lapse(NOW + 2 * LEASE, lambda row, _: NewInbox(row.partition, NOW, row.member, other))
 
     reserve(store, touch())
     provider = Provider(look=another_dispatcher_finds_it_lapsed)
@@ -380,7 +387,7 @@ def test_a_passing_refusal_is_called_again_after_a_gap_and_at_last_given_up(stor
     calls, now = [], NOW
     while (report := drain(made, now)).again:
         calls.append(now)
-        now = made.wake_at(now) or 0
+        now = due_next(store)
         assert RoundReport() == drain(made, now - 1)
     assert 1 == report.rejected
     assert [1, 2, 3] == [one.attempt for one in told(store) if isinstance(one, Outcome)]
@@ -401,10 +408,7 @@ def test_a_throttled_channel_rests_for_as_long_as_the_provider_asked(store: Stor
     # the other channel goes on
     assert ["touch-3"] == sms.calls
     assert RoundReport() == drain(made, NOW + 600 * SECOND - 1)
-    now = NOW
-    while wake := made.wake_at(now):
-        now = wake
-        drain(made, now)
+    drain(made, NOW + HOUR)
     assert ["touch-1", "touch-1", "touch-2"] == sorted(email.calls)
     assert {"accepted"} == set(states(store).values())
 
@@ -503,7 +507,7 @@ def test_a_call_that_never_ends_is_unknown_and_holds_up_no_other(store: Store) -
     provider = Hanging("touch-03")
 
     async def run() -> RoundReport:
-        made = dispatcher(store, provider, clock=lambda: NOW, settings=DispatchSettings(lease_s=1.0))
+        made = dispatcher(store, provider, elapsed=elapsed, settings=DispatchSettings(lease_s=1.0))
         report = RoundReport()
         while report.accepted < 19:
             report += await made.round(NOW)
@@ -518,18 +522,75 @@ def test_a_call_that_never_ends_is_unknown_and_holds_up_no_other(store: Store) -
     assert "unknown" == states(store)["touch-03"]
 
 
-def test_an_attempt_that_took_too_long_to_record_is_not_followed_by_a_late_call(store: Store) -> None:
-    """The process froze between the attempt and the call, beyond what the touch was valid for."""
-    reserve(store, touch(valid_until=NOW + 10 * SECOND))
-    clock = iter([NOW, NOW + 10 * SECOND])
-    last = NOW + 10 * SECOND
+class Passing:
+    """Time that passes only when an attempt has been put on record: the process froze between attempt and call."""
+
+    def __init__(self, store: Store, frozen: int) -> None:
+        self.store, self.frozen = store, frozen
+
+    def __call__(self) -> int:
+        return self.frozen if any(row.attempts for row in self.store.touches()) else 0
+
+
+BOUNDS = pytest.mark.parametrize(
+    ("bound", "allowed"),
+    [({"valid_until": NOW + 10 * SECOND}, 10), ({"call_by": NOW + 20 * SECOND}, 20), ({}, 30)],
+    ids=["validity", "hours", "lease"],
+)
+
+
+@BOUNDS
+def test_at_its_deadline_an_attempt_is_not_followed_by_a_call_and_says_so(
+    store: Store, bound: dict[str, int], allowed: int
+) -> None:
+    reserve(store, touch(**bound))
     provider = Provider()
-    made = dispatcher(store, provider, clock=lambda: next(clock, last))
-    report = asyncio.run(made.drain(NOW))
-    assert ([], 1, 1) == (provider.calls, report.called, report.rejected)
+    made = dispatcher(store, provider, elapsed=Passing(store, allowed * SECOND))
+    assert RoundReport(claimed=1, called=1, again=1) == asyncio.run(made.round(NOW))
+    assert ([], {"touch-1": "reserved"}) == (provider.calls, states(store))
     (outcome,) = told(store)
     assert isinstance(outcome, Outcome)
-    assert ("transient", "not_called", True) == (outcome.kind, outcome.code, outcome.final)
+    assert ("not_called", 1, False) == (outcome.kind, outcome.attempt, outcome.final)
+    assert instant(NOW) == outcome.attempted_at == outcome.retry_at
+
+
+@BOUNDS
+def test_just_before_its_deadline_an_attempt_is_followed_by_a_call(
+    store: Store, bound: dict[str, int], allowed: int
+) -> None:
+    reserve(store, touch(**bound))
+    made = dispatcher(store, Provider(), elapsed=Passing(store, allowed * SECOND - 1))
+    assert RoundReport(claimed=1, called=1, accepted=1) == asyncio.run(made.round(NOW))
+
+
+def test_by_the_stores_clock_attempt_and_outcome_have_instants_of_their_own(store: Store) -> None:
+    before = store.clock()
+    reserve(store, touch(due=before, valid_until=before + HOUR))
+    made = dispatcher(store, Provider(), elapsed=elapsed)
+    assert 1 == asyncio.run(made.drain(Clock.store)).accepted
+    (outcome,) = told(store)
+    assert isinstance(outcome, Outcome)
+    assert instant(before) <= outcome.attempted_at <= outcome.occurred_at <= instant(store.clock())
+
+
+def test_hours_that_close_while_a_message_is_opened_prevent_the_attempt(store: Store) -> None:
+    closes = store.clock() + SECOND // 4
+    reserve(store, touch(due=0, valid_until=closes + HOUR, call_by=closes))
+
+    def slowly(row: TouchRow) -> Message | None:
+        while store.clock() < closes:
+            time.sleep(0.01)
+        return open_message(row)
+
+    def permitted(row: TouchRow, at: int) -> Closed | None:
+        return Closed("house.quiet", instant(closes), instant(closes + HOUR)) if at >= closes else None
+
+    provider = Provider()
+    made = dispatcher(store, provider, elapsed=elapsed, open_message=slowly, permitted=permitted)
+    assert RoundReport(claimed=1, stopped=1) == asyncio.run(made.round(Clock.store))
+    assert [0] == [row.attempts for row in store.touches()]
+    assert RoundReport(claimed=1, returned=1) == asyncio.run(made.round(Clock.store))
+    assert ([], {"touch-1": "cancelled"}) == (provider.calls, states(store))
 
 
 def test_an_adapter_that_raises_leaves_doubt(store: Store) -> None:

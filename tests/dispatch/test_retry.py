@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.channels.contract import Answer
 from orchestrator.dispatch.retry import GAPS, Next, after, gap
-from orchestrator.events.inputs import OutcomeKind
+from orchestrator.events.inputs import AnswerKind
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -19,7 +19,7 @@ FAR = 30 * DAY
 
 
 def follows(
-    kind: OutcomeKind,
+    kind: AnswerKind,
     *,
     attempt: int = 1,
     at_least_once: bool = False,
@@ -50,7 +50,7 @@ def follows(
         ("unknown", "unknown"),
     ],
 )
-def test_only_what_the_provider_surely_did_not_take_is_called_again(kind: OutcomeKind, state: str) -> None:
+def test_only_what_the_provider_surely_did_not_take_is_called_again(kind: AnswerKind, state: str) -> None:
     assert state == follows(kind).state
     assert (state != "reserved") == follows(kind).final
 
@@ -62,7 +62,7 @@ def test_an_unknown_call_is_repeated_only_where_it_is_declared_at_least_once() -
 
 
 @pytest.mark.parametrize("kind", ["throttled", "transient"])
-def test_the_last_call_allowed_is_the_last(kind: OutcomeKind) -> None:
+def test_the_last_call_allowed_is_the_last(kind: AnswerKind) -> None:
     assert "reserved" == follows(kind, attempt=4).state
     assert Next("rejected", kind) == follows(kind, attempt=5)
 
@@ -98,21 +98,21 @@ def test_touches_do_not_come_back_as_one_wave() -> None:
     asked=st.none() | st.timedeltas(timedelta(0), timedelta(days=2)),
 )
 def test_a_gap_is_never_shorter_than_what_the_provider_asked_for_nor_a_quarter_longer(
-    kind: OutcomeKind, touch_id: str, attempt: int, asked: timedelta | None
+    kind: AnswerKind, touch_id: str, attempt: int, asked: timedelta | None
 ) -> None:
     least = max(min(GAPS[kind].first * GAPS[kind].growth ** (attempt - 1), GAPS[kind].longest), asked or timedelta(0))
     assert least <= gap(kind, touch_id, attempt, asked) <= least * 1.25
 
 
 @given(
-    kind=st.sampled_from(get_args(OutcomeKind)),
+    kind=st.sampled_from(get_args(AnswerKind)),
     attempt=st.integers(1, 10),
     now=st.integers(0, 10 * DAY),
     until=st.integers(0, 11 * DAY),
     at_least_once=st.booleans(),
 )
 def test_no_call_is_ever_planned_out_of_calls_or_out_of_time(
-    kind: OutcomeKind, attempt: int, now: int, until: int, at_least_once: bool
+    kind: AnswerKind, attempt: int, now: int, until: int, at_least_once: bool
 ) -> None:
     following = follows(kind, attempt=attempt, now=now, until=until, at_least_once=at_least_once)
     if not following.final:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import Refused
+from orchestrator.stores.contract import Clock
 from orchestrator.testing.builders import enrolled, purchase
 from orchestrator.testing.world import World, us
 
@@ -14,7 +15,7 @@ NOON = "2026-03-02T17:00:00Z"
 def test_an_engine_whose_partitions_were_taken_is_refused_and_writes_nothing(world: World) -> None:
     with world.runner() as first:
         first.engine.feed([world.delivery(first, enrolled("ana", NOON))], us(NOON))
-        first.loop.run(first.dispatcher.drain(None))
+        first.loop.run(first.dispatcher.drain(Clock.partition))
         with world.runner() as second:
             before = (world.store.progress(), list(world.store.log()), world.store.totals(), world.touches("ana"))
             late = purchase("ana", "2026-03-03T17:00:00Z")

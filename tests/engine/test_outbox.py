@@ -9,15 +9,19 @@ from typing import Literal
 import pytest
 
 from orchestrator.channels.contract import Answer
+from orchestrator.contact_log.reconcile import reconcile
 from orchestrator.events.envelope import Event
-from orchestrator.events.inputs import Command, Receipt
+from orchestrator.events.inputs import Command, Outcome, Receipt, write_input
+from orchestrator.stores.contract import NewInbox, OutcomeRow
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.canonical import canonical, differences
-from orchestrator.testing.world import World, when
+from orchestrator.testing.world import World, us, when
+from orchestrator.times import instant
 
 NOON = "2026-03-02T17:00:00Z"  # a Monday in New York
 EVENING = "2026-03-03T01:50:00Z"  # ten to nine
 ANA = enrolled("ana", NOON)
+HOUR = 3_600_000_000
 
 
 def test_a_call_is_on_record_with_attempt_and_outcome(world: World) -> None:
@@ -160,3 +164,31 @@ def test_a_passing_refusal_is_called_again_later(world: World) -> None:
     assert ["reserved", "attempting", "reserved transient", "attempting", "accepted"] == world.states("ana")
     attempts = [row.occurred_at for row in world.log("ana", "touch") if row.state == "attempting"]
     assert timedelta(minutes=5) <= timedelta(microseconds=attempts[1] - attempts[0]) <= timedelta(minutes=6, seconds=15)
+
+
+def test_an_attempt_without_a_call_ends_with_its_validity(new_world: Callable[[], World]) -> None:
+    """The process was frozen after the attempt and found on waking that the time was up; nothing was sent."""
+    world = new_world()
+    world.live(ANA, dispatch=False)
+    (touch,) = world.touches("ana")
+    woke = us("2026-03-04T17:01:00Z")
+    with world.runner(dispatch=False) as runner:
+        claims = world.store.claim(touch.due, HOUR, "frozen", 1)
+        ((attempted, token),) = world.store.attempt(claims, touch.due)
+        runner.engine.run_virtual(iter(()), us("2026-03-04T17:00:00Z"), None)
+        said = Outcome(
+            touch_id=touch.touch_id,
+            kind="not_called",
+            attempt=1,
+            attempted_at=instant(attempted.attempted_at),
+            occurred_at=instant(woke),
+            final=False,
+            retry_at=instant(woke),
+        )
+        row = NewInbox(touch.partition, woke, touch.member, write_input(said))
+        assert [True] == world.store.outcomes([OutcomeRow(touch.touch_id, token, "reserved", woke, row)])
+        runner.engine.run_virtual(iter(()), woke, None)
+    assert ["reserved", "attempting", "reserved not_called", "cancelled expired"] == world.states("ana")
+    assert ("hello", "suppress", "expired") == world.decisions("ana", "welcome")[-1]
+    assert [] == world.calls("ana")
+    assert reconcile(world.store).holds

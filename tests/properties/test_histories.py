@@ -23,7 +23,7 @@ from orchestrator import pipeline
 from orchestrator.channels.contract import Answer, Message
 from orchestrator.content import locate
 from orchestrator.events.envelope import Event
-from orchestrator.events.inputs import OutcomeKind
+from orchestrator.events.inputs import AnswerKind
 from orchestrator.runtimes.embedded import engine
 from orchestrator.stores.contract import LogRow
 from orchestrator.stores.memory import MemoryStore
@@ -69,7 +69,7 @@ class History(NamedTuple):
     """What is told, in this order, and how providers answer."""
 
     events: tuple[Event, ...]
-    answers: tuple[OutcomeKind, ...]
+    answers: tuple[AnswerKind, ...]
 
 
 happenings = st.builds(

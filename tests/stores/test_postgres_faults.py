@@ -230,7 +230,7 @@ def test_claims_and_attempts_whose_answers_were_lost_are_known_all_the_same(
         with monkeypatch.context() as patch:
             patch.setattr(psycopg.Connection, "commit", losing)
             if step == "claim":
-                claims = store.claim(10, 100, "token", 5)
+                claims = store.claim(10, 90, "token", 5)
             else:
                 assert ["a", "b"] == ids(store.attempt(claims, 10))
         assert 1 == losses
@@ -405,7 +405,7 @@ def test_calls_wait_while_the_server_is_away(postgres: Postgres, opened: Callabl
     reserve(store, touch_row("t"), touch_row("u", "bob"))
     for call in (
         lambda: store.count_try(0, 1),
-        lambda: store.claim(10, 100, "token", 1),
+        lambda: store.claim(10, 90, "token", 1),
         lambda: store.suppress([], [told("x")]),
         store.next_due,
         lambda: store.take([1]),

@@ -40,8 +40,8 @@ ASKED: dict[str, tuple[str, tuple[Any, ...], list[str]]] = {
         (1, 100, None, None, "", "", members, 50),
         ["ix_touches_reserved", "ix_touches_(one_)?in_flight", "pk_suppressions"],
     ),
-    "a claim": (words.CLAIM, ("token", 1, ids), ["pk_touches", "ix_touches_(one_)?in_flight", "pk_suppressions"]),
-    "an attempt": (words.ATTEMPT_FREE, (1, ids, "token"), ["pk_touches", "pk_suppressions"]),
+    "a claim": (words.CLAIM, ("token", None, 1, ids), ["pk_touches", "ix_touches_(one_)?in_flight", "pk_suppressions"]),
+    "an attempt": (words.ATTEMPT_FREE, (ids, "token", None, True), ["pk_touches", "pk_suppressions"]),
     "an outcome": (words.SETTLE, (ids, numbers, ids, ids, "attempting"), ["pk_touches"]),
     "lapsed attempts": (words.LAPSED, (1,), ["ix_touches_(one_)?in_flight"]),
     "what an opt-out covers": (

@@ -10,7 +10,7 @@ from threading import Barrier, Event
 import psycopg
 import pytest
 
-from orchestrator.stores.contract import Changes, Claim, NewInbox, SuppressionRow, SwitchRow
+from orchestrator.stores.contract import Changes, Claim, Clock, NewInbox, SuppressionRow, SwitchRow
 from orchestrator.stores.sql.postgres import outbox, statements
 from orchestrator.stores.sql.postgres.covering import Ask
 from orchestrator.stores.sql.postgres.covering import suppress as covering_suppress
@@ -43,7 +43,7 @@ class Attempt:
 
     def __init__(self, url: str, claim: Claim) -> None:
         self.session = psycopg.connect(url)
-        values = (10, [claim.touch.touch_id], claim.token)
+        values = ([claim.touch.touch_id], claim.token, 10, False)
         self.called = len(self.session.execute(statements.ATTEMPT_FREE, values).fetchall())
 
     def wait_for_who_waits(self) -> None:
@@ -59,7 +59,7 @@ class Attempt:
 
 def claimed(store: PostgresStore, *names: str) -> list[Claim]:
     reserve(store, *(touch_row(name) for name in names))
-    return store.claim(10, 100, "token", 5)
+    return store.claim(10, 90, "token", 5)
 
 
 # --- one of a member's at a time
@@ -73,7 +73,7 @@ def test_dispatchers_that_claim_at_the_same_moment_get_one_touch_of_a_member_bet
 
     def claim(number: int, turn: int) -> list[Claim]:
         start.wait(30)
-        return stores[number].claim(10, 100, f"token-{turn}-{number}", members)
+        return stores[number].claim(10, 90, f"token-{turn}-{number}", members)
 
     with ThreadPoolExecutor(len(stores)) as pool:
         for turn in range(15):
@@ -87,7 +87,7 @@ def test_dispatchers_that_claim_at_the_same_moment_get_one_touch_of_a_member_bet
             in_flight = [touch.member for touch in stores[0].touches(state="claimed")]
             assert sorted(held) == sorted(in_flight)
             # nobody is left out for long: who was skipped is there in the next round
-            late = stores[0].claim(10, 100, f"late-{turn}", members)
+            late = stores[0].claim(10, 90, f"late-{turn}", members)
             assert {digest(f"m{turn}-{m}") for m in range(members)} == {*held, *(claim.touch.member for claim in late)}
             owner.commit(cancelled=[touch.touch_id for touch in touches])
 
@@ -126,7 +126,7 @@ def test_every_touch_is_called_exactly_once_by_many_dispatchers_beside_several_o
         while True:
             finished = all(each.is_set() for each in done)
             turn += 1
-            claims = store.attempt(store.claim(10, 100, f"{number}-{turn}", 3), 10)
+            claims = store.attempt(store.claim(10, 90, f"{number}-{turn}", 3), 10)
             called += ids(claims)
             assert all(store.outcomes([outcome(claim.touch) for claim in claims]))
             if finished and not claims and not list(store.touches(state="reserved")):
@@ -148,10 +148,10 @@ def test_every_touch_is_called_exactly_once_by_many_dispatchers_beside_several_o
 def test_lapsed_attempts_are_told_of_once_however_many_look(opened: Callable[[], PostgresStore]) -> None:
     stores = [opened() for _ in range(3)]
     reserve(stores[0], *(touch_row(f"t{i}", f"m{i}") for i in range(30)))
-    stores[0].attempt(stores[0].claim(10, 100, "token", 30), 10)
+    stores[0].attempt(stores[0].claim(10, 90, "token", 30), 10)
 
     def lapse(store: PostgresStore) -> int:
-        return store.lapse(101, lambda touch: NewInbox(0, 0, touch.member, touch.touch_id.encode()))
+        return store.lapse(101, lambda touch, _: NewInbox(0, 0, touch.member, touch.touch_id.encode()))
 
     with ThreadPoolExecutor(3) as pool:
         assert 30 == sum(pool.map(lapse, stores))
@@ -228,7 +228,7 @@ def test_an_opt_out_of_a_batch_waits_in_the_same_way(opened: Callable[[], Postgr
         written.wait(30)
         seller = Owner(other, [1])
         seller.commit(seller.step(1), reserved=[touch_row("t", partition=1)])
-        (claim,) = other.claim(10, 100, "token", 5)
+        (claim,) = other.claim(10, 90, "token", 5)
         attempt = Attempt(postgres_url, claim)
         go_on.set()
         attempt.wait_for_who_waits()
@@ -252,6 +252,27 @@ def test_an_attempt_waits_for_an_opt_out_under_way_and_is_not_made(
         session.commit()
         assert [] == attempting.result()
     assert {"t": "cancelled"} == states(store)
+
+
+def test_an_attempt_that_waited_is_judged_by_the_time_after_the_wait(
+    opened: Callable[[], PostgresStore], postgres_url: str
+) -> None:
+    """Its instant is read once the row is its own: a wait must not make an attempt look earlier than it is."""
+    store = opened()
+    soon = store.clock() + 600_000
+    reserve(store, touch_row("long", "ann"), touch_row("short", "bob", valid_until=soon))
+    claims = store.claim(Clock.store, 60_000_000, "token", 5)
+    assert ["long", "short"] == ids(claims)
+    with psycopg.connect(postgres_url) as session, ThreadPoolExecutor(1) as pool:
+        session.execute("SELECT 1 FROM touches FOR UPDATE")
+        attempting = pool.submit(store.attempt, claims, Clock.store)
+        Attempt.wait_for_who_waits(_Waited(session))
+        while store.clock() < soon:
+            time.sleep(0.05)
+        session.commit()
+        (called,) = attempting.result()
+    assert ("long", True) == (called.touch.touch_id, soon <= called.touch.attempted_at)
+    assert {"long": "attempting", "short": "claimed"} == states(store)
 
 
 def test_a_switch_holds_once_it_has_returned(opened: Callable[[], PostgresStore], postgres_url: str) -> None:
@@ -282,7 +303,7 @@ def test_an_opt_out_that_has_returned_is_never_followed_by_an_attempt(opened: Ca
             number = 0
             while not done.is_set():
                 number += 1
-                claims = store.claim(10, 100, f"{turn}-{number}-{id(store)}", 2)
+                claims = store.claim(10, 90, f"{turn}-{number}-{id(store)}", 2)
                 before = silence.is_set()
                 called = store.attempt(claims, 10)
                 late += ids(called) if before else []
@@ -293,7 +314,7 @@ def test_an_opt_out_that_has_returned_is_never_followed_by_an_attempt(opened: Ca
             attempting = [pool.submit(attempt, store) for store in stores[1:]]
             stores[0].suppress([SuppressionRow(f"contact-{name}", "*", "*", 1, "withdrawn")], [])
             silence.set()
-            stores[0].claim(10, 100, f"own-{turn}", 5)
+            stores[0].claim(10, 90, f"own-{turn}", 5)
             done.set()
             assert [[], []] == [future.result() for future in attempting]
 

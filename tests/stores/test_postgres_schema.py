@@ -218,7 +218,7 @@ def test_an_inbox_writer_dispatches_takes_orders_and_opens_messages(
     store = as_role("inbox_writer")
     touches = attempted(store)
     assert [True] == store.outcomes([outcome(touches[0])])
-    assert 3 == store.lapse(101, lambda touch: told(touch.touch_id))
+    assert 3 == store.lapse(101, lambda touch, _: told(touch.touch_id))
     store.suppress([SuppressionRow("contact-ann", "*", "*", 1, "withdrawn")], [told("x")])
     for on in (True, False):
         store.switch(SwitchRow("all", 1, "operator"), on)

@@ -51,7 +51,7 @@ def dispatch(store: Store, name: str, done: Event) -> list[str]:
     while True:
         finished = done.is_set()
         turn += 1
-        claims = store.attempt(store.claim(10, 100, f"{name}-{turn}", 2), 10)
+        claims = store.attempt(store.claim(10, 90, f"{name}-{turn}", 2), 10)
         members = [claim.touch.member for claim in claims]
         assert len(set(members)) == len(members)
         assert all(store.outcomes([outcome(claim.touch) for claim in claims]))
@@ -94,7 +94,7 @@ def test_an_opt_out_that_has_returned_is_never_followed_by_an_attempt(store: Sto
         while not done.is_set() or turn == 0:
             turn += 1
             before = silence.is_set()
-            claims = store.attempt(store.claim(10, 100, f"token-{turn}", 1), 10)
+            claims = store.attempt(store.claim(10, 90, f"token-{turn}", 1), 10)
             late.extend(claim.touch.touch_id for claim in claims if before)
             store.outcomes([outcome(claim.touch, "reserved") for claim in claims])
 

@@ -6,7 +6,7 @@ import re
 
 from orchestrator.channels.capabilities import is_https
 from orchestrator.channels.contract import Message
-from orchestrator.events.inputs import OutcomeKind
+from orchestrator.events.inputs import AnswerKind
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ATOM = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
@@ -19,7 +19,7 @@ _URI_LIMIT = 900
 class Unsendable(ValueError):
     """This message can't be carried faithfully; `code` names why, and holds nothing of the message."""
 
-    def __init__(self, kind: OutcomeKind, code: str) -> None:
+    def __init__(self, kind: AnswerKind, code: str) -> None:
         self.kind, self.code = kind, code
         super().__init__(code)
 
@@ -72,7 +72,7 @@ def marks(message: Message, programme: str) -> dict[str, str]:
     return headers
 
 
-def _address(text: str, kind: OutcomeKind, code: str) -> str:
+def _address(text: str, kind: AnswerKind, code: str) -> str:
     """local@domain in ASCII; an internationalised domain in its A-label form (RFC 5890)."""
     local, _, domain = text.rpartition("@")
     try:

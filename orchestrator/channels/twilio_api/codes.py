@@ -14,19 +14,19 @@ import msgspec
 from orchestrator.channels.contract import Answer
 from orchestrator.channels.http import Reply
 from orchestrator.channels.webhooks import words
-from orchestrator.events.inputs import OutcomeKind, ReceiptState
+from orchestrator.events.inputs import AnswerKind, ReceiptState
 
 
 class Row(NamedTuple):
     """What one code means."""
 
     # in the answer to a call
-    kind: OutcomeKind
+    kind: AnswerKind
     # in a callback
     later: ReceiptState
 
 
-def _rows(kind: OutcomeKind, *codes: int, later: ReceiptState = "failed") -> dict[int, Row]:
+def _rows(kind: AnswerKind, *codes: int, later: ReceiptState = "failed") -> dict[int, Row]:
     return dict.fromkeys(codes, Row(kind, later))
 
 
@@ -67,7 +67,7 @@ CODES: dict[int, Row] = {
 # after these a template is not used again until it is approved
 STOPS = frozenset({"63027", "63040", "63041", "63042"})
 # an answer whose code says nothing, or that has none
-BY_STATUS: dict[int, OutcomeKind] = {401: "rejected_sender", 403: "rejected_sender", 429: "throttled"}
+BY_STATUS: dict[int, AnswerKind] = {401: "rejected_sender", 403: "rejected_sender", 429: "throttled"}
 # states of a new message that no callback will tell again
 ENDED = frozenset({"failed", "undelivered", "canceled"})
 # status of a message -> state; of the failed ones the code decides

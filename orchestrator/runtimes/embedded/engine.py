@@ -21,7 +21,7 @@ from orchestrator.orders import activate
 from orchestrator.pipeline import Arrival, Pipeline, Ran
 from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
 from orchestrator.runtimes.turner import Turner
-from orchestrator.stores.contract import FilePosition, Progress, Store
+from orchestrator.stores.contract import Clock, FilePosition, Progress, Store
 from orchestrator.vault import Vault
 
 # what feeds the partitions here: arrivals are counted, so these offsets mean nothing to a log of Kafka's, nor its to us
@@ -30,8 +30,8 @@ SOURCE = "files and standard input"
 WINDOW = 4_096
 SLICE = 40
 
-# the outbox's turn: calls what may be called now, until nothing is; None: on the partitions' own clocks
-Drain = Callable[[int | None], int]
+# the outbox's turn: calls what may be called now, until nothing is
+Drain = Callable[[Clock], int]
 Progressed = Callable[[int, int], None]
 
 
@@ -104,7 +104,7 @@ class Engine:
         started = time.perf_counter()
         stop = drain is not None
         extra = list(positions or ())
-        self._drain(drain, None)
+        self._drain(drain, Clock.partition)
         if self._refill(source):
             self._activate()
         size = SLICE
@@ -115,7 +115,7 @@ class Engine:
             if progressed is not None and self.outstanding:
                 progressed(next(iter(given.values()))[-1])
             if ran.touched:
-                self._drain(drain, None)
+                self._drain(drain, Clock.partition)
             # partitions stop at a touch: what a batch looks up for arrivals that it does not consume is for nothing
             size = min(SLICE, 1 + 2 * max(ran.consumed.values(), default=1))
         end = until if until is not None else max(p.clock for p in self.held.values())
@@ -132,7 +132,7 @@ class Engine:
             ran = self._run({}, end, stop=drain is not None, positions=positions)
             positions = []
             if ran.touched:
-                self._drain(drain, None)
+                self._drain(drain, Clock.partition)
                 continue
             due = self.store.next_due()
             if not ran.more_due and (due is None or due > end or not ran.turns):
@@ -167,7 +167,7 @@ class Engine:
             now = clock()
             batch = {p: list(islice(queue, SLICE)) for p, queue in self.queues.items() if queue}
             ran = self._run(batch, now, stop=False, positions=self._low_water())
-            self._drain(drain, now)
+            self._drain(drain, Clock.store)
             going = (going or bool(batch) or ran.more_due) and (until is None or now < until)
         self._run({}, clock(), stop=False, positions=self._low_water())
         self.totals.took += time.perf_counter() - started
@@ -241,7 +241,7 @@ class Engine:
         self.totals.turns += ran.turns
         self.totals.batches += 1
 
-    def _drain(self, drain: Drain | None, now: int | None) -> None:
+    def _drain(self, drain: Drain | None, now: Clock) -> None:
         if drain is not None:
             started = time.perf_counter()
             self.totals.calls += drain(now)

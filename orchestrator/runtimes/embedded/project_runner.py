@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.channels.capture.index import write_index
 from orchestrator.channels.load import load_adapters
+from orchestrator.clocks import wall_clock
 from orchestrator.pipeline import Arrival
 from orchestrator.project import Project
 from orchestrator.runtimes.embedded.engine import Totals
@@ -20,17 +21,12 @@ from orchestrator.stores.partitions import FedElsewhere
 IDLE_S = 0.2
 
 
-def wall_clock() -> int:
-    """Microseconds since 1970 by the machine's clock."""
-    return time.time_ns() // 1_000
-
-
 class ProjectRunner(Runner):
     """A runner that knows where its project's files lie."""
 
-    def __init__(self, project: Project, *, dispatch: bool) -> None:
-        """Opens what the project names; raises SetupError or ContentError with the cure."""
-        clock = RunClock()
+    def __init__(self, project: Project, *, dispatch: bool, real: bool) -> None:
+        """Opens what the project names; raises SetupError or ContentError with the cure. `real`: for `run_real`."""
+        clock = RunClock(virtual=not real)
         adapters = load_adapters(project.settings, project.path, clock.date) if dispatch else None
         super().__init__(project.store, project.vault, project.content, project.settings, adapters, clock)
         self.project = project
@@ -38,7 +34,6 @@ class ProjectRunner(Runner):
 
     def run_real(self, paths: list[Path], *, follow: bool, until: int | None) -> Totals:
         """Runs files and standard input on the real clock; with `follow` goes on when they end."""
-        self.clock.virtual = False
         source = self._real(paths, follow=follow)
         return self.engine.run_real(source, self.drain, wall_clock, follow=follow, until=until)
 
@@ -78,6 +73,6 @@ def carry_out(project: Project) -> bool:
     return True
 
 
-def open_runner(project: Project, *, dispatch: bool = True) -> ProjectRunner:
-    """The project's runner; to be used as a context manager."""
-    return ProjectRunner(project, dispatch=dispatch)
+def open_runner(project: Project, *, dispatch: bool = True, real: bool = False) -> ProjectRunner:
+    """The project's runner, on the virtual clock or the real one; to be used as a context manager."""
+    return ProjectRunner(project, dispatch=dispatch, real=real)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.channels.contract import Adapter, Message
+from orchestrator.clocks import elapsed, wall_clock
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Closed, Dispatcher
 from orchestrator.dispatch.opening import Opening
 from orchestrator.outbox_body import read_body
 from orchestrator.runtimes.embedded.engine import Engine, Progressed, Totals
 from orchestrator.settings import Settings
-from orchestrator.stores.contract import Store, TouchRow
+from orchestrator.stores.contract import Clock, Store, TouchRow
 from orchestrator.times import instant
 from orchestrator.vault import Vault
 
@@ -28,14 +28,14 @@ FOREVER = 1 << 62
 class RunClock:
     """The time that messages are called and dated by: the wall's, or the virtual one of the touch at hand."""
 
-    def __init__(self) -> None:
-        """Virtual, at the beginning of time, until told otherwise."""
-        self.virtual = True
+    def __init__(self, *, virtual: bool = True) -> None:
+        """A virtual one begins at the beginning of time."""
+        self.virtual = virtual
         self.instant = 0
 
     def now(self) -> int:
         """Microseconds since 1970."""
-        return self.instant if self.virtual else time.time_ns() // 1_000
+        return self.instant if self.virtual else wall_clock()
 
     def date(self) -> datetime:
         """The same as an aware UTC datetime."""
@@ -68,11 +68,12 @@ class Runner:
             self.permitted,
             settings.dispatch,
             lambda: secrets.token_hex(8),
-            instant_of=self._instant,
+            elapsed=None if self.clock.virtual else elapsed,
+            calling=self._date,
         )
         self.drain = None if adapters is None else self._drain
         # this process alone dispatches: what is attempting now was cut off by the end of an earlier one
-        self.loop.run(self.dispatcher.lapse(FOREVER))
+        self.loop.run(self.dispatcher.lapse(FOREVER, self._now_of))
 
     def run(self, paths: list[Path], *, until: int | None = None, progressed: Progressed | None = None) -> Totals:
         """Runs files of events on the virtual clock, then what is due up to `until`."""
@@ -89,13 +90,14 @@ class Runner:
         """Whether the hours seen at the decision are still open: the dispatcher never decides anew."""
         return self.opening.permitted(touch, at)
 
-    def _instant(self, touch: TouchRow) -> int:
-        """When a touch is called: now, or on the virtual clock at its own partition's instant."""
-        if self.clock.virtual:
-            self.clock.instant = self.engine.held[touch.partition].clock
-        return self.clock.now()
+    def _date(self, touch: TouchRow) -> None:
+        """On the virtual clock a message is dated by its own partition."""
+        self.clock.instant = touch.attempted_at
 
-    def _drain(self, now: int | None) -> int:
+    def _now_of(self, touch: TouchRow) -> int:
+        return self.engine.held[touch.partition].clock if self.clock.virtual else self.clock.now()
+
+    def _drain(self, now: Clock) -> int:
         return self.loop.run(self.dispatcher.drain(now)).called
 
     def __enter__(self) -> Self:

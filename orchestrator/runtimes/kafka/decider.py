@@ -9,12 +9,12 @@ turn itself. Any unexpected error ends the process, uncommitted.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterable, Callable, Collection, Sequence
 
 import structlog
 from faust.types import TP, EventT, StreamT
 
+from orchestrator.clocks import wall_clock
 from orchestrator.pipeline import Arrival
 from orchestrator.runtimes.kafka.app import Consumer, Worker
 from orchestrator.runtimes.kafka.ending import die
@@ -31,11 +31,6 @@ TICK_S = 0.5
 log = structlog.get_logger()
 
 Events = Sequence[EventT[bytes]]
-
-
-def wall_clock() -> int:
-    """Microseconds since 1970 by the machine's clock."""
-    return time.time_ns() // 1_000
 
 
 class Decider:

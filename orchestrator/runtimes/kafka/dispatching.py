@@ -1,15 +1,15 @@
-"""The role `dispatch`: the outbox, emptied on the real clock for as long as the worker runs."""
+"""The role `dispatch`: the outbox, emptied by the store's clock for as long as the worker runs."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.channels.contract import Adapter
+from orchestrator.clocks import elapsed
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.opening import Opening
@@ -17,7 +17,7 @@ from orchestrator.errors import Interrupted
 from orchestrator.runtimes.kafka.patience import LONGEST_PAUSE_S, PATIENCE_S, away, named
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.settings import DispatchSettings
-from orchestrator.stores.contract import Store
+from orchestrator.stores.contract import Clock, Store
 from orchestrator.vault import Vault
 
 IDLE_S = 0.2
@@ -35,12 +35,11 @@ class Dispatching:
         content: Content,
         settings: DispatchSettings,
         adapters: dict[str, Adapter],
-        clock: Callable[[], int],
         watchdog: Watchdog,
     ) -> None:
-        """`adapters` by channel; they are closed when `run` returns. `clock` gives microseconds since 1970."""
+        """`adapters` by channel; they are closed when `run` returns."""
         opening = Opening(store, vault, content.policies.latency_margin)
-        self.adapters, self.clock, self.watchdog = adapters, clock, watchdog
+        self.adapters, self.watchdog = adapters, watchdog
         self.dispatcher = Dispatcher(
             store,
             adapters,
@@ -48,7 +47,7 @@ class Dispatching:
             opening.permitted,
             settings,
             lambda: secrets.token_hex(8),
-            clock=clock,
+            elapsed=elapsed,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -58,7 +57,7 @@ class Dispatching:
             while not stop.is_set():
                 try:
                     with self.watchdog.watching("a round of the dispatcher"):
-                        report = await self.dispatcher.round(self.clock())
+                        report = await self.dispatcher.round(Clock.store)
                 except (DBAPIError, Interrupted) as error:
                     # claims and attempts that got no further lapse; what was answered stays to be recorded
                     if not away(error) or waited >= PATIENCE_S:
@@ -71,7 +70,7 @@ class Dispatching:
                 if report.claimed == report.expired and not self.dispatcher.in_flight:
                     await _rest(stop, IDLE_S)
             with self.watchdog.watching("the last calls"):
-                await self.dispatcher.finish(self.clock())
+                await self.dispatcher.finish(Clock.store)
         finally:
             for adapter in self.adapters.values():
                 await adapter.close()

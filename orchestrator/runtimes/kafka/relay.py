@@ -81,6 +81,8 @@ class Relay:
                 except TimeoutError:
                     pass
         until = time.monotonic() + LAST_S
+        # nobody else may be there any more to tell the chains that were left to another one
+        self._rests.clear()
         with self.watchdog.watching("the relay's last rounds"):
             while time.monotonic() < until and await self.round():
                 pass

@@ -30,7 +30,7 @@ from orchestrator.pipeline import Pipeline
 from orchestrator.project import Project
 from orchestrator.runtimes.kafka import cluster, logs
 from orchestrator.runtimes.kafka.app import Worker, build
-from orchestrator.runtimes.kafka.decider import Decider, wall_clock
+from orchestrator.runtimes.kafka.decider import Decider
 from orchestrator.runtimes.kafka.dispatching import Dispatching
 from orchestrator.runtimes.kafka.ending import FAULT, die
 from orchestrator.runtimes.kafka.gaps import GapReader
@@ -157,7 +157,7 @@ class _Process:
         project = self.project
         adapters = load_adapters(self.settings, project.path)
         await Dispatching(
-            project.store, project.vault, project.content, self.settings.dispatch, adapters, wall_clock, self.watchdog
+            project.store, project.vault, project.content, self.settings.dispatch, adapters, self.watchdog
         ).run(stop)
 
     async def _relay(self, stop: asyncio.Event) -> None:

@@ -7,10 +7,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
-from orchestrator.stores.contract import Claim, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.clocks import wall_clock
+from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
 from orchestrator.stores.memory.tables import Tables
-from orchestrator.stores.outbox import CALLED, RELEASED, covering, known, known_scope, reserved_again, scopes, told
+from orchestrator.stores.outbox import (
+    CALLED,
+    RELEASED,
+    covering,
+    known,
+    known_scope,
+    reserved_again,
+    scopes,
+    still_open,
+    told,
+)
 from orchestrator.stores.turnstile import Turnstile
 
 
@@ -28,38 +40,45 @@ class MemoryOutbox:
         with self._turnstile.held(), self._looking:
             yield self._tables
 
-    def claim(self, now: int | None, lease_until: int, token: str, limit: int, channel: str = "") -> list[Claim]:
+    def clock(self) -> int:
+        return wall_clock()
+
+    def _times(self, now: int | Clock) -> tuple[int, Callable[[TouchRow], int]]:
+        """The latest time of any touch, and what time it is for one; a clock is read now."""
+        if now is Clock.partition:
+            clocks = {row.partition: row.clock for row in self._tables.progress.values()}
+            return max(clocks.values(), default=0), lambda touch: clocks[touch.partition]
+        instant = wall_clock() if now is Clock.store else now
+        return instant, lambda _: instant
+
+    def claim(self, now: int | Clock, lease: int, token: str, limit: int, channel: str = "") -> list[Claim]:
         with self._writing() as tables:
-            outbox = tables.outbox
-            clocks = {row.partition: row.clock for row in tables.progress.values()}
-            latest = max(clocks.values(), default=0) if now is None else now
-
-            def clock(touch: TouchRow) -> int:
-                return clocks.get(touch.partition, 0) if now is None else now
-
+            outbox, (latest, at) = tables.outbox, self._times(now)
             for touch in outbox.in_flight():
-                if touch.state == "claimed" and touch.lease_until < clock(touch):
+                if touch.state == "claimed" and touch.lease_until < at(touch):
                     outbox.put(reserved_again(touch))
             busy = {touch.member for touch in outbox.in_flight()}
             claims: list[Claim] = []
             for touch in outbox.due(latest):
                 if len(claims) >= limit:
                     break
-                callable_now = touch.due <= clock(touch) < touch.valid_until and channel in {"", touch.channel}
+                callable_now = touch.due <= at(touch) < touch.valid_until and channel in {"", touch.channel}
                 if callable_now and touch.member not in busy and not self._stopped(touch):
                     busy.add(touch.member)
-                    claims.append(Claim(touch._replace(state="claimed", token=token, lease_until=lease_until), token))
+                    held_until = at(touch) + lease
+                    claims.append(Claim(touch._replace(state="claimed", token=token, lease_until=held_until), token))
             for held in claims:
                 outbox.put(held.touch)
             return claims
 
-    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
         called: list[Claim] = []
         with self._writing() as tables:
+            _, at = self._times(now)
             for claim in claims:
                 touch = self._held(claim.touch.touch_id, claim.token, "claimed")
-                if touch and not self._stopped(touch):
-                    touch = touch._replace(state="attempting", attempts=touch.attempts + 1, attempted_at=now)
+                if touch and still_open(touch, at(touch)) and not self._stopped(touch):
+                    touch = touch._replace(state="attempting", attempts=touch.attempts + 1, attempted_at=at(touch))
                     tables.outbox.put(touch)
                     called.append(Claim(touch, claim.token))
         return called
@@ -89,12 +108,13 @@ class MemoryOutbox:
         self._tables.inbox.add(row.inbox)
         return True
 
-    def lapse(self, now: int, describe: Callable[[TouchRow], NewInbox]) -> int:
+    def lapse(self, now: int | Literal[Clock.store], describe: Callable[[TouchRow, int], NewInbox]) -> int:
         with self._writing() as tables:
+            at = wall_clock() if now is Clock.store else now
             lapsed = [
-                (touch, describe(touch))
+                (touch, describe(touch, at))
                 for touch in tables.outbox.in_flight()
-                if touch.state == "attempting" and touch.lease_until < now
+                if touch.state == "attempting" and touch.lease_until < at
             ]
             for touch, inbox in lapsed:
                 self._settle(touch, "unknown", touch.due)

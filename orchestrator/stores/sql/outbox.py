@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from sqlalchemy import Connection
 
-from orchestrator.stores.contract import Claim, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.clocks import wall_clock
+from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
 from orchestrator.stores.outbox import ALL, CALLED, RELEASED, known, known_scope
 from orchestrator.stores.sql.batch import suppress
 from orchestrator.stores.sql.engine import FileSessions
@@ -19,38 +21,45 @@ _BELOW_ANY_RANK = -(2**63)
 class SqlOutbox(FileSessions):
     """Claims and what becomes of them."""
 
-    def claim(self, now: int | None, lease_until: int, token: str, limit: int, channel: str = "") -> list[Claim]:
+    def clock(self) -> int:
+        return wall_clock()
+
+    def claim(self, now: int | Clock, lease: int, token: str, limit: int, channel: str = "") -> list[Claim]:
         with self._writing() as connection:
-            connection.exec_driver_sql(self._words.give_back, (now,))
+            at = _instant(now)
+            connection.exec_driver_sql(self._words.give_back, (at,))
             claims: dict[bytes, Claim] = {}
-            for touch in self._claimable(connection, now, channel):
+            for touch, asked_at in self._claimable(connection, at, channel):
                 if len(claims) >= limit:
                     break
-                claimed = touch._replace(state="claimed", token=token, lease_until=lease_until)
+                claimed = touch._replace(state="claimed", token=token, lease_until=asked_at + lease)
                 claims.setdefault(touch.member, Claim(claimed, token))
             held = list(claims.values())
             if held:
                 connection.exec_driver_sql(
-                    self._words.claim, [(token, lease_until, claim.touch.touch_id) for claim in held]
+                    self._words.claim, [(token, claim.touch.lease_until, claim.touch.touch_id) for claim in held]
                 )
             return held
 
-    def _claimable(self, connection: Connection, now: int | None, channel: str) -> Iterator[TouchRow]:
-        """Rank by rank, so that what is due later is never read, however much of it waits."""
+    def _claimable(self, connection: Connection, now: int | None, channel: str) -> Iterator[tuple[TouchRow, int]]:
+        """Rank by rank, so that what is due later is never read, however much of it waits; each with its instant."""
         if connection.exec_driver_sql(self._words.switched, (ALL,)).first():
             return
         until = connection.exec_driver_sql(self._words.latest_clock).scalar() if now is None else now
         rank: int | None = _BELOW_ANY_RANK
         while (rank := connection.exec_driver_sql(self._words.next_rank, (rank,)).scalar()) is not None:
-            with connection.exec_driver_sql(self._words.claimable, (rank, until, now, now, channel, channel)) as rows:
-                yield from map(TouchRow._make, rows)
+            with connection.exec_driver_sql(
+                self._words.claimable, (now, rank, until, now, now, channel, channel)
+            ) as rows:
+                yield from ((TouchRow._make(row[:-1]), row[-1]) for row in rows)
 
-    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
         called: list[Claim] = []
         with self._writing() as connection:
+            at = _instant(now)
             for claim in claims:
                 found = connection.exec_driver_sql(
-                    self._words.attempt, (now, claim.touch.touch_id, claim.token)
+                    self._words.attempt, (at, claim.touch.touch_id, claim.token, at, at)
                 ).first()
                 if found:
                     called.append(Claim(TouchRow._make(found), claim.token))
@@ -76,13 +85,14 @@ class SqlOutbox(FileSessions):
             connection.exec_driver_sql(self._words.add_inbox, row.inbox)
         return held
 
-    def lapse(self, now: int, describe: Callable[[TouchRow], NewInbox]) -> int:
+    def lapse(self, now: int | Literal[Clock.store], describe: Callable[[TouchRow, int], NewInbox]) -> int:
         with self._writing() as connection:
+            at = wall_clock() if now is Clock.store else now
             # sorted here: asked for an order, the planner would walk through all touches there ever were
-            lapsed = sorted(map(TouchRow._make, connection.exec_driver_sql(self._words.lapsed, (now,))))
+            lapsed = sorted(map(TouchRow._make, connection.exec_driver_sql(self._words.lapsed, (at,))))
             for touch in lapsed:
                 self._settle(connection, touch.touch_id, touch.token, ("attempting", "unknown"), touch.due)
-                connection.exec_driver_sql(self._words.add_inbox, describe(touch))
+                connection.exec_driver_sql(self._words.add_inbox, describe(touch, at))
             return len(lapsed)
 
     def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
@@ -104,3 +114,10 @@ class SqlOutbox(FileSessions):
         before, after = way
         row = (after, after, due, touch_id, token, before)
         return connection.exec_driver_sql(self._words.settle, row).rowcount == 1
+
+
+def _instant(now: int | Clock) -> int | None:
+    """Read while the file's write lock is held; None: the clock of the touch's partition, which the statement reads."""
+    if isinstance(now, Clock):
+        return wall_clock() if now is Clock.store else None
+    return now

@@ -108,16 +108,16 @@ class Words(NamedTuple):
     move_cursor: str
     # partition, topic, n
     first_cursor: str
-    # --- the dispatcher's side; its instant stands as (now or None): None is the clock of the touch's partition
+    # --- the dispatcher's side; its instant stands as `now`: None is the clock of the touch's partition
     # now: lapsed claims go back
     give_back: str
     # the lowest rank above another
     next_rank: str
-    # rank, the latest clock, now, now, channel, channel
+    # now, rank, the latest clock, now, now, channel, channel; gives touches, each with the instant
     claimable: str
     # token, lease_until, touch_id
     claim: str
-    # now, touch_id, token; gives the touch
+    # now, touch_id, token, now, now; gives the touch
     attempt: str
     # state, state, due, touch_id, token, state before
     settle: str
@@ -250,7 +250,7 @@ SQLITE = Words(
     ),
     next_rank="SELECT min(rank) FROM touches WHERE state = 'reserved' AND rank > ?",
     claimable=f"""
-SELECT {_TOUCH} FROM touches
+SELECT {_TOUCH}, {_CLOCK} FROM touches
  WHERE state = 'reserved' AND rank = ? AND due <= ? AND due <= {_CLOCK} AND valid_until > {_CLOCK}
    AND (? = '' OR ? = channel)
    AND NOT EXISTS (SELECT 1 FROM touches AS other WHERE {_IN_FLIGHT})
@@ -258,8 +258,9 @@ SELECT {_TOUCH} FROM touches
  ORDER BY due, touch_id""",
     claim="UPDATE touches SET state = 'claimed', token = ?, lease_until = ? WHERE touch_id = ?",
     attempt=f"""
-UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = ?
- WHERE touch_id = ? AND token = ? AND state = 'claimed' AND NOT ({_STOPPED})
+UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_CLOCK}
+ WHERE touch_id = ? AND token = ? AND state = 'claimed'
+   AND valid_until > {_CLOCK} AND (call_by = 0 OR call_by > {_CLOCK}) AND NOT ({_STOPPED})
 RETURNING {_TOUCH}""",
     settle=(
         "UPDATE touches SET state = ?, due = CASE ? WHEN 'reserved' THEN ? ELSE due END, token = '', lease_until = 0 "

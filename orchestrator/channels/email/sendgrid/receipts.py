@@ -39,7 +39,7 @@ from orchestrator.channels.webhooks import (
     words,
 )
 from orchestrator.errors import SetupError
-from orchestrator.events.inputs import OutcomeKind, ReceiptState
+from orchestrator.events.inputs import AnswerKind, ReceiptState
 from orchestrator.settings import Settings
 
 # the custom argument that carries our touch id; comes back in every event
@@ -54,7 +54,7 @@ class Row(NamedTuple):
     status: int
     # how the field that SendGrid finds fault with begins, "" for any or none
     field: str
-    kind: OutcomeKind
+    kind: AnswerKind
 
 
 TABLE: tuple[Row, ...] = (

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from typing import Literal, NamedTuple
 
 from orchestrator.channels.contract import Answer
-from orchestrator.events.inputs import OutcomeKind, Receipt
+from orchestrator.events.inputs import AnswerKind, Receipt
 
 Where = Literal["connect", "sender", "recipient", "data"]
 ANYWHERE: tuple[Where, ...] = ("connect", "sender", "recipient", "data")
@@ -29,9 +29,9 @@ class Row(NamedTuple):
     reply: str
     # subject.detail of the enhanced code, a subject with its dot ("7."), "" for any, "-" for none given
     enhanced: str
-    kind: OutcomeKind
+    kind: AnswerKind
     # what it comes to once no call is left
-    in_the_end: OutcomeKind | None = None
+    in_the_end: AnswerKind | None = None
 
 
 # sources: RFC 5321 section 4.2.3 (replies), RFC 3463 section 3 and its registry (enhanced codes), read 2026-11-22

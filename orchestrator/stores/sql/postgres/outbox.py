@@ -13,11 +13,11 @@ where there will be another round, and waited for one at a time where there won'
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from orchestrator.stores.contract import Claim, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
 from orchestrator.stores.outbox import CALLED, RELEASED, known, known_scope
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.covering import Ask, add_inbox, after_commit, suppress
@@ -30,12 +30,16 @@ _PAGE = 16
 class PostgresOutbox(PostgresSessions):
     """Claims and what becomes of them."""
 
-    def claim(self, now: int | None, lease_until: int, token: str, limit: int, channel: str = "") -> list[Claim]:
+    def clock(self) -> int:
+        return self._read(lambda connection: _clock(asking(connection)))
+
+    def claim(self, now: int | Clock, lease: int, token: str, limit: int, channel: str = "") -> list[Claim]:
         def work(connection: Connection) -> list[str]:
             ask = asking(connection)
-            ask(words.GIVE_BACK, (now,))
-            candidates = _claimable(ask, now, limit, channel)
-            claimed = {row[0] for row in ask(words.CLAIM, (token, lease_until, candidates))} if candidates else ()
+            at = None if now is Clock.partition else _clock(ask) if now is Clock.store else now
+            ask(words.GIVE_BACK, (at,))
+            candidates = _claimable(ask, at, limit, channel)
+            claimed = {row[0] for row in ask(words.CLAIM, (token, at, lease, candidates))} if candidates else ()
             return [touch_id for touch_id in candidates if touch_id in claimed]
 
         ids = self._write(work)
@@ -46,7 +50,7 @@ class PostgresOutbox(PostgresSessions):
         touches = {touch.touch_id: touch for touch in map(TouchRow._make, rows)}
         return [Claim(touches[touch_id], token) for touch_id in ids if touch_id in touches]
 
-    def attempt(self, claims: Sequence[Claim], now: int) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
         asked = list({(claim.touch.touch_id, claim.token): claim for claim in claims}.values())
         called: dict[tuple[str, str], TouchRow] = {}
         for token in dict.fromkeys(claim.token for claim in asked):
@@ -62,8 +66,9 @@ class PostgresOutbox(PostgresSessions):
             if (key := (claim.touch.touch_id, claim.token)) in called
         ]
 
-    def _attempt(self, statement: str, ids: list[str], token: str, now: int) -> dict[tuple[str, str], TouchRow]:
-        rows = self._write(lambda connection: asking(connection)(statement, (now, ids, token)))
+    def _attempt(self, statement: str, ids: list[str], token: str, now: int | Clock) -> dict[tuple[str, str], TouchRow]:
+        values = (ids, token, None if isinstance(now, Clock) else now, now is Clock.store)
+        rows = self._write(lambda connection: asking(connection)(statement, values))
         return {(touch.touch_id, token): touch for touch in map(TouchRow._make, rows)}
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
@@ -94,13 +99,14 @@ class PostgresOutbox(PostgresSessions):
         held = self._write(work) if rows else set()
         return [i in held for i in range(len(rows))]
 
-    def lapse(self, now: int, describe: Callable[[TouchRow], NewInbox]) -> int:
+    def lapse(self, now: int | Literal[Clock.store], describe: Callable[[TouchRow, int], NewInbox]) -> int:
         def work(connection: Connection) -> int:
             ask = asking(connection)
-            lapsed = sorted(map(TouchRow._make, ask(words.LAPSED, (now,))))
+            at = _clock(ask) if now is Clock.store else now
+            lapsed = sorted(map(TouchRow._make, ask(words.LAPSED, (at,))))
             if lapsed:
                 _settle(ask, "attempting", [("unknown", touch.due, touch.touch_id, touch.token) for touch in lapsed])
-                add_inbox(ask, [describe(touch) for touch in lapsed])
+                add_inbox(ask, [describe(touch, at) for touch in lapsed])
             return len(lapsed)
 
         return self._write(work)
@@ -134,6 +140,11 @@ def asking(connection: Connection) -> Ask:
         return list(result.all()) if result.returns_rows else []
 
     return ask
+
+
+def _clock(ask: Ask) -> int:
+    ((at,),) = ask(words.CLOCK, ())
+    return int(at)
 
 
 def _claimable(ask: Ask, now: int | None, limit: int, channel: str) -> list[str]:

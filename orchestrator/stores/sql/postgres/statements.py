@@ -106,13 +106,18 @@ _STOPPED = """
           AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*'))
   OR EXISTS (SELECT FROM switches
              WHERE scope IN ('all', 'channel:' || touches.channel, 'journey:' || touches.journey))"""
+_MICROS = "(extract(epoch FROM {}) * 1000000)::int8"
+# the server's own time
+_SERVERS = _MICROS.format("clock_timestamp()")
+CLOCK = f"SELECT {_SERVERS}"
 # now, or where none is given the clock of the touch's own partition
-_CLOCK = "coalesce(%s::int8, (SELECT clock FROM progress WHERE progress.partition = touches.partition))"
+_PARTITIONS = "(SELECT clock FROM progress WHERE progress.partition = touches.partition)"
+_CLOCK = f"coalesce(%s::int8, {_PARTITIONS})"
+_AT = f"coalesce(moment.at, {_PARTITIONS})"
 # Literal states: an index over some states serves only a statement that names them. Where rows are found by their ids,
 # `state || ''` keeps the planner from walking through such an index instead.
 _IN_FLIGHT = """EXISTS (SELECT FROM touches AS other
   WHERE other.member = touches.member AND other.state IN ('claimed', 'attempting'))"""
-_MICROS = "(extract(epoch FROM {}) * 1000000)::int8"
 
 # --- a partition is taken
 # a session is known by its process and the moment it began: numbers of processes come again
@@ -265,20 +270,26 @@ WITH free AS MATERIALIZED (
    ORDER BY due, touch_id LIMIT %s FOR UPDATE OF touches SKIP LOCKED)
 SELECT touch_id, member, pg_try_advisory_xact_lock(('x' || encode(substr(member, 1, 8), 'hex'))::bit(64)::int8)
   FROM free ORDER BY due, touch_id"""
-# token, lease_until, ids
+# token, now, lease, ids
 CLAIM = f"""
-UPDATE touches SET state = 'claimed', token = %s, lease_until = %s
+UPDATE touches SET state = 'claimed', token = %s, lease_until = {_CLOCK} + %s
  WHERE touch_id = ANY(%b::text[]) AND state || '' = 'reserved' AND NOT ({_IN_FLIGHT} OR {_STOPPED})
 RETURNING touch_id"""
 # ids, token
 CLAIMED = f"SELECT {_TOUCH} FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'"
-# now, ids, token
+# The rows are locked, then the time is taken once, then each touch is judged by it: what is on record as an attempt was
+# permitted at the instant that the record names. The count has to be there before there is a row to tell the time in.
+# ids, token, now or None, whether the server's clock is meant where none is given (else the partition's)
 _ATTEMPT = f"""
-UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = %s
- WHERE state || '' = 'claimed' AND touch_id = ANY(ARRAY(
-   SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'
-    ORDER BY touch_id FOR UPDATE{{skip}}))
-   AND NOT ({_STOPPED})
+WITH held AS MATERIALIZED (
+  SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'
+   ORDER BY touch_id FOR UPDATE{{skip}}),
+moment AS MATERIALIZED (
+  SELECT coalesce(%s::int8, CASE WHEN %s THEN {_SERVERS} END) AS at FROM (SELECT count(*) FROM held) AS locked)
+UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_AT}
+  FROM moment
+ WHERE state || '' = 'claimed' AND touch_id = ANY(ARRAY(SELECT touch_id FROM held))
+   AND valid_until > {_AT} AND (call_by = 0 OR call_by > {_AT}) AND NOT ({_STOPPED})
 RETURNING {BRIEF}"""
 ATTEMPT_FREE = _ATTEMPT.format(skip=" SKIP LOCKED")
 ATTEMPT = _ATTEMPT.format(skip="")
