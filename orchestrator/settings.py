@@ -118,6 +118,27 @@ class TwilioSettings(Struct, frozen=True, forbid_unknown_fields=True):
     calls: Annotated[int, Meta(ge=1, le=1000)] = 16
 
 
+class WhatsAppSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A number at Meta's Cloud API, for WhatsApp."""
+
+    # where its API is
+    host: str = "https://graph.facebook.com"
+    # version of the API
+    version: Annotated[str, Meta(pattern=r"^v\d{1,3}\.\d$")] = "v23.0"
+    # the number's id, digits, as the app's dashboard shows it (not the number)
+    phone_number_id: str = ""
+    # name of the environment variable that holds the token of a system user
+    token_env: str = "ORCHESTRATOR_WHATSAPP_TOKEN"  # noqa: S105 - the variable's name, not the token
+    # name of the environment variable that holds the app's secret, which signs what Meta tells us
+    app_secret_env: str = "ORCHESTRATOR_WHATSAPP_APP_SECRET"  # noqa: S105 - the variable's name, not the secret
+    # name of the environment variable that holds the word by which Meta asks whether the webhook is ours
+    verify_token_env: str = "ORCHESTRATOR_WHATSAPP_VERIFY_TOKEN"  # noqa: S105 - the variable's name, not the token
+    # seconds for one call
+    timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    # calls at once
+    calls: Annotated[int, Meta(ge=1, le=1000)] = 16
+
+
 class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How messages leave."""
 
@@ -132,6 +153,7 @@ class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     sendgrid: SendGridSettings = field(default_factory=SendGridSettings)
     twilio: TwilioSettings = field(default_factory=TwilioSettings)
+    whatsapp: WhatsAppSettings = field(default_factory=WhatsAppSettings)
 
 
 class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):

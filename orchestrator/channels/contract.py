@@ -66,6 +66,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     retry_after: timedelta | None = None
     # transient: what it comes to once no call is left (a mailbox that stays full: rejected_recipient)
     in_the_end: AnswerKind | None = None
+    # rejected_recipient: the contact point is well, and its owner has opted out of our marketing at the provider
+    opted_out: bool = False
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):

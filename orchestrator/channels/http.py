@@ -10,12 +10,14 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import NamedTuple
 
 import httpx
 
 from orchestrator.channels.contract import Answer
 
+LONGEST_WAIT = timedelta(hours=1)
 # longer answers are no answers of the providers we call
 ANSWER_LIMIT = 1 << 18
 
@@ -27,6 +29,12 @@ class Reply(NamedTuple):
     # names in lower case
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """For how long the provider asks for patience, an hour at most; None where it does not say in seconds."""
+        told = self.headers.get("retry-after", "")
+        return min(timedelta(seconds=int(told[:9])), LONGEST_WAIT) if told.isascii() and told.isdigit() else None
 
 
 def quiet(*names: str) -> None:

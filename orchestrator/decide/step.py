@@ -263,7 +263,9 @@ class _Turn:
             self._set_place(outcome.touch_id, outcome.attempted_at)
         if pending is not None:
             self._forget(pending)
-        if outcome.kind == "rejected_recipient" and place is not None:
+        if outcome.opted_out and place is not None:
+            self._opted_out(place.channel, "opted_out", outcome.occurred_at)
+        elif outcome.kind == "rejected_recipient" and place is not None:
             self._unhealthy(place.contact, place.channel, "invalid", outcome.occurred_at)
 
     def _returned(self, member: Member, returned: Returned) -> None:
@@ -313,7 +315,7 @@ class _Turn:
         if place.at is None:
             self._set_place(receipt.touch_id, receipt.occurred_at)
         if receipt.state in ("complained", "opted_out"):
-            self._opted_out(place.channel, receipt)
+            self._opted_out(place.channel, receipt.state, receipt.occurred_at)
         if receipt.state == "bounced":
             self._unhealthy(place.contact, place.channel, "hard_bounced", receipt.occurred_at)
         elif receipt.state == "complained":
@@ -321,15 +323,15 @@ class _Turn:
         elif receipt.state == "soft_bounced":
             self._unhealthy(place.contact, place.channel, "soft_bounced", receipt.occurred_at)
 
-    def _opted_out(self, channel: str, receipt: Receipt) -> None:
+    def _opted_out(self, channel: str, reason: str, at: datetime) -> None:
         """Marketing on this channel is over; a consent told before this, whenever it was given, is over too."""
         member = self._known()
         former = member.consents.get(f"{channel}/marketing")
-        at = receipt.occurred_at if former is None else max(receipt.occurred_at, former.at)
-        changed = withdrawn(Changed(member=member), channel, "marketing", receipt.state, at)
+        at = at if former is None else max(at, former.at)
+        changed = withdrawn(Changed(member=member), channel, "marketing", reason, at)
         self.member = changed.member
         self.entries.extend(changed.entries)
-        self._suppress("member", channel, "marketing", receipt.state)
+        self._suppress("member", channel, "marketing", reason)
 
     def _command(self, member: Member, command: Command) -> None:
         self.entries.append(operator_entry(command))

@@ -340,6 +340,7 @@ class Dispatcher:
             provider_id="" if answer is None else answer.provider_id,
             code="" if answer is None else answer.code,
             retry_at=None if following.final else instant(following.retry_at),
+            opted_out=answer is not None and answer.opted_out,
         )
         due = touch.due if following.final else following.retry_at
         return OutcomeRow(touch.touch_id, token, following.state, due, _told(touch, at, outcome))

@@ -64,6 +64,8 @@ class Outcome(Struct, frozen=True, kw_only=True, tag="outcome"):
     code: str = ""
     # not final: the next call is not before this
     retry_at: datetime | None = None
+    # the provider refused since the owner of the contact point opted out there
+    opted_out: bool = False
 
 
 class Returned(Struct, frozen=True, kw_only=True, tag="returned"):

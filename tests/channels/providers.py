@@ -121,7 +121,9 @@ def spec(name: str) -> tuple[OpenAPI, dict[str, Any]]:
     path = reference(f"contracts/{name}")
     text = path.read_text(encoding="utf-8")
     # response keys of the YAML one are numbers; a round trip makes them text
-    loaded = json.loads(text if path.suffix == ".json" else json.dumps(yaml.safe_load(text), default=str))
+    loaded = json.loads(
+        text if path.suffix == ".json" else json.dumps(yaml.load(text, Loader=yaml.CSafeLoader), default=str)
+    )
     return OpenAPI.from_dict(loaded, config=Config(spec_validator_cls=None)), loaded
 
 

@@ -12,7 +12,7 @@ from msgspec import convert
 from orchestrator.channels.contract import Message
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Reply
-from tests.channels import test_sendgrid, test_twilio
+from tests.channels import test_sendgrid, test_twilio, test_whatsapp_cloud
 from tests.channels.providers import Account, sent
 
 CHANNELS = Path(__file__).parents[2] / "orchestrator" / "channels"
@@ -21,6 +21,7 @@ ACCOUNTS: dict[str, Account] = {
     "email/sendgrid": test_sendgrid.ACCOUNT,
     "sms/twilio": test_twilio.SMS,
     "whatsapp/twilio": test_twilio.WHATSAPP,
+    "whatsapp/cloud": test_whatsapp_cloud.ACCOUNT,
 }
 # these have no answers of a provider's API to keep
 WITHOUT = {"capture", "email/smtp"}
@@ -50,10 +51,11 @@ def test_an_exchange_is_what_the_adapter_does(path: Path) -> None:
     assert wanted.get("form", {}) == (request.form if "form" in wanted else {})
     outcome = kept["outcome"]
     wait = timedelta(seconds=outcome.pop("retry_after_s")) if "retry_after_s" in outcome else None
-    assert {"provider_id": "", **outcome, "wait": wait} == {
+    assert {"provider_id": "", "opted_out": False, **outcome, "wait": wait} == {
         "kind": answer.kind,
         "code": answer.code,
         "provider_id": answer.provider_id,
+        "opted_out": answer.opted_out,
         "wait": answer.retry_after,
     }
 

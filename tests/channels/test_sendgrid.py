@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from openapi_core.validation.request.exceptions import InvalidRequestBody
 
+from orchestrator.channels import http
 from orchestrator.channels.contract import Adapter, Answer, Message
 from orchestrator.channels.email.sendgrid.receipts import read_answer
 from orchestrator.channels.email.sendgrid.send import SendGrid, build, open_adapter
@@ -304,4 +305,4 @@ def test_the_key_comes_from_the_environment_or_a_file_and_is_shown_nowhere(
 
 def test_an_answer_may_hold_anything() -> None:
     for body in (b"", b"null", b"[]", b'{"errors": null}', b'{"errors": [null]}', b"[" * 100_000, b"\xff\xfe"):
-        assert "rejected_message" == read_answer(Reply(400, {}, body), NOW).kind
+        assert "rejected_message" == read_answer(http.Reply(400, {}, body), NOW).kind

@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 from openapi_core.validation.request.exceptions import InvalidRequestBody
 
+from orchestrator.channels import http
 from orchestrator.channels.approvals import HOLDS, Approvals
 from orchestrator.channels.contract import Adapter, Answer, Message
 from orchestrator.channels.secret import Secret
@@ -252,8 +253,10 @@ LISTED = {
 @pytest.mark.parametrize(("kind", "code"), [(kind, code) for kind, codes in LISTED.items() for code in codes])
 def test_each_documented_code_has_its_outcome(kind: str, code: int) -> None:
     reply = error(429 if kind == "throttled" else 400, code)
-    answer = read_answer(Reply(reply.status, {}, reply.body))
+    answer = read_answer(http.Reply(reply.status, {}, reply.body))
     assert (kind, f"{reply.status} {code}") == (answer.kind, answer.code)
+    # who opted out is well, and gets no more marketing
+    assert (code == 21610) == answer.opted_out
 
 
 ANSWERS = [

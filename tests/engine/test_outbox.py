@@ -150,6 +150,16 @@ def test_a_refused_message_gives_its_place_back(world: World) -> None:
     )
 
 
+def test_who_opted_out_at_the_provider_is_well_and_gets_no_more_marketing_on_that_channel(world: World) -> None:
+    answer = Answer(kind="rejected_recipient", code="400 21610", opted_out=True)
+    world.ledgers["email"].answer = lambda _message: answer
+    world.live(ANA, purchase("ana", "2026-03-02T18:00:00Z"), until="2026-03-05T16:00:00Z")
+    assert [("welcome", "email"), ("thank-you", "sms")] == [(call.journey, call.channel) for call in world.calls("ana")]
+    (consent,) = [row for row in world.log("ana", "consent") if row.state == "withdrawn"]
+    assert ("email", "marketing") == (consent.channel, consent.purpose)
+    assert [] == world.log("ana", "contact_point")
+
+
 def test_a_call_in_doubt_is_never_made_again_and_counts(world: World) -> None:
     world.ledgers["email"].answer = lambda _message: Answer(kind="unknown", code="timeout")
     world.live(ANA, purchase("ana", "2026-03-02T18:00:00Z"), until="2026-03-05T16:00:00Z")

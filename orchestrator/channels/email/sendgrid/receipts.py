@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from orchestrator.channels.contract import Answer
 from orchestrator.channels.email.sendgrid.inbound import read_mail
-from orchestrator.channels.http import Reply
+from orchestrator.channels.http import LONGEST_WAIT, Reply
 from orchestrator.channels.webhooks import (
     Forged,
     Heard,
@@ -75,7 +75,6 @@ TABLE: tuple[Row, ...] = (
     # 500, 503, 504, redirects, 200: it may be queued
 )
 _FIELD = re.compile(r"[a-z][a-z0-9_.]{0,60}")
-_LONGEST_WAIT = timedelta(hours=1)
 
 
 def read_answer(reply: Reply, now: datetime, *, sandbox: bool = False) -> Answer:
@@ -112,11 +111,10 @@ class _Errors(msgspec.Struct):
 
 def _wait(reply: Reply, now: datetime) -> timedelta | None:
     """Until when SendGrid asks for patience: seconds, or the epoch second at which its window ends."""
-    after = reply.headers.get("retry-after", "")
-    if after.isascii() and after.isdigit():
-        return min(timedelta(seconds=int(after[:6])), _LONGEST_WAIT)
     reset = instant(reply.headers.get("x-ratelimit-reset", ""), None)
-    return None if reset is None else min(max(reset - now, timedelta(0)), _LONGEST_WAIT)
+    if reply.retry_after is not None or reset is None:
+        return reply.retry_after
+    return min(max(reset - now, timedelta(0)), LONGEST_WAIT)
 
 
 # --- events
