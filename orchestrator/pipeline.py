@@ -152,12 +152,14 @@ class Pipeline:
         self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
 
-    def arrival(self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0) -> Arrival:
+    def arrival(
+        self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0, offset: int = -1
+    ) -> Arrival:
         """An arrival of these bytes at `at`; None: at the event's own time (the virtual clock)."""
         try:
             event = read_event(raw)
         except Unreadable as error:
-            return Arrival(at or 0, raw, error, file=file, length=length, byte=byte)
+            return Arrival(at or 0, raw, error, file=file, length=length, byte=byte, offset=offset)
         return Arrival(
             micros(event.time) if at is None else at,
             raw,
@@ -168,6 +170,7 @@ class Pipeline:
             file,
             length,
             byte,
+            offset,
         )
 
     def run(

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -121,6 +121,7 @@ class Dispatcher:
         *,
         elapsed: Callable[[], int] | None = None,
         calling: Callable[[TouchRow], None] = lambda touch: None,  # noqa: ARG005 - the type names it
+        prepare: Callable[[Sequence[TouchRow]], None] = lambda touches: None,  # noqa: ARG005 - the type names it
         at_least_once: Callable[[TouchRow], bool] = lambda touch: False,  # noqa: ARG005 - the type names it
         breaker: int = BREAKER,
     ) -> None:
@@ -128,13 +129,13 @@ class Dispatcher:
 
         `token_source` gives a new unguessable token each time. `elapsed` gives microseconds that pass whether this
         process or machine runs or not (CLOCK_BOOTTIME); None: nothing passes within a round. `calling` is told of a
-        touch right before it is called.
+        touch right before it is called, `prepare` is shown all touches of a claim before they are opened one by one.
         `at_least_once` says which touches may be called again after an unknown outcome; never ask that of marketing.
         """
         self._store, self._adapters = store, dict(adapters)
         self._open_message, self._permitted = open_message, permitted
         self._token_source, self._elapsed, self._at_least_once = token_source, elapsed, at_least_once
-        self._calling = calling
+        self._calling, self._prepare = calling, prepare
         self._max_attempts, self._breaker = settings.max_attempts, breaker
         self._lease = int(settings.lease_s * 1_000_000)
         # a call never outlives its claim
@@ -233,6 +234,7 @@ class Dispatcher:
     def _sort(self, claims: list[Claim], lease: int) -> _Ready:
         """Which claims may be called at the instant they were made, with their messages opened."""
         ready = _Ready([], [], [])
+        self._prepare([claim.touch for claim in claims])
         for claim in claims:
             touch = claim.touch
             at = touch.lease_until - lease

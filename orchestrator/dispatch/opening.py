@@ -7,7 +7,7 @@ key was destroyed has no reserved touch left (the same transaction cancelled the
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -34,6 +34,14 @@ class Opening:
         self._sealers: OrderedDict[str, Sealer] = OrderedDict()
         self._lock = Lock()
 
+    def prepare(self, touches: Sequence[TouchRow]) -> None:
+        """Reads the keys of these touches' members at once; a touch that was not prepared is opened all the same."""
+        with self._lock:
+            absent = {touch.ref for touch in touches} - self._sealers.keys()
+        if absent:
+            for ref, wrapped in self._store.keys(absent).items():
+                self._keep(ref, self._vault.sealer(ref, wrapped))
+
     def message(self, touch: TouchRow) -> Message | None:
         """The rendered message of a touch; None where the member's key is gone."""
         sealer = self._sealer(touch.ref)
@@ -55,7 +63,9 @@ class Opening:
         wrapped = self._store.key(ref)
         if wrapped is None:
             return None
-        sealer = self._vault.sealer(ref, wrapped)
+        return self._keep(ref, self._vault.sealer(ref, wrapped))
+
+    def _keep(self, ref: str, sealer: Sealer) -> Sealer:
         with self._lock:
             self._sealers[ref] = sealer
             while len(self._sealers) > CACHED_KEYS:

@@ -8,7 +8,7 @@ Rows are plain named tuples in column order, so that the hot path hands them to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
@@ -438,6 +438,9 @@ class Store(Protocol):
 
     def member(self, member: bytes) -> MemberRow | None:
         """One member's row."""
+
+    def keys(self, refs: Collection[str]) -> dict[str, bytes]:
+        """Reference -> wrapped key, of those of these references whose key is not destroyed."""
 
     def key(self, ref: str) -> bytes | None:
         """A member's wrapped key, or None once destroyed."""

@@ -304,6 +304,7 @@ class Memories(StoreFixtures):
             assert {digest(name) for name in names} == set(batch.members((0, digest(name)) for name in names))
             assert {name: name.encode() for name in names} == batch.keys(names)
             assert set(map(digest, names)) == set(batch.seen([0, 1, 2], map(digest, names)))
+        assert {name: name.encode() for name in names} == store.keys([*names, "nobody"])
 
     def test_a_destroyed_key_is_gone_for_good(self, store: Store, reopen: Reopen) -> None:
         owner = furnish(store)
@@ -311,6 +312,7 @@ class Memories(StoreFixtures):
         owner.commit(destroyed=[ref])
         store = reopen()
         assert store.key(ref) is None
+        assert {} == store.keys([ref])
         with looking(store) as batch:
             assert {} == batch.keys([ref])
 

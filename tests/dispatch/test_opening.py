@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -39,8 +40,11 @@ class Keys(MemoryStore):
         self.asked = 0
 
     def key(self, ref: str) -> bytes | None:
+        return self.keys([ref]).get(ref)
+
+    def keys(self, refs: Collection[str]) -> dict[str, bytes]:
         self.asked += 1
-        return self.wrapped.get(ref)
+        return {ref: self.wrapped[ref] for ref in refs if ref in self.wrapped}
 
 
 def sealed(vault: Vault, store: Keys, message: Message) -> tuple[str, bytes]:
@@ -69,6 +73,18 @@ def test_a_key_is_read_once(vault: Vault) -> None:
     for _ in range(3):
         opening.message(touch_row("t", ref=ref, message=body))
     assert store.asked == 1
+
+
+def test_the_keys_of_a_claim_are_read_at_once(vault: Vault) -> None:
+    store = Keys()
+    touches = [touch_row("t", ref=ref, message=body) for ref, body in (sealed(vault, store, MESSAGE) for _ in range(3))]
+    store.wrapped.pop(touches[1].ref)
+    opening = Opening(store, vault, margin)
+    opening.prepare(touches)
+    assert [MESSAGE, MESSAGE] == [opening.message(touch) for touch in (touches[0], touches[2])]
+    opening.prepare([touches[0]])
+    assert store.asked == 1
+    assert opening.message(touches[1]) is None
 
 
 def test_the_keys_kept_are_bounded(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

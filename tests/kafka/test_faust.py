@@ -13,6 +13,7 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
@@ -65,6 +66,10 @@ def message(offset: int, value: bytes = b"{}") -> Message:
     return driver.ConsumerMessage(KAFKA.events, 0, offset, 0.0, 1, [], b"k", value, None, 1, 2, TOPIC)
 
 
+def record(offset: int) -> ConsumerRecord:
+    return ConsumerRecord(KAFKA.events, 0, offset, 0, 1, b"k", b"{}", None, 1, 2, ())
+
+
 def stock() -> faust.App:
     return faust.App("stock", broker="kafka://127.0.0.1:1", key_serializer="raw", value_serializer="raw")
 
@@ -76,7 +81,7 @@ def test_faust_is_the_release_that_was_examined() -> None:
 # --- acknowledgement
 
 
-async def passes(app: faust.App, method: str, n: int = 3) -> list[bool]:
+async def takes(app: faust.App, n: int = 3) -> list[bool]:
     """Feeds a stream `n` events, lets it be left by an error while it holds them; which of them are acknowledged."""
     topic = app.topic(KAFKA.events, key_type=bytes, value_type=bytes)
     app.topics._acking_topics.add(KAFKA.events)
@@ -87,7 +92,7 @@ async def passes(app: faust.App, method: str, n: int = 3) -> list[bool]:
         each.generation_id = app.consumer_generation_id
         each.incref()
         stream.channel.queue.put_nowait(await stream.channel.decode(each))
-    batches: AsyncIterator[object] = getattr(stream, method)(n, within=0.05)
+    batches: AsyncIterator[object] = stream.take(n, within=0.05)
 
     async def handler() -> None:
         async for _ in batches:
@@ -103,42 +108,35 @@ async def passes(app: faust.App, method: str, n: int = 3) -> list[bool]:
 
 def test_faust_acknowledges_a_batch_whose_handler_failed() -> None:
     async def work() -> list[bool]:
-        return await passes(stock(), "take")
+        return await takes(stock())
 
     assert [True, True, True] == run(work)
 
 
-def test_what_we_take_is_not_acknowledged_when_its_handler_fails(holding: Holding) -> None:
-    async def work() -> list[bool]:
-        return await passes(ours.build(KAFKA, 4, holding), "noack_take")
-
-    assert [False, False, False] == run(work)
-
-
-def test_a_batch_that_fails_ends_the_process_before_anything_is_acknowledged(
+def test_a_batch_that_fails_ends_the_process_before_kafka_is_told_anything(
     holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    acked: list[object] = []
-
-    class Stream:
-        async def noack_take(self, *_: object, **__: object) -> AsyncIterator[list[str]]:
-            yield ["an event"]
-
-        async def ack(self, event: object) -> None:
-            acked.append(event)
-
     def died(error: BaseException, _what: str) -> None:
         raise Died from error
 
+    async def fails(_: object) -> None:
+        raise ZeroDivisionError
+
     async def work() -> None:
         app = ours.build(KAFKA, 4, holding)
+        consumer, thread = consumer_of(app, 0)
+        await consumer.perform_seek()
+        await consumer.commit()
         decider = Decider(app, holding, GapReader(KAFKA.events, {}), Watchdog(60))
-        await decider._run(Stream())  # type: ignore[arg-type]  # what it asks of a stream is all there
+        monkeypatch.setattr(decider, "apply", fails)
+        await app.fetched.put({0: [record(0)]})
+        with pytest.raises(Died):
+            await decider.run()
+        assert not await consumer.commit()
+        assert [{TOPIC: 0}] == thread.told
 
     monkeypatch.setattr(decider_module, "die", died)
-    with pytest.raises(Died):
-        run(work)
-    assert [] == acked
+    run(work)
 
 
 # --- offsets
@@ -164,6 +162,11 @@ class Assigned(ours.ConsumerThread):
 
     def __post_init__(self) -> None:
         self.sought: dict[TP, int] = {}
+        # what Kafka's own tools were told, and what the next fetches bring
+        self.told: list[dict[TP, int]] = []
+        self.fetched: list[list[ConsumerRecord]] = []
+        # what happens while a fetch is under way
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def assignment(self) -> set[TP]:
         return {TP(KAFKA.events, partition) for partition in self.partitions}
@@ -183,6 +186,14 @@ class Assigned(ours.ConsumerThread):
     def seek(self, partition: TP, offset: int) -> None:
         self.sought[partition] = offset
 
+    async def commit(self, offsets: Any) -> bool:
+        self.told.append(dict(offsets))
+        return True
+
+    async def getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG002, ASYNC109 - Faust's
+        self.meanwhile()
+        return {TOPIC: self.fetched.pop(0)} if self.fetched else {}
+
 
 def consumer_of(app: ours.Worker, *partitions: int, first: int = 0) -> tuple[ours.Consumer, Assigned]:
     consumer = app.consumer
@@ -191,6 +202,7 @@ def consumer_of(app: ours.Worker, *partitions: int, first: int = 0) -> tuple[our
     thread.partitions, thread.first = partitions, first  # type: ignore[assignment]  # any number
     consumer._thread = thread
     consumer._joined = True
+    consumer._set_active_tps(thread.assignment())
     return consumer, thread
 
 
@@ -198,7 +210,6 @@ def test_we_read_on_from_the_stores_offset_whatever_kafka_was_told(holding: Hold
     async def work() -> None:
         app = ours.build(KAFKA, 4, holding)
         consumer, thread = consumer_of(app, 0, 2, first=2585)
-        consumer._acked[TOPIC] = [2586, 2587, 2588, 2589]
         await consumer.perform_seek()
         assert {TP(KAFKA.events, 0): 2585, TP(KAFKA.events, 2): 2585} == thread.sought
         assert consumer._read_offset[TOPIC] == 2585
@@ -283,92 +294,109 @@ def test_a_commit_to_kafka_that_fails_is_no_failure(holding: Holding) -> None:
     assert run(work) is False
 
 
+def test_kafka_is_told_what_the_store_holds_once(holding: Holding) -> None:
+    async def work() -> None:
+        consumer, thread = consumer_of(ours.build(KAFKA, 4, holding), 0, 1, first=5)
+        await consumer.perform_seek()
+        assert [True, False] == [await consumer.commit(), await consumer.commit()]
+        holding.held[0] = holding.held[0]._replace(next_offset=9)
+        assert await consumer.commit()
+        assert [{TOPIC: 5, TP(KAFKA.events, 1): 5}, {TOPIC: 9}] == thread.told
+
+    run(work)
+
+
 # --- delivery
 
 
-def test_a_message_that_is_delivered_at_once_costs_no_task(holding: Holding) -> None:
-    """Faust makes four for each."""
+def test_what_is_fetched_is_handed_on_by_the_fetch(holding: Holding) -> None:
+    """Faust makes four tasks for each message."""
 
     async def deliver() -> None:
         return None
 
-    async def tasks_of(app: faust.App) -> int:
-        consumer, made = app.consumer, []
+    async def tasks_of(app: faust.App, work: Callable[[], Coroutine[None, None, object]]) -> int:
+        made = []
 
-        def task(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
-            made.append(work)
-            return asyncio.Task(work, loop=loop, **more)
+        def task(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
+            made.append(coroutine)
+            return asyncio.Task(coroutine, loop=loop, **more)
 
         asyncio.get_running_loop().set_task_factory(task)
-        result = await consumer.wait_first(deliver(), consumer.suspend_flow.wait())
+        await work()
         asyncio.get_running_loop().set_task_factory(None)
-        assert not result.stopped
         return len(made)
 
-    async def work() -> list[int]:
-        return [await tasks_of(stock()), await tasks_of(ours.build(KAFKA, 4, holding))]
-
-    assert [4, 0] == run(work)
-
-
-def test_a_message_that_has_to_wait_is_given_up_when_the_flow_is_suspended(holding: Holding) -> None:
-    delivered: list[int] = []
-
     async def work() -> None:
-        consumer = ours.build(KAFKA, 4, holding).consumer
-        room = asyncio.Event()
-
-        async def deliver() -> None:
-            await room.wait()
-            delivered.append(1)
-
-        waiting = asyncio.create_task(consumer.wait_first(deliver(), consumer.suspend_flow.wait()))
-        await asyncio.sleep(0)
-        consumer.stop_flow()
-        await waiting
-        room.set()
-        await asyncio.sleep(0)
+        theirs, mine = stock(), ours.build(KAFKA, 4, holding)
+        consumer, thread = consumer_of(mine, 0)
+        thread.fetched = [[record(offset) for offset in range(3)]]
+        flow = theirs.consumer
+        assert 4 == await tasks_of(theirs, lambda: flow.wait_first(deliver(), flow.suspend_flow.wait()))
+        assert 0 == await tasks_of(mine, consumer._hand_on)
+        assert [0, 1, 2] == [row.offset for row in (await mine.fetched.take())[0]]
 
     run(work)
-    assert [] == delivered
 
 
-def test_a_message_that_has_to_wait_is_delivered_when_there_is_room(holding: Holding) -> None:
-    delivered: list[int] = []
+def test_a_fetch_that_meets_a_stopped_flow_is_not_handed_on(holding: Holding) -> None:
+    """Its partitions are taken away, or sought anew."""
 
     async def work() -> None:
-        consumer = ours.build(KAFKA, 4, holding).consumer
-        room = asyncio.Event()
-
-        async def deliver() -> None:
-            for _ in range(2):
-                await room.wait()
-                await asyncio.sleep(0)
-            delivered.append(1)
-
-        waiting = asyncio.create_task(consumer.wait_first(deliver(), consumer.suspend_flow.wait()))
-        await asyncio.sleep(0)
-        assert [] == delivered
-        room.set()
-        await waiting
+        app = ours.build(KAFKA, 4, holding)
+        consumer, thread = consumer_of(app, 0)
+        thread.fetched, thread.meanwhile = [[record(0)]], consumer.stop_flow
+        await consumer._hand_on()
+        assert not thread.fetched
+        consumer.resume_flow()
+        thread.fetched, thread.meanwhile = [[record(1)]], lambda: None
+        await consumer._hand_on()
+        assert [1] == [row.offset for row in (await app.fetched.take())[0]]
 
     run(work)
-    assert [1] == delivered
 
 
-def test_an_error_in_a_delivery_is_raised(holding: Holding) -> None:
-    async def fails(wait: bool) -> None:
-        if wait:
+def test_what_was_fetched_before_a_seek_is_never_handed_on_after_it(holding: Holding) -> None:
+    """A fetch waits for room; the seek drops it with all that is there, and the fetch after it is the first."""
+
+    async def work() -> None:
+        app = ours.build(KAFKA, 4, holding)
+        consumer, thread = consumer_of(app, 0)
+        await app.fetched.put({0: [record(0)] * ours.WAITING})
+        thread.fetched = [[record(1)]]
+        waiting = asyncio.create_task(consumer._hand_on())
+        await asyncio.sleep(0)
+        await consumer.perform_seek()
+        await waiting
+        thread.fetched = [[record(5)]]
+        await consumer._hand_on()
+        assert [5] == [row.offset for row in (await app.fetched.take())[0]]
+
+    run(work)
+
+
+def test_revoking_waits_for_the_batch_under_way_and_drops_what_nobody_took(holding: Holding) -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        app = ours.build(KAFKA, 4, holding)
+        consumer, _ = consumer_of(app, 0)
+        await app.fetched.put({0: [record(0)]})
+        taken = await app.fetched.take()
+        await app.fetched.put({0: [record(1)]})
+        revoking = asyncio.create_task(consumer.wait_empty())
+        for _ in range(5):
             await asyncio.sleep(0)
-        raise ZeroDivisionError
-
-    async def work() -> None:
-        consumer = ours.build(KAFKA, 4, holding).consumer
-        for wait in (False, True):
-            with pytest.raises(ZeroDivisionError):
-                await consumer.wait_first(fails(wait), consumer.suspend_flow.wait())
+        order.append("applied")
+        app.fetched.applied()
+        await revoking
+        order.append("revoked")
+        await app.fetched.put({0: [record(2)]})
+        assert [0] == [row.offset for row in taken[0]]
+        assert [2] == [row.offset for row in (await app.fetched.take())[0]]
 
     run(work)
+    assert ["applied", "revoked"] == order
 
 
 # --- settings

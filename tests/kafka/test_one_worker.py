@@ -101,7 +101,9 @@ def test_each_member_is_greeted_once(town: Town, story: dict[str, int]) -> None:
     assert len(MEMBERS) == len(touches)
     assert {touch.state for touch in touches} <= {"accepted", "unknown"}
     accepted = sum(touch.state == "accepted" for touch in touches)
-    captured = len((town.folder / "captured" / "index.jsonl").read_text(encoding="utf-8").splitlines())
+    index = town.folder / "captured" / "index.jsonl"
+    # the kill may have come when all were about to be called
+    captured = len(index.read_text(encoding="utf-8").splitlines()) if index.exists() else 0
     assert accepted <= captured <= len(MEMBERS)
 
 

@@ -8,12 +8,13 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import structlog
+from aiokafka import ConsumerRecord
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from orchestrator.errors import Interrupted, Unreadable
@@ -130,13 +131,9 @@ def test_an_error_while_looking_again_is_waited_for_as_well() -> None:
 # --- records
 
 
-class Record:
-    """A Kafka record as Faust hands it over."""
-
-    def __init__(self, value: bytes | None, headers: list[tuple[str, bytes]] | None = None, key: bytes = b"m") -> None:
-        self.message = self
-        self.value, self.key, self.headers = value, key, headers
-        self.offset, self.timestamp = 7, 1_795_176_000_123 / 1000
+def record(value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), key: bytes = b"m") -> ConsumerRecord:
+    """A record as aiokafka hands it over."""
+    return ConsumerRecord("t", 0, 7, 1_795_176_000_123, 1, key, value, None, 0, 0, tuple(headers))
 
 
 @pytest.fixture
@@ -144,16 +141,12 @@ def pipeline(pipeline_over: Pipelines) -> Pipeline:
     return pipeline_over(MemoryStore(4))
 
 
-def of(pipeline: Pipeline, record: object) -> tuple[object, ...]:
-    return arrival(pipeline, record)  # type: ignore[arg-type]  # all that is asked of an event is there
-
-
 EVENT = purchase("member-1", datetime(2026, 11, 20, tzinfo=UTC), id="p1")
 
 
 def test_an_arrival_is_at_the_brokers_time_with_its_offset(pipeline: Pipeline) -> None:
     _, value, headers = write_record(EVENT)
-    found = arrival(pipeline, Record(value, headers))  # type: ignore[arg-type]  # see `of`
+    found = arrival(pipeline, record(value, headers))
     assert (1_795_176_000_123_000, 7, EVENT) == (found.at, found.offset, found.event)
 
 
@@ -166,20 +159,20 @@ def test_binary_mode_is_read_too(pipeline: Pipeline) -> None:
         ("ce_time", b"2026-11-20T00:00:00Z"),
     ]
     data = b'{"purchase_id":"p","amount":1,"currency":"USD"}'
-    found = arrival(pipeline, Record(data, headers, key=b"member-1"))  # type: ignore[arg-type]  # see `of`
+    found = arrival(pipeline, record(data, headers, key=b"member-1"))
     assert isinstance(found.event, Event)
     assert found.event.subject == "member-1"
     assert pipeline.arrival(found.raw).event == found.event
 
 
 def test_a_record_without_a_value_is_unreadable_and_stays_where_it_is(pipeline: Pipeline) -> None:
-    found = arrival(pipeline, Record(None))  # type: ignore[arg-type]  # see `of`
+    found = arrival(pipeline, record(None))
     assert isinstance(found.event, Unreadable)
     assert (b"", 7, 3) == (found.raw, found.offset, home_of(found, 3, 4))
 
 
 def test_an_events_home_is_its_members_partition(pipeline: Pipeline) -> None:
-    found = arrival(pipeline, Record(write_record(EVENT)[1]))  # type: ignore[arg-type]  # see `of`
+    found = arrival(pipeline, record(write_record(EVENT)[1]))
     assert partition_of("member-1", 4) == home_of(found, 0, 4)
 
 

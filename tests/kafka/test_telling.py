@@ -171,6 +171,22 @@ def test_a_relay_whose_cursor_was_moved_by_another_rests_and_goes_on_from_there(
     assert {1, 2, 3} == set(numbers(read(settings, settings.decisions)))
 
 
+def test_a_relay_that_ends_tells_also_what_it_let_rest(settings: KafkaSettings) -> None:
+    store = logged(MemoryStore(4), "ddd")
+
+    async def ends(relay: Relay) -> int:
+        await relay._know([0])
+        store.move_cursors([CursorMove(0, settings.decisions, 0, 2)])
+        await relay.round()
+        stop = asyncio.Event()
+        stop.set()
+        await relay.run(stop)
+        return relay.told
+
+    relaying(settings, store, ends)
+    assert {(0, settings.decisions): 3, (0, settings.touches): 3} == store.cursors()
+
+
 # --- gaps
 
 

@@ -4,6 +4,7 @@ What is overridden, each for a behaviour of faust-streaming 0.15.3 that `tests/k
 
 - `seek_to_committed` answers the store's offsets: those committed to Kafka may stand past an unfinished event;
 - a commit to Kafka that fails is a line in the log: it is a courtesy to Kafka's own tools;
+- what is fetched is handed on by the fetch: a stream of Faust's costs more than all that we do with an event;
 - events of aborted transactions are not read (Faust offers that only with its own transactions);
 - the producer is idempotent;
 - a crash of any part ends the process: Faust would go on, or hang while it stops;
@@ -13,7 +14,6 @@ What is overridden, each for a behaviour of faust-streaming 0.15.3 that `tests/k
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,16 +25,20 @@ import structlog
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from mode.services import WaitResults
-from mode.utils.times import Seconds
+from faust.types.transports import TPorTopicSet
+from mode import ServiceT
 
 from orchestrator.kafka_security import addresses
-from orchestrator.runtimes.kafka.begun import begin
 from orchestrator.runtimes.kafka.credentials import credentials
 from orchestrator.runtimes.kafka.ending import die
+from orchestrator.runtimes.kafka.fetched import Fetched
 from orchestrator.runtimes.kafka.holding import Holding
 from orchestrator.settings import KafkaSettings
 
+# records of a fetch at most, and how many wait at most until another fetch is made
+FETCH, WAITING = 1_000, 1_000
+# a fetch waits so long for a record, in seconds; a rebalance waits for the fetch
+FETCH_S = 0.25
 # what a broker last said of a partition's end counts for so long, in seconds
 FRESH_S = 10.0
 
@@ -83,7 +87,11 @@ class Consumer(driver.Consumer):
         # False from a revocation until the next assignment is known
         self._joined = False
         self._generation = -1
-        # offset of the last record handed to Faust since the last seek
+        # one fetch, or one seek, at a time: what was fetched before a seek must not be handed on after it
+        self._fetching = asyncio.Lock()
+        # the offsets that Kafka's own tools were last told
+        self._told: dict[TP, int] = {}
+        # offset of the last record fetched since the last seek
         self._fetched: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -134,12 +142,16 @@ class Consumer(driver.Consumer):
             )
         # a batch of a kept partition may still move its offset: ask after it ended
         await holding.do(lambda: None)
-        offsets = {tp: holding.next_offset(partition) for partition, tp in tps.items() if partition in holding.held}
-        for tp, offset in offsets.items():
-            self._fetched.pop(tp, None)
-            # taken away meanwhile: the next assignment seeks anew
-            with suppress(IllegalStateError):
-                self._thread.seek(tp, offset)
+        # whoever waits for room to put what was fetched lets go of it
+        self.app.fetched.drop()
+        async with self._fetching:
+            self.app.fetched.drop()
+            offsets = {tp: holding.next_offset(p) for p, tp in tps.items() if p in holding.held}
+            for tp, offset in offsets.items():
+                self._fetched.pop(tp, None)
+                # taken away meanwhile: the next assignment seeks anew
+                with suppress(IllegalStateError):
+                    self._thread.seek(tp, offset)
         return offsets
 
     async def highwaters_now(self, *tps: TP) -> Mapping[TP, int]:
@@ -150,31 +162,58 @@ class Consumer(driver.Consumer):
 
     # --- delivery
 
-    async def wait_first(
-        self,
-        *coros: Any,
-        timeout: Seconds = None,  # type: ignore[assignment]  # noqa: ASYNC109 - as mode declares it
-    ) -> WaitResults:
-        """As Faust's, without the four tasks that it makes for every message, where a message is delivered at once.
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
+        """Hands on what is fetched as it comes, by the fetch.
 
-        Faust calls it with (delivery, suspension of the flow). A delivery that has to wait, because a queue is full or
-        the flow is suspended, waits as it always did.
+        Faust makes a message and an event of each record and delivers them one by one, through two queues, in two
+        tasks each; then it keeps book of what is acknowledged. We ask neither: where a record belongs, whether it came
+        before and whether one is missing is told by its offset and the store's.
         """
-        if len(coros) != 2 or not inspect.iscoroutine(coros[0]) or self.should_stop or not self.flow_active:
-            return await super().wait_first(*coros, timeout=timeout)
-        delivery, suspension = coros
-        rest = None
         try:
-            rest = begin(delivery)
-        finally:
-            if rest is None:
-                # it is never waited for
-                suspension.close()
-        if rest is None:
-            return WaitResults([delivery], [None], False)
-        return await super().wait_first(rest, suspension, timeout=timeout)
+            while not (self.should_stop or fetcher.should_stop):
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow.wait())
+                elif not self._get_active_partitions():
+                    await self.sleep(FETCH_S)
+                else:
+                    await self._hand_on()
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+
+    async def _hand_on(self) -> None:
+        """One fetch. What meets a stopped flow is no loss: partitions that stay ours are sought before it goes on."""
+        async with self._fetching:
+            records = await self._getmany(self._get_active_partitions(), FETCH_S) if self.flow_active else {}
+            if self.flow_active:
+                ours = {tp.partition: rows for tp, rows in records.items() if tp.topic == self.app.events_topic}
+                await self.app.fetched.put(ours)
+
+    async def wait_empty(self) -> None:
+        """Returns when nothing is under way: what was only fetched is dropped, and will be fetched by its next owner.
+
+        Faust calls it when partitions are revoked, with the flow stopped, and when it stops.
+        """
+        self.app.fetched.drop()
+        await self.app.fetched.idle()
+        await self.commit()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust looks for streams that hang; ours is the watchdog's business."""
 
     # --- how far we are
+
+    async def commit(self, topics: TPorTopicSet | None = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002 - Faust's
+        """Tells Kafka's own tools how far the store is; whether there was anything to tell, and they heard it.
+
+        Faust calls it once in a commit interval and when it stops.
+        """
+        stands = {TP(self.app.events_topic, p): offset for p, offset in self.app.holding.next_offsets().items()}
+        news = {tp: offset for tp, offset in stands.items() if self._told.get(tp) != offset}
+        if not news or not await self._thread.commit(news):
+            return False
+        self._told = {tp: offset for tp, offset in (self._told | news).items() if tp in stands}
+        return True
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
         records = await super()._getmany(active_partitions, timeout)
@@ -207,6 +246,7 @@ class Worker(faust.App):
 
     # set once, before the start
     holding: Holding
+    fetched: Fetched
     events_topic: str
 
     def _new_transport(self) -> Transport:
@@ -240,8 +280,7 @@ def build(kafka: KafkaSettings, partitions: int, holding: Holding) -> Worker:
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=kafka.instance_id or None,
-        broker_max_poll_records=500,
-        stream_buffer_maxsize=2048,
+        broker_max_poll_records=FETCH,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 5,
         # at least the session's
@@ -259,6 +298,8 @@ def build(kafka: KafkaSettings, partitions: int, holding: Holding) -> Worker:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.holding, app.events_topic = holding, kafka.events
+    app.holding, app.events_topic, app.fetched = holding, kafka.events, Fetched(WAITING)
+    # no agent, no stream: the decider takes from `fetched`
+    app.topics.add(app.topic(kafka.events, key_type=bytes, value_type=bytes))
     holding.losing = lambda: bool(app.rebalancing)
     return app

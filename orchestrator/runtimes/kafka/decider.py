@@ -1,36 +1,42 @@
-"""Events to turns: the loop that takes batches from Faust and has them applied, and the tick that fires timers.
+"""Events to turns: the loop that takes what was fetched and has it applied, and the tick that fires timers.
 
-    batch ─▶ below next_offset? skip ─▶ gap? prove it empty ─▶ read ─▶ misplaced? produce again ─▶ turn ─▶ ack
+    batch ─▶ below next_offset? skip ─▶ gap? prove it empty ─▶ read ─▶ misplaced? produce again ─▶ turn
 
-Nothing is acknowledged for us, and what is acknowledged here is a courtesy: the offsets that count are written by the
-turn itself. Any unexpected error ends the process, uncommitted.
+Nothing is acknowledged: the offsets that count are written by the turn itself. Any unexpected error ends the process,
+uncommitted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import structlog
-from faust.types import TP, EventT, StreamT
+from faust.types import TP
 
 from orchestrator.clocks import wall_clock
 from orchestrator.pipeline import Arrival
 from orchestrator.runtimes.kafka.app import Consumer, Worker
 from orchestrator.runtimes.kafka.ending import die
+from orchestrator.runtimes.kafka.fetched import Records
 from orchestrator.runtimes.kafka.gaps import GapReader
 from orchestrator.runtimes.kafka.holding import Holding
 from orchestrator.runtimes.kafka.records import arrival, headers_of, home_of
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 
-# events of a batch at most, and how long one is gathered
-BATCH = 1_000
-GATHER_S = 0.02
 TICK_S = 0.5
 
 log = structlog.get_logger()
 
-Events = Sequence[EventT[bytes]]
+
+class Astray(NamedTuple):
+    """A record in a partition that is not its member's."""
+
+    partition: int
+    # its place among the partition's records of the batch
+    i: int
+    home: int
 
 
 class Decider:
@@ -39,33 +45,30 @@ class Decider:
     def __init__(
         self, app: Worker, holding: Holding, gaps: GapReader, watchdog: Watchdog, clock: Callable[[], int] = wall_clock
     ) -> None:
-        """Adds the loop to the app, as its only agent; `tick` is to be run beside it."""
+        """`run` and `tick` are to be run beside the app."""
         self.app, self.holding, self.gaps, self.watchdog, self.clock = app, holding, gaps, watchdog, clock
         self.forwarded = 0
-        topic = app.topic(app.events_topic, key_type=bytes, value_type=bytes)
-        app.agent(topic, name="decide")(self._run)
 
-    async def _run(self, stream: StreamT[bytes]) -> None:
-        """Batches, for ever."""
+    async def run(self) -> None:
+        """Batches, until cancelled."""
+        fetched = self.app.fetched
         try:
-            # its events, as objects; the stream's declared type does not know the method
-            batches: AsyncIterable[Events] = stream.noack_take(BATCH, within=GATHER_S)  # type: ignore[attr-defined]
-            async for events in batches:
+            while True:
+                records = await fetched.take()
                 with self.watchdog.watching("events of a batch", self.watchdog.limit_s * 2):
-                    await self.apply(events)
-                for event in events:
-                    await stream.ack(event)
-        except Exception as error:  # noqa: BLE001 - Faust would acknowledge the events and go on
+                    await self.apply(records)
+                fetched.applied()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a fresh start reads them again
             die(error, "a batch failed")
 
-    async def apply(self, events: Events) -> None:
-        """Applies a batch of events; when it returns they are in the store, or are no longer ours to write."""
-        batch = await self._in_order(events)
+    async def apply(self, records: Records) -> None:
+        """Applies a batch of records; when it returns they are in the store, or are no longer ours to write."""
+        batch = await self._in_order(records)
         if not batch:
             return
-        given = await self.holding.do(self._read, batch)
-        for partition, arrivals in given.items():
-            await self._forward(partition, arrivals, batch[partition])
+        given, astray = await self.holding.do(self._read, batch)
+        if astray:
+            await self._forward(batch, given, astray)
         ended = [partition for partition in given if self._at_end(partition, given[partition][-1].offset + 1)]
         await self.holding.do(self.holding.turn, given, ended, self.clock())
 
@@ -92,50 +95,50 @@ class Decider:
         turned = await self.holding.do(self.holding.turn, {}, ended, now)
         return turned.more_due and turned.turns > 0
 
-    async def _in_order(self, events: Events) -> dict[int, list[EventT[bytes]]]:
-        """Events of partitions we hold, from the next offset on, without a gap that is not proved empty."""
-        batch: dict[int, list[EventT[bytes]]] = {}
-        following: dict[int, int] = {}
-        for event in events:
-            partition, offset = event.message.partition, event.message.offset
+    async def _in_order(self, records: Records) -> Records:
+        """Records of partitions we hold, from the next offset on, without a gap that is not proved empty."""
+        batch: Records = {}
+        for partition, rows in records.items():
             if partition not in self.holding.held:
                 continue
-            wanted = following.get(partition)
-            if wanted is None:
-                wanted = self.holding.next_offset(partition)
-            if offset < wanted:
-                continue
-            if offset > wanted:
-                await self.gaps.prove_empty(partition, wanted, offset)
-            following[partition] = offset + 1
-            batch.setdefault(partition, []).append(event)
+            wanted = self.holding.next_offset(partition)
+            for row in rows:
+                if row.offset < wanted:
+                    continue
+                if row.offset > wanted:
+                    await self.gaps.prove_empty(partition, wanted, row.offset)
+                wanted = row.offset + 1
+                batch.setdefault(partition, []).append(row)
         return batch
 
-    def _read(self, batch: dict[int, list[EventT[bytes]]]) -> dict[int, list[Arrival]]:
-        pipeline = self.holding.pipeline
-        return {partition: [arrival(pipeline, event) for event in events] for partition, events in batch.items()}
+    def _read(self, batch: Records) -> tuple[dict[int, list[Arrival]], list[Astray]]:
+        """The records as arrivals, and which of them lie in a partition that is not their member's."""
+        pipeline, partitions = self.holding.pipeline, self.holding.store.partitions
+        given = {partition: [arrival(pipeline, row) for row in rows] for partition, rows in batch.items()}
+        homes = (
+            Astray(partition, i, home_of(one, partition, partitions))
+            for partition, arrivals in given.items()
+            for i, one in enumerate(arrivals)
+        )
+        return given, [found for found in homes if found.home != found.partition]
 
-    async def _forward(self, partition: int, arrivals: list[Arrival], events: Events) -> None:
+    async def _forward(self, batch: Records, given: dict[int, list[Arrival]], astray: list[Astray]) -> None:
         """Events in a partition that is not their member's are produced again to the right one, and only counted here.
 
         A crash before the count is written produces them once more: the same id, so a duplicate.
         """
-        partitions = self.holding.store.partitions
-        homes = [(i, home_of(given, partition, partitions)) for i, given in enumerate(arrivals)]
-        astray = [(i, home) for i, home in homes if home != partition]
-        if not astray:
-            return
         producer = self.app.producer
         sent = []
-        for i, home in astray:
-            message = events[i].message
-            # aiokafka hands them over as a tuple, and takes them as a list alone
-            headers = list(headers_of(message))
-            sent.append(await producer.send(self.app.events_topic, message.key, message.value, home, None, headers))
-            arrivals[i] = arrivals[i]._replace(forwarded=True)
+        for partition, i, home in astray:
+            row = batch[partition][i]
+            # aiokafka hands headers over as a tuple, and takes them as a list alone
+            sent.append(
+                await producer.send(self.app.events_topic, row.key, row.value, home, None, list(headers_of(row)))
+            )
+            given[partition][i] = given[partition][i]._replace(forwarded=True)
         await asyncio.gather(*sent)
         self.forwarded += len(astray)
-        log.warning("misplaced events produced again", partition=partition, events=len(astray), in_all=self.forwarded)
+        log.warning("misplaced events produced again", events=len(astray), in_all=self.forwarded)
 
     def _at_end(self, partition: int, next_offset: int) -> bool:
         consumer = self.app.consumer

@@ -48,6 +48,7 @@ class Dispatching:
             settings,
             lambda: secrets.token_hex(8),
             elapsed=elapsed,
+            prepare=opening.prepare,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -64,6 +64,10 @@ class Holding:
         """The offset of the next arrival of a partition we hold."""
         return max(self.held[partition].next_offset, self._floor.get(partition, 0))
 
+    def next_offsets(self) -> dict[int, int]:
+        """The offset of the next arrival of each partition we hold."""
+        return {p: max(row.next_offset, self._floor.get(p, 0)) for p, row in self.held.copy().items()}
+
     # --- in the thread
 
     def keep(self, partitions: Iterable[int]) -> None:

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 from typing import cast
 
-from faust.types import EventT, Message
+from aiokafka import ConsumerRecord
 
 from orchestrator.errors import Unreadable
 from orchestrator.events.envelope import Event
-from orchestrator.events.kafka_binding import Headers, envelope_of
+from orchestrator.events.kafka_binding import envelope_of
 from orchestrator.events.partition import partition_of
 from orchestrator.pipeline import Arrival, Pipeline
 
 
-def arrival(pipeline: Pipeline, event: EventT[bytes]) -> Arrival:
+def arrival(pipeline: Pipeline, record: ConsumerRecord) -> Arrival:
     """The arrival of a record, structured or binary: at the broker's append time, numbered by its offset."""
-    message = event.message
-    # Kafka says milliseconds, Faust divides them by 1000
-    at = round(message.timestamp * 1000) * 1000
-    return read(pipeline, at, message.key, message.value, headers_of(message))._replace(offset=message.offset)
-
-
-def headers_of(message: Message) -> tuple[tuple[str, bytes], ...]:
-    """The headers of a record as Kafka has them: in their order, names that stand there twice included."""
-    return cast("tuple[tuple[str, bytes], ...]", message.headers or ())
-
-
-def read(pipeline: Pipeline, at: int, key: bytes | None, value: bytes | None, headers: Headers) -> Arrival:
-    """What a record says, as an arrival at `at` (microseconds); one that can't be read says why."""
+    at = record.timestamp * 1_000
     try:
-        raw = envelope_of(key, value, headers)
+        raw = envelope_of(record.key, record.value, headers_of(record))
     except Unreadable as error:
-        return Arrival(at, value or b"", error)
-    return pipeline.arrival(raw, at)
+        return Arrival(at, record.value or b"", error, offset=record.offset)
+    return pipeline.arrival(raw, at, offset=record.offset)
+
+
+def headers_of(record: ConsumerRecord) -> tuple[tuple[str, bytes], ...]:
+    """The headers of a record as Kafka has them: in their order, names that stand there twice included."""
+    return cast("tuple[tuple[str, bytes], ...]", record.headers)
 
 
 def home_of(given: Arrival, partition: int, partitions: int) -> int:

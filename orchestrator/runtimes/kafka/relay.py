@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -44,6 +45,8 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# a member's rows come in a row: the decision, then the touch's states
+_home = lru_cache(16_384)(partition_of)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,6 +83,8 @@ class Relay:
                         await stop.wait()
                 except TimeoutError:
                     pass
+        # whoever left us a race may be gone by now, and nobody comes after us
+        self._rests.clear()
         until = time.monotonic() + LAST_S
         # nobody else may be there any more to tell the chains that were left to another one
         self._rests.clear()
@@ -114,6 +119,7 @@ class Relay:
 
     async def _tell(self, rows: Sequence[LogRow]) -> None:
         """Sends rows to their topics; returns when the brokers have confirmed them all."""
+        counts = {topic: len(await self.producer.partitions_for(topic)) for topic in self.topics.values()}
         batches: dict[tuple[str, int], BatchBuilder] = {}
         confirmed: list[asyncio.Future[Any]] = []
         told = 0
@@ -122,7 +128,7 @@ class Relay:
             if topic is None or row.n <= self._cursors[row.partition, topic]:
                 continue
             told += 1
-            place = topic, partition_of(row.ref, len(await self.producer.partitions_for(topic)))
+            place = topic, _home(row.ref, counts[topic])
             batch = batches.get(place)
             if batch is None or not _added(batch, row):
                 if batch is not None:

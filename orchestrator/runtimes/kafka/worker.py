@@ -144,7 +144,8 @@ class _Process:
         self.app = build(kafka, project.store.partitions, holding)
         self.gaps = GapReader(kafka.events, client_options(kafka))
         self.decider = Decider(self.app, holding, self.gaps, self.watchdog)
-        self.tasks += [asyncio.create_task(self._start(self.app)), asyncio.create_task(self.decider.tick())]
+        parts = (self._start(self.app), self.decider.run(), self.decider.tick())
+        self.tasks += [asyncio.create_task(part) for part in parts]
 
     async def _start(self, app: Worker) -> None:
         try:
@@ -179,8 +180,9 @@ class _Process:
         log.info("worker ends")
         try:
             async with asyncio.timeout(DRAIN_S):
-                for task in self.tasks[1:]:
-                    task.cancel()
+                if self.tasks:
+                    # the last one is the tick; the batch under way is waited for when the app stops
+                    self.tasks[-1].cancel()
                 for side in self.sides:
                     if side.name == "dispatch":
                         side.stop()

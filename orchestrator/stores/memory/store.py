@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -86,6 +86,10 @@ class MemoryStore(MemoryOutbox):
 
     def member(self, member: bytes) -> MemberRow | None:
         return self._tables.members.get(member)
+
+    def keys(self, refs: Collection[str]) -> dict[str, bytes]:
+        with self._looking:
+            return {ref: self._tables.keys[ref] for ref in refs if ref in self._tables.keys}
 
     def key(self, ref: str) -> bytes | None:
         return self._tables.keys.get(ref)

@@ -9,7 +9,7 @@ write-ahead log into the file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select, tuple_
@@ -80,6 +80,10 @@ class SqlReading(Sessions):
     def member(self, member: bytes) -> MemberRow | None:
         rows = self._rows(select(schema.members).where(schema.members.c.member == member))
         return MemberRow._make(rows[0]) if rows else None
+
+    def keys(self, refs: Collection[str]) -> dict[str, bytes]:
+        query = select(schema.keys).where(schema.keys.c.ref.in_(sorted(set(refs))))
+        return {row[0]: row[1] for row in self._rows(query)}
 
     def key(self, ref: str) -> bytes | None:
         return self._value(select(schema.keys.c.wrapped).where(schema.keys.c.ref == ref))
