@@ -121,7 +121,7 @@ def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
     cases = path.with_name("cases.yaml")
     if with_cases and cases.is_file():
         read_cases(cases, cases.relative_to(folder.parent).as_posix())
-    occasion = Occasion(file.trigger.event or file.trigger.after, silence=not file.trigger.event)
+    occasion = Occasion(file.trigger.event or file.trigger.after, silence=not file.trigger.event, purpose=file.purpose)
     return _Journey(occasion, file.purpose)
 
 

@@ -35,6 +35,8 @@ class Occasion(Struct, frozen=True):
     event: str = ""
     # True: silence after it
     silence: bool = False
+    # of the journey: only marketing has an opt-out page
+    purpose: str = "marketing"
 
 
 # one full example of each event type; the smallest one keeps only what the type requires
@@ -78,10 +80,13 @@ def samples(occasion: Occasion, locale: str, identity: Identity, journey: str) -
         given_name="Lucía", family_name="Gómez", birthday=date(1988, 5, 14), locale=locale, country="ES", tier="Oro"
     )
     return [
-        Sample("a member of whom nothing is known", _context(MemberEnrolled(), least, {}, identity, journey)),
+        Sample(
+            "a member of whom nothing is known",
+            _context(MemberEnrolled(), least, {}, identity, journey, occasion.purpose),
+        ),
         Sample(
             "a member of whom all is known",
-            _context(known, most, {occasion.event: (7, 412_300)}, identity, journey),
+            _context(known, most, {occasion.event: (7, 412_300)}, identity, journey, occasion.purpose),
         ),
     ]
 
@@ -96,7 +101,7 @@ def of_case(case: Case, occasion: Occasion, identity: Identity, journey: str) ->
         amount = getattr(data, "amount", getattr(data, "points", 0))
         totals[event.type] = (count + 1, total + (amount or 0))
     given = SILENCE if occasion.silence else plain(event_data(matching[-1])) if matching else {}
-    return Sample(case.name, _context(case.member, given, totals, identity, journey))
+    return Sample(case.name, _context(case.member, given, totals, identity, journey, occasion.purpose))
 
 
 def _plain(given: Mapping[str, object], kind: type[Data] | None) -> dict[str, object]:
@@ -109,6 +114,7 @@ def _context(
     totals: Mapping[str, tuple[int, int]],
     identity: Identity,
     journey: str,
+    purpose: str,
 ) -> dict[str, object]:
     return {
         "member": {
@@ -133,7 +139,7 @@ def _context(
         "site": identity.site,
         "postal_address": identity.postal_address,
         "journey": journey,
-        "unsubscribe_url": _UNSUBSCRIBE,
+        "unsubscribe_url": _UNSUBSCRIBE if purpose == "marketing" else "",
     }
 
 
