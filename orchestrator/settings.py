@@ -139,6 +139,21 @@ class WhatsAppSettings(Struct, frozen=True, forbid_unknown_fields=True):
     calls: Annotated[int, Meta(ge=1, le=1000)] = 16
 
 
+class TelegramSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A bot on Telegram."""
+
+    # where its API is
+    host: str = "https://api.telegram.org"
+    # name of the environment variable that holds the bot's token
+    token_env: str = "ORCHESTRATOR_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not the token
+    # name of the environment variable that holds the secret token given with setWebhook
+    webhook_secret_env: str = "ORCHESTRATOR_TELEGRAM_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not the secret
+    # seconds for one call
+    timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    # calls at once
+    calls: Annotated[int, Meta(ge=1, le=1000)] = 16
+
+
 class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How messages leave."""
 
@@ -154,6 +169,7 @@ class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sendgrid: SendGridSettings = field(default_factory=SendGridSettings)
     twilio: TwilioSettings = field(default_factory=TwilioSettings)
     whatsapp: WhatsAppSettings = field(default_factory=WhatsAppSettings)
+    telegram: TelegramSettings = field(default_factory=TelegramSettings)
 
 
 class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from msgspec import convert
 from orchestrator.channels.contract import Message
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Reply
-from tests.channels import test_sendgrid, test_twilio, test_whatsapp_cloud
+from tests.channels import test_sendgrid, test_telegram, test_twilio, test_whatsapp_cloud
 from tests.channels.providers import Account, sent
 
 CHANNELS = Path(__file__).parents[2] / "orchestrator" / "channels"
@@ -22,6 +22,7 @@ ACCOUNTS: dict[str, Account] = {
     "sms/twilio": test_twilio.SMS,
     "whatsapp/twilio": test_twilio.WHATSAPP,
     "whatsapp/cloud": test_whatsapp_cloud.ACCOUNT,
+    "telegram/bot": test_telegram.ACCOUNT,
 }
 # these have no answers of a provider's API to keep
 WITHOUT = {"capture", "email/smtp"}
