@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.contact_log.export import Line, line
+from orchestrator.contact_log.query import UNKNOWN
 from orchestrator.decide.member import Member
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Command
@@ -40,10 +41,10 @@ def known(store: Store, vault: Vault, member_id: str) -> Member:
     """The member's state; raises UsageError where nobody of this id is known, or was erased."""
     row = store.member(vault.member(member_id))
     if row is None:
-        raise UsageError(f"nobody is known as {member_id}")
+        raise UsageError(UNKNOWN)
     wrapped = store.key(row.ref)
     if row.erased or wrapped is None:
-        raise UsageError(f"{member_id} was erased: nothing can be read any more")
+        raise UsageError("this member was erased: nothing can be read any more")
     return _read(vault.sealer(row.ref, wrapped).open(row.state))
 
 

@@ -29,6 +29,17 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def in_words(length: timedelta) -> str:
+    """`3 days`, `1 day 12 hours`; whole seconds, what is nought left out."""
+    left = int(length.total_seconds())
+    parts: list[str] = []
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts) or "no time"
+
+
 def duration(text: str) -> timedelta:
     """An ISO 8601 duration of weeks, days, hours, minutes, seconds (`P7D`, `PT2M`); no months or years.
 

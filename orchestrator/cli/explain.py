@@ -7,19 +7,23 @@ from typing import Annotated
 
 import typer
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from orchestrator.cli.output import State, show, stderr, verdict
+from orchestrator.cli.output import State, counted, show, stderr, verdict
 from orchestrator.contact_log.about import Explanation, about, cites
 from orchestrator.contact_log.explain import CiteOf, Paragraph, no_cite
 from orchestrator.decide.law import LawBook
 from orchestrator.errors import ContentError, UsageError
 from orchestrator.events.partition import partition_of
+from orchestrator.located import nearest
 from orchestrator.project import Project, open_project
 from orchestrator.replay import ReplayReport, former_contents, replay
 
+# stories on a screen or two
+FEW = 12
 _MARKS = {"touch": ("✉ ", "green"), "silence": ("∅ ", "yellow"), "waiting": ("… ", "cyan")}
 
 
@@ -31,6 +35,10 @@ def command(
         str, typer.Option(metavar="TIME", help="As it stood at this moment, such as 2026-03-01T09:00:00-05:00.")
     ] = "",
     full: Annotated[bool, typer.Option("--full", help="Also every rule that let it pass.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"So many stories, the latest; all with --json, else {FEW}.", show_default=False),
+    ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Also decide it all again from the journal; 1 where anything differs.")
     ] = False,
@@ -42,15 +50,19 @@ def command(
     until = _moment(at)
     with open_project(State.of(ctx).project) as project:
         told = about(project.store, project.vault, member, _cites(project), journey=journey, until=until)
+        _know(project, journey, told)
+        kept = limit or (len(told.paragraphs) if State.of(ctx).json else FEW)
+        shown = replace(told, paragraphs=told.paragraphs[-kept:])
+        left_out = len(told.paragraphs) - len(shown.paragraphs)
         if not recompute:
-            show(ctx, told, lambda: _view(told, full=full))
+            show(ctx, shown, lambda: _view(shown, left_out, full=full))
             return
         former = former_contents(project.store, project.settings, project.content.revision)
         partition = partition_of(member, project.store.partitions)
         again = replay(project.store, project.vault, project.content, partition, former=former)
-    result = Recomputed(explanation=told, replay=again)
+    result = Recomputed(explanation=shown, replay=again)
     words = f"decided again from the journal: {again.turns:,} turns of partition {partition}, {again.found:,} different"
-    show(ctx, result, lambda: Group(_view(told, full=full), verdict(again.ok, words)))
+    show(ctx, result, lambda: Group(_view(shown, left_out, full=full), verdict(again.ok, words)))
     if not again.ok:
         raise typer.Exit(1)
 
@@ -86,11 +98,28 @@ def _moment(text: str) -> datetime | None:
     return at.astimezone(UTC)
 
 
-def _view(told: Explanation, *, full: bool) -> RenderableType:
+def _know(project: Project, journey: str, told: Explanation) -> None:
+    """Refuses a journey that neither the content nor the log knows."""
+    if journey and not told.paragraphs:
+        try:
+            known = project.content.journeys
+        except ContentError:
+            return
+        if journey not in known:
+            raise UsageError(f"there is no journey {journey}; {nearest(journey, known)}")
+
+
+def _view(told: Explanation, left_out: int, *, full: bool) -> RenderableType:
     if not told.paragraphs:
         return Text("The log holds nothing about this member.")
-    counts = f"{told.touches} touches, {told.silences} silences, {told.waiting} waiting"
-    return Group(*[_paragraph(paragraph, full=full) for paragraph in told.paragraphs], Text(counts, style="bold"))
+    parts: list[RenderableType] = []
+    if left_out:
+        parts.append(Text(f"{left_out:,} earlier ones are not shown; see --limit\n", style="dim"))
+    parts.extend(_paragraph(paragraph, full=full) for paragraph in told.paragraphs)
+    counts = (
+        f"{counted(told.touches, 'touch', 'touches')}, {counted(told.silences, 'silence')}, {told.waiting:,} waiting"
+    )
+    return Group(*parts, Text(counts, style="bold"))
 
 
 def _paragraph(paragraph: Paragraph, *, full: bool) -> RenderableType:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def command(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="CSV or JSON Lines, plain or gzip.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="CSV or JSON Lines, plain or gzip.")],
     mapping: Annotated[
         str,
         typer.Option("--map", metavar="MAP.yaml", help="A mapping file, or its name below schemas/sources."),

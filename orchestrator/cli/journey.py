@@ -13,8 +13,11 @@ from orchestrator.cli.output import State, show, table, verdict
 from orchestrator.decide.journey import Journey, Send, Wait
 from orchestrator.project import open_project
 from orchestrator.runtimes.embedded.cases import CaseResult, run_cases
+from orchestrator.times import in_words
 
 app = typer.Typer(no_args_is_help=True, help="See and test journeys.")
+
+ENTERS = {"each": "each time", "never": "once"}
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -23,7 +26,8 @@ class Listed(Struct, frozen=True, kw_only=True):
     journey: str
     purpose: str
     starts: str
-    reentry: str
+    # once, each time, or again after so long
+    enters: str
     steps: str
 
 
@@ -42,7 +46,7 @@ def list_(ctx: typer.Context) -> None:
 def live_cases(
     ctx: typer.Context,
     journeys: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOURNEY]…", help="Only these journeys.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[JOURNEY]", help="Only these journeys.", show_default=False)
     ] = None,
 ) -> None:
     """Live the cases beside each journey on the virtual clock; exit 1 when one does not hold.
@@ -58,17 +62,15 @@ def live_cases(
 
 def _listed(journey: Journey) -> Listed:
     trigger = journey.trigger
-    starts = trigger.event if trigger.inactivity is None else f"{trigger.inactivity.days} days without {trigger.event}"
+    starts = trigger.event if trigger.inactivity is None else f"{in_words(trigger.inactivity)} without {trigger.event}"
     steps = [_step(step) for step in journey.steps]
-    reentry = f"after {journey.gap.days} days" if journey.gap is not None else journey.reentry
-    return Listed(
-        journey=journey.name, purpose=journey.purpose, starts=starts, reentry=reentry, steps=" → ".join(steps)
-    )
+    enters = f"again after {in_words(journey.gap)}" if journey.gap is not None else ENTERS[journey.reentry]
+    return Listed(journey=journey.name, purpose=journey.purpose, starts=starts, enters=enters, steps=" → ".join(steps))
 
 
 def _step(step: Send | Wait) -> str:
     if isinstance(step, Wait):
-        return f"wait {step.duration}"
+        return f"wait {in_words(step.duration)}"
     return f"{step.name} ({', '.join(step.channels)})"
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.cli.output import State, key_values, show, stderr, table, verdict
+from orchestrator.cli.output import State, counted, key_values, show, stderr, table, verdict
 from orchestrator.contact_log import checkpoint as checkpoints
 from orchestrator.contact_log import query
 from orchestrator.contact_log.bundle import BundleReport, bundle, verify_bundle
@@ -287,7 +287,7 @@ def _verified(report: VerifyReport) -> RenderableType:
     whole = f"{report.entries:,} entries in {report.partitions} partitions"
     if report.ok:
         return verdict(True, f"{whole} are unaltered, {against}")
-    head = verdict(False, f"{report.found:,} fault{'s' if report.found > 1 else ''} in {whole}")
+    head = verdict(False, f"{counted(report.found, 'fault')} in {whole}")
     return Group(head, *[Text(f"  {fault.what}: {fault}") for fault in report.faults])
 
 

@@ -15,7 +15,10 @@ from pathlib import Path, PurePath
 import msgspec
 import typer
 from msgspec import Struct
-from rich.console import Console, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +26,8 @@ from orchestrator.times import rfc3339
 
 # columns of a table that is piped into a file or another program, where no terminal says its width
 PIPED_WIDTH = 200
+# characters between two columns
+BETWEEN = 3
 
 
 class State(Struct, frozen=True):
@@ -93,16 +98,61 @@ def default_view(result: object) -> RenderableType:
     return cell(result)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A table with a head; numbers stand to the right."""
-    kept = [list(row) for row in rows]
-    drawn = Table(title=title, title_justify="left", header_style="bold")
-    for at, name in enumerate(columns):
-        numeric = bool(kept) and all(isinstance(row[at], int | float) for row in kept)
-        drawn.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
-    for row in kept:
-        drawn.add_row(*[cell(value) for value in row])
-    return drawn
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Rows:
+    """A table with a head; numbers stand to the right. Where it is too narrow for it, each row stands by itself."""
+    return Rows([name.replace("_", " ") for name in columns], [list(row) for row in rows], title)
+
+
+class Rows:
+    """Rows under names, drawn as wide as the terminal allows without breaking a word."""
+
+    def __init__(self, columns: list[str], rows: list[list[object]], title: str | None) -> None:
+        self.columns, self.rows, self.title = columns, rows, title
+        self.cells = [[cell(value) for value in row] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """A table where all words fit, else a list of each row's names and values."""
+        widths = self._widths(options.max_width)
+        if widths is not None:
+            yield self._table(widths)
+            return
+        if self.title:
+            yield Text(self.title, style="italic")
+        for row, cells in zip(self.rows, self.cells, strict=True):
+            yield Text(cells[0].plain, style="bold")
+            named = zip(self.columns[1:], row[1:], strict=True)
+            yield Padding(key_values({name: value for name, value in named if value not in (None, "")}), (0, 0, 0, 2))
+
+    def _widths(self, room: int) -> list[int] | None:
+        """How wide each column is drawn; None where not even the longest words fit beside each other."""
+        columns = [[Text(name), *[cells[at] for cells in self.cells]] for at, name in enumerate(self.columns)]
+        words = [max(cell_len(word) for text in column for word in text.plain.split() or [""]) for column in columns]
+        lines = [max(cell_len(line) for text in column for line in text.plain.split("\n")) for column in columns]
+        room -= BETWEEN * (len(columns) - 1)
+        if sum(lines) <= room:
+            return lines
+        wished, left = sum(lines) - sum(words), room - sum(words)
+        return (
+            [word + left * (line - word) // wished for word, line in zip(words, lines, strict=True)]
+            if left >= 0
+            else None
+        )
+
+    def _table(self, widths: list[int]) -> Table:
+        drawn = Table(
+            title=self.title,
+            title_justify="left",
+            header_style="bold",
+            box=SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+        )
+        for at, (name, width) in enumerate(zip(self.columns, widths, strict=True)):
+            numeric = bool(self.rows) and all(isinstance(row[at], int | float) for row in self.rows)
+            drawn.add_column(name, justify="right" if numeric else "left", width=width)
+        for cells in self.cells:
+            drawn.add_row(*cells)
+        return drawn
 
 
 def key_values(pairs: Mapping[str, object]) -> Table:
@@ -136,6 +186,11 @@ def cell(value: object) -> Text:
             return Text(", ".join(cell(part).plain for part in value) or "-")
         case _:
             return Text(str(value))
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 touch`, `2,000 touches`; an s makes many of one where nothing else is given."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
 
 
 def verdict(good: bool, text: str) -> Text:

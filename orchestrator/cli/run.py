@@ -29,7 +29,7 @@ def command(
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="INPUT…", help="Files of CloudEvents, one a line; - is standard input. Default: incoming/"
+            metavar="INPUT", help="Files of CloudEvents, one a line; - is standard input. Default: incoming/"
         ),
     ] = None,
     clock: Annotated[

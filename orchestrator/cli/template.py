@@ -12,7 +12,7 @@ from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.cli.output import State, key_values, show, verdict
+from orchestrator.cli.output import State, counted, key_values, show, verdict
 from orchestrator.content import locate
 from orchestrator.content.check import lint_texts
 from orchestrator.content.confine import PreviewRequest, confined_preview
@@ -101,10 +101,10 @@ def _report(report: LintReport) -> RenderableType:
         lines.append(Text.assemble((f"{found.file}:{found.line}", "bold"), f": {found.what}"))
         if found.cure:
             lines.append(Text(f"    {found.cure}", style="dim"))
-    journeys = f"{len(report.journeys)} journey{'s' if len(report.journeys) != 1 else ''}"
+    journeys = counted(len(report.journeys), "journey")
     said = f"{journeys}, {report.files} files, {report.rendered} texts rendered for sample members"
     count = len(report.problems)
-    problems = "no problems" if not count else f"{count} problem{'s' if count != 1 else ''}"
+    problems = counted(count, "problem") if count else "no problems"
     return Group(*lines, verdict(not count, f"{said}: {problems}"))
 
 

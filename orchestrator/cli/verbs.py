@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from orchestrator.cli.failures import quietly_without_reader, report
+from orchestrator.errors import UsageError
 
 # The modules of this folder that are the frame, not verbs.
 FRAME = frozenset({"__init__", "__main__", "app", "failures", "output", "verbs"})
@@ -102,6 +103,11 @@ class VerbGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that the words call; here its module is imported."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            # only who errs pays for the import
+            from orchestrator.located import nearest
+
+            raise UsageError(f"there is no verb {args[0]}; {nearest(args[0], self.commands)}")
         name, found, rest = super().resolve_command(ctx, args)
         if name in self.verbs:
             found = load(self.verbs[name])

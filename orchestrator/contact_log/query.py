@@ -43,11 +43,15 @@ def show(
     return Shown(entries=tuple(line(row) for row in reversed(latest)), found=found)
 
 
+# told without the id: what a person typed may stand in somebody else's log
+UNKNOWN = "no member of this id is known here; ids are told apart to the letter"
+
+
 def ref_of(store: Store, vault: Vault, member_id: str) -> str:
     """The reference that stands for a member in the log; raises UsageError where nobody of this id is known."""
     row = store.member(vault.member(member_id))
     if row is None:
-        raise UsageError("no member of this id is known here; ids are told apart to the letter")
+        raise UsageError(UNKNOWN)
     return row.ref
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from orchestrator.times import duration, in_words
+
 Saw = Mapping[str, str | int | bool | None]
 Left = dict[str, str | int | bool | None]
 
@@ -214,7 +216,7 @@ def _count(left: Left) -> str:
         return ""
     n, most = left.pop("n"), left.pop("max")
     window = str(left.pop("window", None) or left.pop("per", None) or "")
-    text = f"{n} of {most}" + (f" in {window.replace('_', ' ').replace('rolling ', '')}" if window else "")
+    text = f"{n} of {most}" + (f" in {_stretch(window.replace('_', ' ').removeprefix('rolling '))}" if window else "")
     if "reserved" in left:
         kept, others = left.pop("reserved"), left.pop("n_others", None)
         text += f", {kept} of them kept for other journeys" + (
@@ -228,7 +230,23 @@ def _gap(left: Left) -> str:
     if "gap" not in left:
         return ""
     gap, last = left.pop("gap"), left.pop("last", None)
-    return f"{gap} apart, " + (f"the last one was at {last}" if last else "there was none before")
+    apart = f"at least {_stretch(str(gap))} apart, "
+    return apart + (f"the last one was at {_utc(str(last))}" if last else "there was none before")
+
+
+def _stretch(text: str) -> str:
+    """A duration in words (`PT20H` is 20 hours); `calendar day` and the like as they stand, one of them."""
+    try:
+        return in_words(duration(text))
+    except ValueError:
+        return f"one {text}" if text.startswith("calendar") else text
+
+
+def _utc(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return text
 
 
 def _in_flight(left: Left) -> str:

@@ -71,7 +71,7 @@ def load_laws(folder: Path, profile: Profile = "compliant", require_reviewed: bo
     forms: dict[str, tuple[Located, PackForm]] = {}
     for path in sorted(folder.glob(f"*/{PACK}")):
         try:
-            located = read_yaml(path)
+            located = read_yaml(path, path.relative_to(folder.parent.parent).as_posix())
             form = convert(located, PackForm)
         except ContentError as error:
             problems.extend(error.problems)
@@ -81,7 +81,7 @@ def load_laws(folder: Path, profile: Profile = "compliant", require_reviewed: bo
             problems.append(located.problem(what, "name the folder after the jurisdiction", at=("jurisdiction",)))
         forms[path.parent.name] = (located, form)
     if DEFAULT not in forms and not problems:
-        where = str(folder / DEFAULT / PACK)
+        where = (folder / DEFAULT / PACK).relative_to(folder.parent.parent).as_posix()
         problems.append(Problem(where, 1, "there is no default pack", "it answers for countries without a pack"))
     packs: dict[str, LawPack] = {}
     for located, form in forms.values():

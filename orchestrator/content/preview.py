@@ -48,6 +48,9 @@ def preview(
     Raises UsageError for what does not exist, ContentError where the template is not sound for this member.
     """
     files, problems = read_templates(folder)
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != LAYOUT)
+    if journey not in names:
+        raise UsageError(f"there is no journey {journey}; {nearest(journey, names)}")
     files = [file for file in files if file.journey in (journey, LAYOUT)]
     problems = [problem for problem in problems if Path(problem.file).parent.name in (journey, LAYOUT)]
     templates = compile_templates(files, default_locale, problems)

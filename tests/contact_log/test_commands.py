@@ -82,7 +82,7 @@ def test_every_rule_is_told_on_demand_with_its_numbers_and_article(call: Call) -
     _, full, _ = call("explain", "member-yes", "--full")
     assert "house.week" not in brief
     assert "Rule house.week" in full
-    assert " in P7D" in full
+    assert " in 7 days" in full
     assert "15 USC 7704(a)(4)" in full
     assert "https://www.law.cornell.edu/uscode/text/15/7704" in full
 

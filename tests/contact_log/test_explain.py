@@ -161,11 +161,11 @@ def test_whatever_a_rule_saw_can_be_put_into_words(saw: dict[str, str | int | bo
 @pytest.mark.parametrize(
     ("words", "saw"),
     [
-        ("2 of 3 in P7D", {"n": 2, "max": 3, "window": "rolling P7D"}),
-        ("1 of 1 in calendar day", {"n": 1, "max": 1, "per": "calendar_day"}),
+        ("2 of 3 in 7 days", {"n": 2, "max": 3, "window": "rolling P7D"}),
+        ("1 of 1 in one calendar day", {"n": 1, "max": 1, "per": "calendar_day"}),
         (
             (
-                "3 of 4 in P7D, 1 of them kept for other journeys (3 taken by the rest), "
+                "3 of 4 in 7 days, 1 of them kept for other journeys (3 taken by the rest), "
                 "2 of them still on their way and counted as now"
             ),
             {"n": 3, "max": 4, "window": "rolling P7D", "reserved": 1, "n_others": 3, "in_flight": 2},
@@ -194,7 +194,11 @@ def test_whatever_a_rule_saw_can_be_put_into_words(saw: dict[str, str | int | bo
             {"registry": "RNE/sms", "max_age_days": 5, "listed": True, "checked_at": "2026-03-01T00:00"},
         ),
         ("list RNE/sms, never obtained, max age days 5", {"registry": "RNE/sms", "max_age_days": 5}),
-        ("PT20H apart, there was none before", {"gap": "PT20H", "last": None}),
+        ("at least 20 hours apart, there was none before", {"gap": "PT20H", "last": None}),
+        (
+            "at least 1 day 12 hours apart, the last one was at 2026-03-01 14:00:05 UTC",
+            {"gap": "P1DT12H", "last": "2026-03-01T09:00:05-05:00"},
+        ),
         ("contact point hard-bounced since 2026-03-01", {"health": "hard_bounced", "since": "2026-03-01"}),
         ("no contact point", {"contact": None}),
         ("not in force then", {"in_force": False}),
@@ -266,7 +270,7 @@ def test_a_deferred_intent_that_was_sent_is_one_story() -> None:
             "https://example.org/ley-2300)."
         ),
         "Passed: Rule house.email.consent (email@2026-01-01): consent record w1/form (granted, opt-in).",
-        "Passed: Rule house.week (house@2026-01-01): 2 of 3 in P7D.",
+        "Passed: Rule house.week (house@2026-01-01): 2 of 3 in 7 days.",
         "Decided on Monday 2 March 2026, 07:00 in America/Bogota (2026-03-02 12:00:00 UTC): to send it by e-mail.",
         (
             "The member's clock is that of America/Bogota, known from the member's address. Laws asked: CO@2026.11.0. "
@@ -278,7 +282,7 @@ def test_a_deferred_intent_that_was_sent_is_one_story() -> None:
             "Passed: Rule co.hours (CO@2026.11.0): 07:00 in America/Bogota, permitted 07:00-19:00. Law: Ley 2300/2023 "
             "art. 3 (Ley 2300 de 2023, https://example.org/ley-2300)."
         ),
-        "Passed: Rule house.week (house@2026-01-01): 2 of 3 in P7D.",
+        "Passed: Rule house.week (house@2026-01-01): 2 of 3 in 7 days.",
         (
             "The message was put in line to go out by e-mail on Monday 2 March 2026, 07:00 in "
             "America/Bogota (2026-03-02 "

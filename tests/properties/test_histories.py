@@ -196,14 +196,19 @@ def attempts(world: World, *, that_count: bool) -> list[Attempt]:
     """The log's calls; `that_count`: the last of each touch, unless it was refused."""
     found: list[Attempt] = []
     zone_of: dict[str, str] = {}
+    channel_of: dict[str, str] = {}
     refused: set[str] = set()
     last: dict[str, Attempt] = {}
     for row in sorted(world.store.log(), key=lambda row: (row.partition, row.n)):
         if row.kind == "decision" and row.verdict == "send":
             zone_of[row.intent_id] = _zone(row)
+        if row.kind == "touch" and row.intent_id in zone_of:
+            # an outcome of a touch whose intent has ended meanwhile knows its touch alone
+            zone_of[row.touch_id] = zone_of[row.intent_id]
+            channel_of[row.touch_id] = row.channel
         if row.kind == "touch" and row.state == "attempting":
             at = instant(row.occurred_at)
-            made = Attempt(row.ref, row.channel, row.touch_id, at, ZoneInfo(zone_of[row.intent_id]))
+            made = Attempt(row.ref, channel_of[row.touch_id], row.touch_id, at, ZoneInfo(zone_of[row.touch_id]))
             found.append(made)
             last[row.touch_id] = made
         if row.kind == "touch" and row.state == "rejected":

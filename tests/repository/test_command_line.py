@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from orchestrator import settings
+from orchestrator import settings, starter
 from orchestrator.cli.app import PROJECT_FILE, app, project_of
 from orchestrator.cli.output import State, progress, show
 from orchestrator.cli.verbs import VerbGroup, hoisted, verbs
@@ -31,6 +31,14 @@ from orchestrator.errors import (
 
 ORCHESTRATOR = [sys.executable, "-m", "orchestrator.cli"]
 ADDRESS = "ada@example.com"
+
+
+@pytest.fixture(scope="module")
+def starter_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project as `init` makes it, with an empty store."""
+    folder = tmp_path_factory.mktemp("wrong-use") / "club"
+    starter.create(folder)
+    return folder
 
 
 def orchestrator(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -216,3 +224,43 @@ def test_completion_knows_the_verbs() -> None:
 
 def test_the_app_is_one_and_the_same_for_programs_and_people() -> None:
     assert "orchestrator 0.1.0\n" == CliRunner().invoke(app, ["--version"]).stdout
+
+
+def test_a_misspelt_verb_is_told_with_the_likely_one(tmp_path: Path) -> None:
+    done = orchestrator("explian", "m", folder=tmp_path)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("there is no verb explian; did you mean `explain`?")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("run", "nothing.jsonl"), "nothing.jsonl: No such file or directory; name a file of CloudEvents"),
+        (("run",), "nothing to run: name files of events, or put some in incoming/ with: orchestrator ingest"),
+        (("run", "x", "--until", "noon"), "'noon' is no time; write it like 2018-01-31T00:00:00Z"),
+        (("ingest", "nothing.csv", "--map", "airline/members"), "nothing.csv: No such file or directory"),
+        (("ingest", "nothing.csv", "--map", "airline/membrs"), "there is no mapping airline/membrs"),
+        (("journey", "test", "welcom"), "there is no journey welcom; did you mean `welcome`?"),
+        (("template", "preview", "welcom", "hello"), "there is no journey welcom; did you mean `welcome`?"),
+        (("template", "preview", "welcome", "helo"), "there is no helo for email in welcome; there is: "),
+        (("template", "lint", "welcom"), "there is no journey welcom in "),
+        (("law", "show", "XX"), "XX has no pack, so _default answers for it; there is: CO, "),
+        (("log", "verify", "--checkpoint", "nothing"), "nothing can't be read: No such file or directory"),
+        (("log", "verify", "--key", "zz"), "--key takes 64 hex digits"),
+        (("explain", "nobody"), "no member of this id is known here"),
+        (("member", "show", "nobody"), "no member of this id is known here"),
+        (("member", "export", "nobody"), "no member of this id is known here"),
+        (
+            ("member", "erase", "nobody", "--yes"),
+            "no member of this id is known here",
+        ),
+        (("explain", "nobody", "--at", "noon"), "--at takes a moment such as 2026-03-01T09:00:00-05:00"),
+        (("replay", "--partition", "99"), "there is no partition 99: name one from 0 to 31"),
+        (("worker", "--roles", "decider"), "there is no role decider; known are decide, dispatch, relay"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_use_is_told_with_what_would_be_right(starter_project: Path, words: tuple[str, ...], told: str) -> None:
+    result = CliRunner().invoke(app, ["--project", str(starter_project), *words], env={"COLUMNS": "200"})
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert result.stderr.startswith(told)

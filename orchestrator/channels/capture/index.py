@@ -39,6 +39,10 @@ th,td{text-align:start;padding:.45rem .9rem;border-bottom:1px solid var(--line);
 th{color:var(--soft);font-weight:600;white-space:nowrap}
 tbody tr:last-child td{border-bottom:0}tbody tr:hover{background:var(--ground)}
 td,th{white-space:nowrap}td:nth-child(2){white-space:normal;width:50%;min-width:14rem}
+@media(max-width:44rem){thead{position:absolute;clip-path:inset(50%)}
+tbody tr{display:flex;flex-wrap:wrap;gap:0 .9rem;padding:.6rem .9rem;border-bottom:1px solid var(--line)}
+tbody td{padding:0;border:0;color:var(--soft);font-size:.9em}
+td:nth-child(2){order:-1;width:100%;min-width:0;font-size:1em}}
 .turn{display:flex;gap:1.2rem;align-items:center;margin:1rem 0}
 """
 

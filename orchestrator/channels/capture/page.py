@@ -32,7 +32,7 @@ h2{font-size:1rem;margin:2rem 0 .5rem}
 _MESSAGE_STYLE = """
 dl{margin:0;padding:.9rem 1.1rem;display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.1rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-iframe{display:block;width:100%;height:38rem;border:0;background:#fff;resize:vertical}
+iframe{display:block;width:100%;height:min(60rem,85vh);min-height:26rem;border:0;background:#fff;resize:vertical}
 pre{margin:0;padding:1rem 1.1rem;white-space:pre-wrap;overflow-wrap:anywhere;font:14px/1.5 ui-monospace,Menlo,monospace}
 .phone{max-width:24rem;margin:1.5rem auto;border:10px solid #232936;border-radius:40px;background:var(--paper);
 padding:0 0 2rem;min-height:26rem;display:flex;flex-direction:column}

@@ -14,8 +14,9 @@ from orchestrator.content import locate
 from orchestrator.content.cases import Case, Expected, event_data, read_cases, unkept
 from orchestrator.content.load import by_event
 from orchestrator.decide.content import Content
-from orchestrator.errors import ContentError, Problem
+from orchestrator.errors import UsageError
 from orchestrator.events.envelope import Event, write_event
+from orchestrator.located import nearest
 from orchestrator.pipeline import Arrival
 from orchestrator.runtimes.embedded.runner import Runner
 from orchestrator.runtimes.embedded.sources import Delivery, partition_for
@@ -68,7 +69,7 @@ def run_cases(
 ) -> list[CaseResult]:
     """Every case of these journeys (of all, where none is named), each journey alone with all policies and laws.
 
-    Raises ContentError for a journey that does not exist, and for case files that can't be read.
+    Raises UsageError for a journey that does not exist, ContentError for case files that can't be read.
     """
     folder = locate.folder("templates", project)
     wanted = tuple(names) or tuple(content.journeys)
@@ -77,8 +78,7 @@ def run_cases(
         path = folder / name / "cases.yaml"
         shown = f"templates/{name}/cases.yaml"
         if name not in content.journeys:
-            known = ", ".join(content.journeys)
-            raise ContentError([Problem(shown, 1, f"there is no journey `{name}`", f"there is: {known}")])
+            raise UsageError(f"there is no journey {name}; {nearest(name, content.journeys)}")
         alone = only(content, name)
         if path.is_file():
             results.extend(live(alone, settings, vault, name, case) for case in read_cases(path, shown))

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from orchestrator.errors import SetupError
+from orchestrator.errors import UsageError
 from orchestrator.events.envelope import Event
 from orchestrator.events.partition import partition_of
 from orchestrator.pipeline import Arrival
@@ -56,7 +56,7 @@ def opened(path: Path) -> gzip.GzipFile | BufferedReader:
     try:
         return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
-        raise SetupError(f"{path}: {error.strerror}; name a file of CloudEvents, one JSON object a line") from None
+        raise UsageError(f"{path}: {error.strerror}; name a file of CloudEvents, one JSON object a line") from None
 
 
 def recognise(path: Path, positions: Iterable[FilePosition]) -> Known:
