@@ -42,7 +42,7 @@ def broken_story(world: World) -> Brittle:
         enrolled("ana", NOON),
         enrolled("ben", NOON, tier="glass"),
         purchase("ben", "2026-03-03T17:00:00Z"),
-        event("tier.changed", "ben", "2026-03-03T18:00:00Z", {"tier": "wood"}),
+        event("member.updated", "ben", "2026-03-03T18:00:00Z", {"tier": "wood"}),
         purchase("ana", "2026-03-03T19:00:00Z"),
         purchase("ben", "2026-03-04T17:00:00Z"),
         until="2026-03-10T00:00:00Z",
@@ -114,7 +114,7 @@ def test_what_comes_after_the_order_is_applied_after_what_was_parked(world: Worl
     broken_story(world)
     world.content = content  # type: ignore[assignment]
     redrive(world.store, world.vault, "ben", "operator", instant(LATER))
-    world.live(event("tier.changed", "ben", "2026-03-10T12:00:00Z", {"tier": "gold"}))
+    world.live(event("member.updated", "ben", "2026-03-10T12:00:00Z", {"tier": "gold"}))
     journal = [row for p in range(3) for row in world.store.journal(p) if row.ref == world.ref("ben")]
     offsets = [row.offset for row in journal if row.kind == "event"]
     assert (5, sorted(offsets)) == (len(offsets), offsets)
@@ -142,7 +142,7 @@ def test_an_event_told_before_the_quarantine_and_again_in_it_is_a_duplicate(worl
     world.live(enrolled("ben", NOON), again)
     sound = world.content
     brittle(world)
-    world.live(event("tier.changed", "ben", "2026-03-04T17:00:00Z", {"tier": "glass"}))
+    world.live(event("member.updated", "ben", "2026-03-04T17:00:00Z", {"tier": "glass"}))
     world.live(purchase("ben", "2026-03-05T17:00:00Z"), again)
     assert ["inbox", "inbox", "event"] == [row.kind for row in parked(world)], "the duplicate is not parked"
     assert 1 == world.total("duplicate")
@@ -167,7 +167,7 @@ def test_a_timer_that_fails_parks_its_member_too(world: World) -> None:
     sound = world.content
     templates = brittle(world)
     world.live(
-        event("tier.changed", "ben", "2026-03-10T06:00:00Z", {"tier": "glass"}),
+        event("member.updated", "ben", "2026-03-10T06:00:00Z", {"tier": "glass"}),
         enrolled("ana", "2026-03-10T17:00:00Z"),
         until="2026-03-11T00:00:00Z",
     )
