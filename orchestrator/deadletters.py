@@ -40,13 +40,6 @@ class Quarantined(Struct, frozen=True, kw_only=True):
     since: str
 
 
-class Redriven(Struct, frozen=True, kw_only=True):
-    """An order to redrive."""
-
-    # parked inputs when it was given
-    inputs: int
-
-
 def listed(store: Store, vault: Vault, *, reason: str = "", limit: int = 100, show: bool = False) -> list[DeadLetter]:
     """The dead letters, oldest first; `show` opens their content, which may hold personal data."""
     found: list[DeadLetter] = []
@@ -86,18 +79,16 @@ def quarantined(store: Store, vault: Vault, *, show: bool = False) -> list[Quara
     return found
 
 
-def redrive(store: Store, vault: Vault, member_id: str, actor: str, at: datetime) -> Redriven:
+def redrive(store: Store, vault: Vault, member_id: str, actor: str, at: datetime) -> None:
     """Orders that a member's quarantine ends: the partition's owner applies what was parked, in order.
 
     Nothing is taken out of the park before the owner writes it into its inbox, in one transaction. Raises UsageError
-    where nothing of this member is parked.
+    where this member is not in quarantine.
     """
-    parked = store.parked(vault.member(member_id))
-    if not parked:
-        raise UsageError(f"nothing is parked for {member_id}; see: orchestrator dlq parked")
-    order = Command(verb="redrive", actor=actor, given_at=at)
-    store.suppress([], [to_member(store, vault, member_id, order)])
-    return Redriven(inputs=len(parked))
+    order = to_member(store, vault, member_id, Command(verb="redrive", actor=actor, given_at=at))
+    if order.member not in {row.member for row in store.quarantine()}:
+        raise UsageError(f"{member_id} is not in quarantine; see: orchestrator dlq parked")
+    store.suppress([], [order])
 
 
 def _name(parked: list[ParkedRow], vault: Vault) -> str:

@@ -48,6 +48,12 @@ def known(store: Store, vault: Vault, member_id: str) -> Member:
     return _read(vault.sealer(row.ref, wrapped).open(row.state))
 
 
+def must_know(store: Store, vault: Vault, member_id: str) -> None:
+    """Raises UsageError where nobody of this id is known, or was erased: an order about nobody does nothing."""
+    if not store.knows(vault.member(member_id)):
+        raise UsageError(f"nobody is known as {member_id}")
+
+
 def everything(store: Store, vault: Vault, member_id: str) -> Everything:
     """The member's state and every log entry about the member, with the id filled in."""
     member = known(store, vault, member_id)
@@ -60,7 +66,7 @@ def erase(store: Store, vault: Vault, member_id: str, actor: str, now: int) -> E
 
     The contact log keeps its entries, which name nobody, and still verifies. Raises UsageError for an unknown member.
     """
-    known(store, vault, member_id)
+    must_know(store, vault, member_id)
     order = to_member(store, vault, member_id, Command(verb="erase", actor=actor, given_at=instant(now)))
     store.suppress([SuppressionRow(order.member.hex(), "*", "*", now, "erased")], [order])
     return Erased(suppressed_at=now, key_destroyed=False)

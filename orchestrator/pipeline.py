@@ -262,8 +262,9 @@ class _Batch:
         self.moved: dict[str, str] = {}
         self.inbox: list[NewInbox] = []
         self.taken: list[tuple[int, int]] = []
-        # (subject, channel, purpose) -> the suppression that the batch leaves there; None: it ended one. The last holds
-        self.suppressions: dict[tuple[str, str, str], SuppressionRow | None] = {}
+        # (subject, channel, purpose) -> the suppression that the batch leaves there, and up to when it ended others
+        self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
+        self.unsuppressed: dict[tuple[str, str, str], int] = {}
         self.dead: list[DeadRow] = []
         self.parked: list[ParkedRow] = []
         self.redriven: list[bytes] = []
@@ -288,8 +289,8 @@ class _Batch:
             cancelled=self.cancelled,
             inbox=self.inbox,
             consumed=self.taken,
-            suppressions=[row for row in self.suppressions.values() if row is not None],
-            unsuppressed=[key for key, row in self.suppressions.items() if row is None],
+            suppressions=list(self.suppressions.values()),
+            unsuppressed=[(*key, until) for key, until in self.unsuppressed.items()],
             dead=self.dead,
             redriven=self.redriven,
             quarantined=quarantined,
@@ -656,7 +657,7 @@ class _Partition:
             batch.touched.add(self.partition)
             self.stopped = self.stopped or batch.stop_at_touch
         if anew:
-            self._born_anew(member, result)
+            self._born_anew(member, result, now)
 
     def _failed(self, key: int, member: bytes) -> TurnFailed:
         return TurnFailed(self.partition, key, member, self.turn - self.before.turn)
@@ -693,11 +694,13 @@ class _Partition:
             batch.moved[touch] = "cancelled"
         for due, given in result.timers:
             self._put(micros(due), member, write_input(given))
-        for subject, channel, purpose, reason in result.suppressions:
+        for subject, channel, purpose, reason, since in result.suppressions:
             whom = member.hex() if subject == "member" else subject
-            batch.suppressions[whom, channel, purpose] = SuppressionRow(whom, channel, purpose, now, reason)
-        for subject, channel, purpose in result.unsuppressed:
-            self._unsuppress(member.hex() if subject == "member" else subject, channel, purpose)
+            began = now if since is None else micros(since)
+            batch.suppressions[whom, channel, purpose] = SuppressionRow(whom, channel, purpose, began, reason)
+        for subject, channel, purpose, until in result.unsuppressed:
+            whom = member.hex() if subject == "member" else subject
+            self._unsuppress(whom, channel, purpose, now if until is None else micros(until))
         for name, n in result.totals:
             batch.totals[partition, name] += n
         batch.changed[member] = partition
@@ -707,15 +710,19 @@ class _Partition:
         else:
             batch.members[member] = _Known(result.member, ref, sealer)
 
-    def _unsuppress(self, subject: str, channel: str, purpose: str) -> None:
-        self.batch.suppressions[subject, channel, purpose] = None
+    def _unsuppress(self, subject: str, channel: str, purpose: str, until: int) -> None:
+        """Ends the suppression of exactly these that began by then, be it of this batch."""
+        key, batch = (subject, channel, purpose), self.batch
+        if key in batch.suppressions and batch.suppressions[key].since <= until:
+            del batch.suppressions[key]
+        batch.unsuppressed[key] = max(until, batch.unsuppressed.get(key, 0))
 
-    def _born_anew(self, member: bytes, result: Result) -> None:
+    def _born_anew(self, member: bytes, result: Result, now: int) -> None:
         """An erased member who enrols again: the erasure no longer stands in the way, nor what they agree to anew."""
-        self._unsuppress(member.hex(), "*", "*")
+        self._unsuppress(member.hex(), "*", "*", now)
         for entry in result.entries:
             if entry.kind == "consent" and entry.state == "granted":
-                self._unsuppress(member.hex(), entry.channel, entry.purpose)
+                self._unsuppress(member.hex(), entry.channel, entry.purpose, now)
 
     def _erased_turn(
         self, now: int, member: bytes, ref: str, inputs: tuple[Input, ...], recorded: Sequence[Recorded]
@@ -743,6 +750,11 @@ class _Partition:
                 JournalRow(self.partition, self.turn, i, now, kind, offset, NOBODY, "", b"[null," + raw + b"]")
             )
         self._record(now, "", tuple(house_entry(given) for given in inputs))
+        for given in inputs:
+            if isinstance(given, Command) and given.verb == "unsuppress" and "contact" in given.arguments:
+                whom = given.arguments
+                until = now if given.given_at is None else micros(given.given_at)
+                self._unsuppress(whom["contact"], whom["channel"], whom["purpose"], until)
 
     def _record(self, now: int, ref: str, entries: tuple[Entry, ...]) -> None:
         """Log rows and daily counts of a turn."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from orchestrator.cli.output import State, show
 from orchestrator.deadletters import listed, quarantined, redrive
 from orchestrator.project import open_project
 from orchestrator.runtimes.embedded.project_runner import carry_out
+from orchestrator.times import instant
 
 app = typer.Typer(no_args_is_help=True, help="See dead letters; apply the parked inputs of a quarantined member.")
 
@@ -20,12 +20,10 @@ app = typer.Typer(no_args_is_help=True, help="See dead letters; apply the parked
 class Redrive(Struct, frozen=True, kw_only=True):
     """What became of a redrive."""
 
-    # inputs that were parked when it was ordered
-    inputs: int
-    # inputs of the member that are parked now; the workers' next turns will tell where `carried_out` is false
-    parked: int
     # True: applied by this command; False: workers on Kafka apply it
     carried_out: bool
+    # whether an input failed again, so that it is parked with all behind it; False where workers have yet to apply it
+    parked_again: bool
 
 
 @app.command("list")
@@ -68,7 +66,7 @@ def redrive_(
     """
     with open_project(State.of(ctx).project) as project:
         store, vault = project.store, project.vault
-        ordered = redrive(store, vault, member, getpass.getuser(), datetime.now(UTC))
+        redrive(store, vault, member, getpass.getuser(), instant(store.clock()))
         done = carry_out(project)
-        left = len(store.parked(vault.member(member)))
-    show(ctx, Redrive(inputs=ordered.inputs, parked=left, carried_out=done))
+        again = done and vault.member(member) in {row.member for row in store.quarantine()}
+    show(ctx, Redrive(carried_out=done, parked_again=again))

@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from orchestrator.contact_log.explain import CiteOf, Paragraph, explain, no_cite
 from orchestrator.contact_log.query import ref_of
+from orchestrator.contact_log.stops import about_addresses
 from orchestrator.decide.law import LawBook
 from orchestrator.decide.member import Member
+from orchestrator.events.partition import partition_of
 from orchestrator.stores.contract import Store
 from orchestrator.vault import Vault
 
@@ -41,8 +43,12 @@ def about(
     Raises UsageError where nobody of this id is known.
     """
     ref = ref_of(store, vault, member_id)
-    zone = _clock(store, vault, member_id)
-    told = explain(store.log(ref=ref), cite_of, zone, journey=journey, until=until)
+    member = _member(store, vault, member_id)
+    zone = None if member is None else _clock(member)
+    house = list(store.log(partition=partition_of(member_id, store.partitions), ref=""))
+    addresses = {point.fingerprint for point in member.contact_points} if member is not None else set()
+    rows = [*store.log(ref=ref), *about_addresses(house, addresses)]
+    told = explain(sorted(rows), cite_of, zone, journey=journey, until=until, house=house)
     outcomes = [paragraph.outcome for paragraph in told]
     return Explanation(
         member_ref=ref,
@@ -65,13 +71,17 @@ def cites(book: LawBook) -> CiteOf:
     return lambda rule, version: articles.get((rule, version))
 
 
-def _clock(store: Store, vault: Vault, member_id: str) -> ZoneInfo | None:
-    """The member's present clock, for entries that name none; None where it is unknown, or the member is erased."""
+def _member(store: Store, vault: Vault, member_id: str) -> Member | None:
+    """What is known of the member now; None for one who is erased."""
     row = store.member(vault.member(member_id))
     wrapped = store.key(row.ref) if row is not None and not row.erased else None
     if row is None or wrapped is None:
         return None
-    member = msgspec.json.decode(vault.sealer(row.ref, wrapped).open(row.state), type=Member)
+    return msgspec.json.decode(vault.sealer(row.ref, wrapped).open(row.state), type=Member)
+
+
+def _clock(member: Member) -> ZoneInfo | None:
+    """The member's present clock, for entries that name none; None where it is unknown."""
     try:
         return ZoneInfo(member.residence.zones[0]) if member.residence.zones else None
     except (ZoneInfoNotFoundError, ValueError):

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from orchestrator.contact_log import sentences
 from orchestrator.contact_log.sentences import because, channel_name, moment
+from orchestrator.contact_log.stops import Stop, held_back, stops
 from orchestrator.decide.result import Trail, Tried
 from orchestrator.decide.rules import Finding
 from orchestrator.events.inputs import ReceiptState
@@ -76,11 +77,13 @@ def explain(
     *,
     journey: str = "",
     until: datetime | None = None,
+    house: Iterable[LogRow] = (),
 ) -> list[Paragraph]:
     """The paragraphs for one member's log rows, by the moment each story began.
 
     `zone` is the clock used where an entry names none. With `journey`, only its intents. With `until` (inclusive), the
-    story as it stood then. `cite_of` finds the article of a rule of law.
+    story as it stood then. `cite_of` finds the article of a rule of law. `house` are the entries about no member of the
+    same partition: whoever switched something off that held a touch back is named.
     """
     stories: dict[str, list[LogRow]] = {}
     story_of_touch: dict[str, str] = {}
@@ -93,7 +96,11 @@ def explain(
         if row.touch_id and row.intent_id:
             story_of_touch[row.touch_id] = row.intent_id
         stories.setdefault(key, []).append(row)
-    told = (_story(story, cite_of, zone) if _is_intent(story) else _fact(story, zone) for story in stories.values())
+    off = stops(row for row in house if last is None or row.at <= last)
+    told = (
+        _story(story, cite_of, zone, held_back(story, off)) if _is_intent(story) else _fact(story, zone)
+        for story in stories.values()
+    )
     return sorted(
         (paragraph for paragraph in told if not journey or paragraph.journey == journey),
         key=lambda paragraph: paragraph.at,
@@ -114,7 +121,7 @@ def _is_intent(story: list[LogRow]) -> bool:
 # --- an intent
 
 
-def _story(story: list[LogRow], cite_of: CiteOf, zone: ZoneInfo | None) -> Paragraph:
+def _story(story: list[LogRow], cite_of: CiteOf, zone: ZoneInfo | None, off: list[Stop]) -> Paragraph:
     told: list[Sentence] = []
     for row in story:
         if row.kind == "decision":
@@ -123,6 +130,7 @@ def _story(story: list[LogRow], cite_of: CiteOf, zone: ZoneInfo | None) -> Parag
             told.extend(_decision(row, trail, cite_of, zone))
         else:
             told.append(Sentence(_touch(row, zone)))
+    told += [Sentence(_stop(stop, zone)) for stop in off]
     first, outcome = story[0], _outcome(story)
     return Paragraph(
         at=rfc3339(instant(first.at)),
@@ -132,8 +140,16 @@ def _story(story: list[LogRow], cite_of: CiteOf, zone: ZoneInfo | None) -> Parag
         step=next((row.step for row in story if row.step), ""),
         intent_id=next((row.intent_id for row in story if row.intent_id), ""),
         sentences=tuple(told),
-        entries=_entries(story),
+        entries=(*_entries(story), *[entry for stop in off for entry in stop.entries]),
     )
+
+
+def _stop(stop: Stop, zone: ZoneInfo | None) -> str:
+    kind, _, name = stop.scope.partition(":")
+    what = {"channel": f"Sending by {channel_name(name)}", "journey": f"The journey {name}"}.get(kind, "All sending")
+    until = f", and on again on {moment(instant(stop.until), zone)}" if stop.until else "; it still is"
+    by = f" by {stop.actor}" if stop.actor else ""
+    return f"{what} was switched off{by} on {moment(instant(stop.since), zone)}{until}."
 
 
 def _outcome(story: list[LogRow]) -> str:

@@ -96,10 +96,12 @@ class Result(Struct, frozen=True, kw_only=True):
     cancels: tuple[str, ...] = ()
     # (due, input) to put into the member's inbox
     timers: tuple[tuple[datetime, InternalInput], ...] = ()
-    # (subject, channel, purpose, reason); subject "member" stands for the member, anything else is a fingerprint
-    suppressions: tuple[tuple[str, str, str, str], ...] = ()
-    # (subject, channel, purpose) ended by a later proven grant
-    unsuppressed: tuple[tuple[str, str, str], ...] = ()
+    # (subject, channel, purpose, reason, since); subject "member" stands for the member, anything else is a
+    # fingerprint; since None: the turn's now
+    suppressions: tuple[tuple[str, str, str, str, datetime | None], ...] = ()
+    # (subject, channel, purpose, until): by a later proven grant or by an order end those that began by then; until
+    # None: by the turn's now
+    unsuppressed: tuple[tuple[str, str, str, datetime | None], ...] = ()
     totals: tuple[tuple[str, int], ...] = ()
     # the member asked to be forgotten: destroy the key, leave a tombstone
     erase: bool = False

@@ -137,8 +137,8 @@ class _Turn:
         self.reservations: list[Reservation] = []
         self.cancels: list[str] = []
         self.timers: list[tuple[datetime, InternalInput]] = []
-        self.suppressions: list[tuple[str, str, str, str]] = []
-        self.unsuppressed: list[tuple[str, str, str]] = []
+        self.suppressions: list[tuple[str, str, str, str, datetime | None]] = []
+        self.unsuppressed: list[tuple[str, str, str, datetime | None]] = []
         self.totals: dict[str, int] = {}
         self.erase = False
 
@@ -338,12 +338,15 @@ class _Turn:
         if command.verb == "erase":
             for pending in list(member.pending.values()):
                 self._end(pending, "erased")
-            self.suppressions.append(("member", "*", "*", "erased"))
+            self.suppressions.append(("member", "*", "*", "erased", None))
             self.entries.append(Entry(kind="member", state="erased"))
             self.member, self.erase = None, True
-        elif command.verb == "suppress":
-            arguments = command.arguments
-            self._suppress("member", arguments.get("channel", "*"), arguments.get("purpose", "*"), "suppressed")
+        elif command.verb in ("suppress", "unsuppress"):
+            channel, purpose = command.arguments.get("channel", "*"), command.arguments.get("purpose", "*")
+            if command.verb == "suppress":
+                self._suppress("member", channel, purpose, ORDERED, command.given_at)
+            else:
+                self._end_suppression(channel, purpose, command.given_at)
 
     # --- journeys
 
@@ -695,11 +698,13 @@ class _Turn:
         self._add("silent", 1)
         self._forget(pending)
 
-    def _suppress(self, subject: str, channel: str, purpose: str, reason: str) -> None:
+    def _suppress(self, subject: str, channel: str, purpose: str, reason: str, since: datetime | None = None) -> None:
         """Writes a suppression, here and for the outbox, and cancels what it covers and was not called yet."""
-        self.suppressions.append((subject, channel, purpose, reason))
+        self.suppressions.append((subject, channel, purpose, reason, since))
         member = self._known()
-        stands = {**member.suppressed, f"{subject}/{channel}/{purpose}": reason}
+        key = f"{subject}/{channel}/{purpose}"
+        # what was ordered ends by an order alone, also where the member says the same
+        stands = {**member.suppressed, key: ORDERED if member.suppressed.get(key) == ORDERED else reason}
         self.member = replace(member, suppressed=dict(list(stands.items())[-MAX_SUPPRESSED:]))
         for pending in list(member.pending.values()):
             if not self._uncalled(pending.touch_id):
@@ -713,11 +718,14 @@ class _Turn:
 
     def _agreed(self, channel: str, purpose: str) -> None:
         """A consent ends what was suppressed for want of one; an operator's order stands."""
+        if self._known().suppressed.get(f"member/{channel}/{purpose}") in OPTED_OUT:
+            self._end_suppression(channel, purpose, None)
+
+    def _end_suppression(self, channel: str, purpose: str, until: datetime | None) -> None:
         member, key = self._known(), f"member/{channel}/{purpose}"
-        if member.suppressed.get(key) in OPTED_OUT:
-            stands = {name: reason for name, reason in member.suppressed.items() if name != key}
-            self.member = replace(member, suppressed=stands)
-            self.unsuppressed.append(("member", channel, purpose))
+        stands = {name: reason for name, reason in member.suppressed.items() if name != key}
+        self.member = replace(member, suppressed=stands)
+        self.unsuppressed.append(("member", channel, purpose, until))
 
     def _unhealthy(self, contact: str, channel: str, health: str, since: datetime) -> None:
         member = self._known()
@@ -866,6 +874,8 @@ class _Turn:
 
 # without an address there is nothing to ask the rules about
 NO_CONTACT_POINT = Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point")
+# a suppression that an operator ordered
+ORDERED = "suppressed"
 # suppressions that a later consent ends
 OPTED_OUT = frozenset({"consent_withdrawn", "complained", "opted_out"})
 UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)

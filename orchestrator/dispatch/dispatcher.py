@@ -36,7 +36,8 @@ from orchestrator.channels.contract import Adapter, Answer, Message
 from orchestrator.dispatch.retry import Next, after, gap
 from orchestrator.events.inputs import Cancelled, InternalInput, Outcome, Returned, write_input
 from orchestrator.settings import DispatchSettings
-from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, Store, SwitchRow, TouchRow
+from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, Store, TouchRow
+from orchestrator.switches import switch
 from orchestrator.times import instant
 
 log = logging.getLogger(__name__)
@@ -364,8 +365,9 @@ class Dispatcher:
                 log.error(
                     "channel %s is switched off: its provider refuses the sender (%s)", touch.channel, answer.code
                 )
-                row = SwitchRow(f"channel:{touch.channel}", at, "dispatch")
-                await self._do(self._store.switch, row, True)
+                await self._do(
+                    switch, self._store, f"channel:{touch.channel}", off=True, actor="dispatch", at=instant(at)
+                )
                 self._refusals[touch.channel] = 0
 
     def _passed(self, now: int | Clock) -> int:

@@ -266,7 +266,9 @@ class Changes(NamedTuple):
     journal: Sequence[JournalRow] = ()
     seen: Sequence[SeenRow] = ()
     log: Sequence[LogRow] = ()
-    # inserted; a touch of the same id that stands as cancelled is reserved anew, any other state is kept
+    # inserted; a touch of the same id that stands as cancelled is reserved anew, any other state is kept. One that a
+    # suppression covers is cancelled at once, with a Cancelled inbox row due when it was reserved, or when the
+    # suppression began if that is later: it takes no place in a cap that it can't use
     reserved: Sequence[TouchRow] = ()
     # touch ids to cancel if still reserved or claimed; done before `reserved`, so that a turn may cancel a touch and
     # reserve it anew: a reservation that a later turn of the same batch cancels is to be left out of `reserved`
@@ -277,8 +279,8 @@ class Changes(NamedTuple):
     # written after `reserved` and `unsuppressed`; touches still reserved or claimed that they cover are cancelled, each
     # with a Cancelled inbox row due at `since`
     suppressions: Sequence[SuppressionRow] = ()
-    # (subject, channel, purpose) ended by a later proven grant; one that began after every clock of this batch stays
-    unsuppressed: Sequence[tuple[str, str, str]] = ()
+    # (subject, channel, purpose, until) ended by a later proven grant, or by an order: those that began by then
+    unsuppressed: Sequence[tuple[str, str, str, int]] = ()
     dead: Sequence[DeadRow] = ()
     # members whose quarantine ends: their parked rows are taken out, which the batch has read and passes on; done
     # before `quarantined` and `parked`
@@ -420,8 +422,8 @@ class Store(Protocol):
         Each cancelled touch gets a Cancelled inbox row due at `since`. One transaction: it holds when this returns.
         """
 
-    def switch(self, row: SwitchRow, on: bool) -> None:
-        """Sets or lifts a switch; effective at the next claim and attempt of every dispatcher."""
+    def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
+        """Sets or lifts a switch, with the inbox rows that tell of it; effective at every later claim and attempt."""
 
     def count_try(self, partition: int, offset: int) -> int:
         """Adds one to the tries of an input that is about to be run alone; the tries so far. Outside any batch."""
@@ -438,6 +440,9 @@ class Store(Protocol):
 
     def member(self, member: bytes) -> MemberRow | None:
         """One member's row."""
+
+    def knows(self, member: bytes) -> bool:
+        """Whether this member is known, and not erased."""
 
     def keys(self, refs: Collection[str]) -> dict[str, bytes]:
         """Reference -> wrapped key, of those of these references whose key is not destroyed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Cancelled, write_input
@@ -75,3 +75,9 @@ def told(touch: TouchRow, row: SuppressionRow) -> NewInbox:
     """The inbox row that tells a touch's member that `row` cancelled it."""
     cancelled = Cancelled(touch_id=touch.touch_id, reason=row.reason, occurred_at=instant(row.since))
     return NewInbox(touch.partition, row.since, touch.member, write_input(cancelled))
+
+
+def told_late(touch: TouchRow, rows: Iterable[SuppressionRow]) -> NewInbox:
+    """The same for a touch that was reserved under suppressions: named is the eldest, from the reservation on."""
+    row = min(rows, key=lambda row: (row.since, row[:3]))
+    return told(touch, row._replace(since=max(row.since, touch.due)))

@@ -120,7 +120,7 @@ class StoreComparison(RuleBasedStateMachine):
         timers=st.lists(st.tuples(partitions, instants, names), max_size=4),
         consume=few,
         suppressed=st.lists(suppressions, max_size=2),
-        granted=st.lists(suppression_keys, max_size=2),
+        granted=st.lists(st.tuples(suppression_keys, instants), max_size=2),
         redriven=st.lists(names, max_size=1),
         quarantined=st.lists(names, max_size=1),
         destroy=st.booleans(),
@@ -136,7 +136,7 @@ class StoreComparison(RuleBasedStateMachine):
         timers: list[tuple[int, int, str]],
         consume: int,
         suppressed: list[SuppressionRow],
-        granted: list[tuple[str, str, str]],
+        granted: list[tuple[tuple[str, str, str], int]],
         redriven: list[str],
         quarantined: list[str],
         destroy: bool,
@@ -160,7 +160,7 @@ class StoreComparison(RuleBasedStateMachine):
             cancelled=cancelled,
             inbox=[NewInbox(p, due, digest(who), f"{self.events}".encode()) for p, due, who in timers],
             suppressions=suppressed,
-            unsuppressed=granted,
+            unsuppressed=[(*key, until) for key, until in dict(granted).items()],
             dead=[DeadRow(number, self.events, 1, "unreadable", "cure", b"raw")],
             redriven=[digest(who) for who in redriven],
             quarantined=[QuarantineRow(digest(who), number, "failed") for who in quarantined],
@@ -233,7 +233,7 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(scope=st.sampled_from(["all", "channel:sms", "journey:welcome"]), since=instants, on=st.booleans())
     def switch(self, scope: str, since: int, on: bool) -> None:
-        self.both(lambda store: store.switch(SwitchRow(scope, since, "operator"), on))
+        self.both(lambda store: store.switch(SwitchRow(scope, since, "operator"), on, [told("switch")]))
 
     @rule(number=partitions, offset=few)
     def count_try(self, number: int, offset: int) -> None:

@@ -158,6 +158,7 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
     return {
         "progress": store.progress(),
         "members": [store.member(member) for member in digests],
+        "known": [store.knows(member) for member in digests],
         "keys": [store.key(member.hex()) for member in digests],
         "journal": [list(store.journal(partition)) for partition in range(store.partitions)],
         "log": list(store.log()),
@@ -196,7 +197,7 @@ def full_changes(owner: Owner) -> Changes:
         inbox=[told("t2")],
         consumed=[(row.partition, row.seq) for row in inbox(owner.store)],
         suppressions=[SuppressionRow("contact-cid", "*", "*", 1, "complaint")],
-        unsuppressed=[("contact-ann", "sms", "marketing")],
+        unsuppressed=[("contact-ann", "sms", "marketing", 900)],
         dead=[DeadRow(0, 1, 1, "unreadable", "send JSON", b"raw")],
         redriven=[digest("bob")],
         quarantined=[QuarantineRow(digest("cid"), 0, "KeyError")],

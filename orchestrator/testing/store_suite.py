@@ -702,6 +702,30 @@ class Stops(StoreFixtures):
         reserve(store, touch_row("t"), touch_row("other", "bob"))
         assert ["other"] == ids(store.claim(10, 90, "token", 5))
 
+    @pytest.mark.parametrize(("due", "told_at"), [(3, 5), (9, 9)], ids=["begun later", "begun before"])
+    def test_a_touch_reserved_under_suppressions_is_cancelled_and_its_member_told_the_eldest(
+        self, store: Store, due: int, told_at: int
+    ) -> None:
+        """It would take a place in a cap, and never be called."""
+        rows = [
+            SuppressionRow("contact-ann", "*", "*", 7, "complaint"),
+            SuppressionRow("contact-ann", "email", "*", 5, "bounced"),
+        ]
+        store.suppress(rows, [])
+        reserve(store, touch_row("t", due=due), touch_row("other", "bob"))
+        assert {"t": "cancelled", "other": "reserved"} == states(store)
+        (row,) = inbox(store)
+        assert (told_at, digest("ann")) == (row.due, row.member)
+        assert Cancelled(touch_id="t", reason="bounced", occurred_at=instant(told_at)) == read_input(row.input)
+
+    def test_a_touch_that_stands_otherwise_is_left_by_a_reservation_under_a_suppression(self, store: Store) -> None:
+        owner = reserve(store, touch_row("t"))
+        (touch,) = attempted(store)
+        store.suppress([SuppressionRow("contact-ann", "*", "*", 7, "complaint")], [])
+        owner.commit(reserved=[touch_row("t")])
+        assert {"t": "attempting"} == states(store)
+        assert [True] == store.outcomes([outcome(touch)])
+
     def test_a_suppression_between_claim_and_attempt_prevents_the_call(self, store: Store) -> None:
         reserve(store, touch_row("t"), touch_row("other", "bob"))
         claims = store.claim(10, 90, "token", 5)
@@ -732,7 +756,7 @@ class Stops(StoreFixtures):
         owner = reserve(store, touch_row("t"))
         rows = [SuppressionRow("contact-ann", "*", purpose, 5, "withdrawn") for purpose in ("*", "marketing")]
         store.suppress(rows, [])
-        owner.commit(owner.step(0, clock=5), unsuppressed=[("contact-ann", "*", "marketing")])
+        owner.commit(unsuppressed=[("contact-ann", "*", "marketing", 5)])
         assert rows[:1] == store.suppressions()
 
     def test_a_grant_does_not_end_an_opt_out_that_came_after_it(self, store: Store) -> None:
@@ -740,13 +764,13 @@ class Stops(StoreFixtures):
         row = SuppressionRow("contact-ann", "*", "*", 50, "withdrawn")
         store.suppress([row], [])
         owner = Owner(store)
-        owner.commit(owner.step(0, clock=49), unsuppressed=[row[:3]])
+        owner.commit(owner.step(0, clock=90), unsuppressed=[(*row[:3], 49)])
         assert [row] == store.suppressions()
 
     def test_an_opt_out_and_a_grant_of_one_batch_leave_the_opt_out(self, store: Store) -> None:
         row = SuppressionRow("contact-ann", "*", "*", 50, "withdrawn")
         owner = Owner(store)
-        owner.commit(owner.step(0, clock=90), suppressions=[row], unsuppressed=[row[:3]])
+        owner.commit(owner.step(0, clock=90), suppressions=[row], unsuppressed=[(*row[:3], 90)])
         assert [row] == store.suppressions()
 
     @pytest.mark.parametrize("scope", STOPPING)
@@ -754,25 +778,26 @@ class Stops(StoreFixtures):
         reserve(store, touch_row("a", "ann"), touch_row("b", "bob"))
         claims = store.claim(10, 90, "token", 1)
         row = SwitchRow(scope, 10, "operator")
-        store.switch(row, True)
+        store.switch(row, True, [told("off")])
         assert [row] == store.switches()
         assert [] == store.claim(10, 90, "token", 5)
         assert [] == store.attempt(claims, 10)
-        store.switch(row, False)
+        store.switch(row, False, [told("on")])
         assert [] == store.switches()
+        assert [b"off", b"on"] == [row.input for row in inbox(store)]
         assert ["a"] == ids(store.attempt(claims, 10))
         assert ["b"] == ids(store.claim(10, 90, "token", 5))
 
     @pytest.mark.parametrize("scope", NOT_STOPPING)
     def test_a_switch_leaves_other_channels_and_journeys(self, store: Store, scope: str) -> None:
         reserve(store, touch_row("t"))
-        store.switch(SwitchRow(scope, 10, "operator"), True)
+        store.switch(SwitchRow(scope, 10, "operator"), True, [])
         assert ["t"] == ids(store.attempt(store.claim(10, 90, "token", 5), 10))
 
     @pytest.mark.parametrize("scope", ["", "everything", "channel:", "member:x"])
     def test_a_switch_that_would_stop_nothing_is_refused(self, store: Store, scope: str) -> None:
         with pytest.raises(UsageError):
-            store.switch(SwitchRow(scope, 10, "operator"), True)
+            store.switch(SwitchRow(scope, 10, "operator"), True, [])
 
 
 class Misfortunes(StoreFixtures):

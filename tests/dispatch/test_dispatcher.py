@@ -301,9 +301,9 @@ def test_a_switch_stops_calls_until_it_is_lifted(store: Store, scope: str) -> No
     reserve(store, touch())
     provider = Provider()
     made = dispatcher(store, provider)
-    store.switch(SwitchRow(scope, NOW, "ana"), True)
+    store.switch(SwitchRow(scope, NOW, "ana"), True, [])
     assert RoundReport() == drain(made)
-    store.switch(SwitchRow(scope, NOW, "ana"), False)
+    store.switch(SwitchRow(scope, NOW, "ana"), False, [])
     assert 1 == drain(made).called
 
 
@@ -312,14 +312,14 @@ def test_a_switch_between_claim_and_attempt_stops_the_call_and_loses_nothing(sto
     on = [True]
 
     def permitted(row: TouchRow, at: int) -> Closed | None:
-        store.switch(SwitchRow("all", at, "ana"), on.pop() if on else False)
+        store.switch(SwitchRow("all", at, "ana"), on.pop() if on else False, [])
         return None
 
     provider = Provider()
     made = dispatcher(store, provider, permitted=permitted)
     assert RoundReport(claimed=1, stopped=1) == drain(made)
     assert {"touch-1": "reserved"} == states(store)
-    store.switch(SwitchRow("all", NOW, "ana"), False)
+    store.switch(SwitchRow("all", NOW, "ana"), False, [])
     assert 1 == drain(made).called
 
 
@@ -426,7 +426,7 @@ def test_a_sender_refused_again_and_again_stops_the_channel_and_keeps_the_rest(s
     made = dispatcher(store, provider, breaker=10)
     assert 10 == drain(made).rejected
     assert 20 == sum(state == "reserved" for state in states(store).values())
-    store.switch(SwitchRow("channel:email", NOW, "ana"), False)
+    store.switch(SwitchRow("channel:email", NOW, "ana"), False, [])
     provider.answers.clear()
     assert 20 == drain(made).accepted
 

@@ -52,10 +52,11 @@ def broken_story(world: World) -> Brittle:
 
 def redriven(world: World) -> int:
     """Has ben redriven, as the command does it; inputs that were parked when it was ordered."""
-    ordered = redrive(world.store, world.vault, "ben", "operator", instant(LATER))
+    inputs = len(parked(world))
+    redrive(world.store, world.vault, "ben", "operator", instant(LATER))
     with world.runner(dispatch=False) as runner:
         runner.engine.carry_out()
-    return ordered.inputs
+    return inputs
 
 
 def parked(world: World) -> list[ParkedRow]:

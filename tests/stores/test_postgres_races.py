@@ -280,7 +280,7 @@ def test_a_switch_holds_once_it_has_returned(opened: Callable[[], PostgresStore]
     (claim,) = claimed(store, "t")
     attempt = Attempt(postgres_url, claim)
     with ThreadPoolExecutor(1) as pool:
-        switching = pool.submit(store.switch, SwitchRow("all", 1, "operator"), True)
+        switching = pool.submit(store.switch, SwitchRow("all", 1, "operator"), True, [])
         attempt.wait_for_who_waits()
         assert not switching.done()
         attempt.session.commit()

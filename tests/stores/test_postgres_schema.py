@@ -221,7 +221,7 @@ def test_an_inbox_writer_dispatches_takes_orders_and_opens_messages(
     assert 3 == store.lapse(101, lambda touch, _: told(touch.touch_id))
     store.suppress([SuppressionRow("contact-ann", "*", "*", 1, "withdrawn")], [told("x")])
     for on in (True, False):
-        store.switch(SwitchRow("all", 1, "operator"), on)
+        store.switch(SwitchRow("all", 1, "operator"), on, [])
     store.put_document("revision", "r", b"1")
     assert 1 == store.load_registry("no-calls", ["a"], 1)
     assert store.key("nobody") is None

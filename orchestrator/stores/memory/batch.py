@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress
 from orchestrator.stores.memory.tables import Tables
-from orchestrator.stores.outbox import WAITING, known, told
+from orchestrator.stores.outbox import WAITING, covering, known, told, told_late
 
 
 def guard(tables: Tables, held: Iterable[Progress]) -> None:
@@ -138,12 +138,18 @@ def _apply_touches(tables: Tables, changes: Changes) -> None:
             outbox.put(new)
         elif old.state == "cancelled":
             outbox.put(new._replace(attempts=old.attempts, attempted_at=old.attempted_at))
-    clock = max((after.clock for _, after in changes.progress), default=0)
-    for key in changes.unsuppressed:
-        if key in tables.suppressions and tables.suppressions[key].since <= clock:
-            del tables.suppressions[key]
+    for subject, channel, purpose, until in changes.unsuppressed:
+        ended = tables.suppressions.get((subject, channel, purpose))
+        if ended is not None and ended.since <= until:
+            del tables.suppressions[subject, channel, purpose]
     for row in changes.suppressions:
         tables.suppress(row)
         for touch in outbox.covered(row):
             outbox.put(touch._replace(state="cancelled", token="", lease_until=0))
             tables.inbox.add(told(touch, row))
+    for touch_id in sorted({row.touch_id for row in changes.reserved}):
+        touch = outbox.rows[touch_id]
+        standing = [tables.suppressions[key] for key in covering(touch) if key in tables.suppressions]
+        if standing and touch.state == "reserved":
+            outbox.put(touch._replace(state="cancelled"))
+            tables.inbox.add(told_late(touch, standing))

@@ -134,9 +134,11 @@ class MemoryOutbox:
                     cancelled.append(touch.touch_id)
         return sorted(cancelled)
 
-    def switch(self, row: SwitchRow, on: bool) -> None:
+    def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
         known_scope(row.scope)
         with self._writing() as tables:
+            for new in inbox:
+                tables.inbox.add(new)
             if on:
                 tables.switches[row.scope] = row
             else:

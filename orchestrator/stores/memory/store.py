@@ -87,6 +87,10 @@ class MemoryStore(MemoryOutbox):
     def member(self, member: bytes) -> MemberRow | None:
         return self._tables.members.get(member)
 
+    def knows(self, member: bytes) -> bool:
+        row = self._tables.members.get(member)
+        return row is not None and not row.erased
+
     def keys(self, refs: Collection[str]) -> dict[str, bytes]:
         with self._looking:
             return {ref: self._tables.keys[ref] for ref in refs if ref in self._tables.keys}

@@ -20,7 +20,7 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     TouchRow,
 )
-from orchestrator.stores.outbox import told
+from orchestrator.stores.outbox import told, told_late
 from orchestrator.stores.sql.statements import Words, marks
 
 # values of one look-up, padded with the last: few texts, so that the driver finds them prepared
@@ -122,9 +122,9 @@ class SqlBatch:
         self._many(words.add_inbox, changes.inbox)
         self._many(words.cancel, [(touch_id,) for touch_id in changes.cancelled])
         self._many(words.reserve, changes.reserved)
-        clock = max((after.clock for _, after in changes.progress), default=0)
-        self._many(words.end_suppression, [(*key, clock) for key in changes.unsuppressed])
+        self._many(words.end_suppression, changes.unsuppressed)
         suppress(self._connection, words, changes.suppressions)
+        self._not_reserved([row.touch_id for row in changes.reserved])
         self._many(words.add_dead, changes.dead)
         self._many(words.end_quarantine, [(member,) for member in changes.redriven])
         self._many(words.unpark, [(member,) for member in changes.redriven])
@@ -134,6 +134,16 @@ class SqlBatch:
         home = min((before.partition for before, _ in changes.progress), default=-1)
         self._many(words.add_daily, [(home, *key, addition) for key, addition in changes.daily.items()])
         self._many(words.put_position, changes.positions)
+
+    def _not_reserved(self, touch_ids: Sequence[str]) -> None:
+        """Cancels those of these reservations that a suppression covers, and tells their members."""
+        covering: dict[TouchRow, list[SuppressionRow]] = {}
+        for row in self._among(self._words.reserved_under, touch_ids):
+            covering.setdefault(TouchRow._make(row[: len(TouchRow._fields)]), []).append(
+                SuppressionRow._make(row[len(TouchRow._fields) :])
+            )
+        self._many(self._words.cancel, [(touch.touch_id,) for touch in covering])
+        self._many(self._words.add_inbox, [told_late(touch, rows) for touch, rows in sorted(covering.items())])
 
     def _many(self, statement: str, rows: Sequence[Row]) -> None:
         # plain tuples: the driver asks a subclass for its items one by one, which costs more than copying it

@@ -101,9 +101,11 @@ class SqlOutbox(FileSessions):
                 connection.exec_driver_sql(self._words.add_inbox, list(inbox))
             return suppress(connection, self._words, rows)
 
-    def switch(self, row: SwitchRow, on: bool) -> None:
+    def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
         known_scope(row.scope)
         with self._writing() as connection:
+            if inbox:
+                connection.exec_driver_sql(self._words.add_inbox, list(inbox))
             if on:
                 connection.exec_driver_sql(self._words.put_switch, row)
             else:

@@ -81,6 +81,10 @@ class SqlReading(Sessions):
         rows = self._rows(select(schema.members).where(schema.members.c.member == member))
         return MemberRow._make(rows[0]) if rows else None
 
+    def knows(self, member: bytes) -> bool:
+        table = schema.members
+        return self._rows(select(table.c.erased).where(table.c.member == member)) == [(False,)]
+
     def keys(self, refs: Collection[str]) -> dict[str, bytes]:
         query = select(schema.keys).where(schema.keys.c.ref.in_(sorted(set(refs))))
         return {row[0]: row[1] for row in self._rows(query)}

@@ -81,8 +81,10 @@ class Words(NamedTuple):
     reserve: str
     cancel: str
     put_suppression: str
-    # subject, channel, purpose, clock
+    # subject, channel, purpose, until
     end_suppression: str
+    # touch ids; gives each of them that is reserved, beside each suppression that covers it
+    reserved_under: str
     add_dead: str
     # member
     end_quarantine: str
@@ -170,9 +172,10 @@ _RESERVE_ANEW = ", ".join(
 )
 _SUBJECTS = "(touches.contact, lower(hex(touches.member)))"
 # literal scopes and states: an index over some states serves only a statement that names them
+_COVERS = f"""s.subject IN {_SUBJECTS}
+          AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*')"""
 _STOPPED = f"""
-  EXISTS (SELECT 1 FROM suppressions AS s WHERE s.subject IN {_SUBJECTS}
-          AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*'))
+  EXISTS (SELECT 1 FROM suppressions AS s WHERE {_COVERS})
   OR EXISTS (SELECT 1 FROM switches
              WHERE scope IN ('all', 'channel:' || touches.channel, 'journey:' || touches.journey))"""
 _CLOCK = "coalesce(?, (SELECT clock FROM progress WHERE progress.partition = touches.partition))"
@@ -220,6 +223,11 @@ SQLITE = Words(
         "suppressions", SuppressionRow._fields, "subject, channel, purpose", "excluded.since > suppressions.since"
     ),
     end_suppression="DELETE FROM suppressions WHERE subject = ? AND channel = ? AND purpose = ? AND since <= ?",
+    reserved_under=f"""
+SELECT {", ".join(f"touches.{name}" for name in TouchRow._fields)},
+       {", ".join(f"s.{name}" for name in SuppressionRow._fields)}
+  FROM touches CROSS JOIN suppressions AS s ON {_COVERS}
+ WHERE touches.touch_id IN ({{marks}}) AND touches.state = 'reserved'""",
     add_dead=_insert("dead", DeadRow._fields),
     end_quarantine="DELETE FROM quarantine WHERE member = ?",
     unpark="DELETE FROM parked WHERE member = ?",

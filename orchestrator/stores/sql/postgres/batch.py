@@ -13,7 +13,7 @@ from orchestrator.errors import Interrupted
 from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
-from orchestrator.stores.sql.postgres.covering import suppress
+from orchestrator.stores.sql.postgres.covering import not_reserved, suppress
 from orchestrator.stores.sql.postgres.statements import Columns
 from orchestrator.stores.sql.postgres.writer import Session, refused
 
@@ -96,9 +96,9 @@ class PostgresBatch:
         self._put(words.CANCEL, [(touch_id,) for touch_id in changes.cancelled])
         # of a touch that stands there twice the first is kept, as the second would find it reserved
         self._put(words.RESERVE, _last(reversed(changes.reserved), lambda row: row.touch_id))
-        clock = max((after.clock for _, after in changes.progress), default=0)
-        self._put(words.END_SUPPRESSIONS, changes.unsuppressed, clock)
+        self._put(words.END_SUPPRESSIONS, _last(changes.unsuppressed, lambda row: row[:3]))
         suppress(self._rows, changes.suppressions)
+        not_reserved(self._rows, [row.touch_id for row in changes.reserved])
         self.suppressed = changes.suppressions
         self._copy(words.DEAD, changes.dead)
         self._put(words.END_QUARANTINE, [(member,) for member in changes.redriven])
@@ -124,9 +124,9 @@ class PostgresBatch:
         """The rows asked for by one or more lists, none of them empty."""
         return self._rows(statement, columns) if all(columns) else []
 
-    def _put(self, statement: str, rows: Sequence[Row], *also: object) -> None:
+    def _put(self, statement: str, rows: Sequence[Row]) -> None:
         if rows:
-            self._rows(statement, (*_turned(rows), *also))
+            self._rows(statement, _turned(rows))
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         def work() -> list[Any]:

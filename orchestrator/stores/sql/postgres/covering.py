@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orchestrator.stores.contract import NewInbox, SuppressionRow, TouchRow
-from orchestrator.stores.outbox import told
+from orchestrator.stores.outbox import told, told_late
 from orchestrator.stores.sql.postgres import statements as words
 
 # runs a statement in the caller's transaction and gives its rows
@@ -48,6 +48,22 @@ def after_commit(ask: Ask, rows: Sequence[SuppressionRow]) -> list[str]:
         add_inbox(ask, [told(touch, row) for touch in touches])
         cancelled += [touch.touch_id for touch in touches]
     return sorted(cancelled)
+
+
+def not_reserved(ask: Ask, touch_ids: Sequence[str]) -> None:
+    """Cancels those of these reservations, made in this transaction, that suppressions cover, and tells their members.
+
+    What a suppression covers that is committed while this batch is under way may be left to wait: it is never called.
+    """
+    if not touch_ids:
+        return
+    covering: dict[TouchRow, list[SuppressionRow]] = {}
+    width = len(TouchRow._fields)
+    for row in ask(words.RESERVED_UNDER, (list(touch_ids),)):
+        covering.setdefault(TouchRow._make(row[:width]), []).append(SuppressionRow._make(row[width:]))
+    if covering:
+        ask(words.CANCEL, ([touch.touch_id for touch in covering],))
+        add_inbox(ask, [told_late(touch, rows) for touch, rows in sorted(covering.items())])
 
 
 def add_inbox(ask: Ask, rows: Sequence[NewInbox]) -> None:

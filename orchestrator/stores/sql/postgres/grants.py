@@ -41,6 +41,8 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "SELECT": (
             *_OPENING,
             *("progress", "inbox", "touches", "keys", "suppressions", "switches", "documents", "registries", "listed"),
+            # an order names a member who is known, or in quarantine
+            *("members (partition, member, ref, erased)", "quarantine"),
         ),
         "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed"),
         "UPDATE": (

@@ -123,13 +123,20 @@ class PostgresOutbox(PostgresSessions):
         """After the commit of these: see covering.py."""
         return self._write(lambda connection: after_commit(asking(connection), rows)) if rows else []
 
-    def switch(self, row: SwitchRow, on: bool) -> None:
+    def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
         known_scope(row.scope)
-        if not on:
-            self._write(lambda connection: asking(connection)(words.LIFT_SWITCH, (row.scope,)))
-            return
-        self._write(lambda connection: asking(connection)(words.PUT_SWITCH, row))
-        self._write(lambda connection: asking(connection)(words.AFTER_ATTEMPTS, ()))
+
+        def work(connection: Connection) -> None:
+            ask = asking(connection)
+            add_inbox(ask, inbox)
+            if on:
+                ask(words.PUT_SWITCH, row)
+            else:
+                ask(words.LIFT_SWITCH, (row.scope,))
+
+        self._write(work)
+        if on:
+            self._write(lambda connection: asking(connection)(words.AFTER_ATTEMPTS, ()))
 
 
 def asking(connection: Connection) -> Ask:

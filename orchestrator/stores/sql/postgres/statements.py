@@ -101,9 +101,10 @@ BRIEF = ", ".join("''::bytea AS message" if name == "message" else f"touches.{na
 _RESERVE_ANEW = ", ".join(
     f"{name} = excluded.{name}" for name in TouchRow._fields if name not in {"touch_id", "attempts", "attempted_at"}
 )
-_STOPPED = """
-  EXISTS (SELECT FROM suppressions AS s WHERE s.subject IN (touches.contact, encode(touches.member, 'hex'))
-          AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*'))
+_COVERS = """s.subject IN (touches.contact, encode(touches.member, 'hex'))
+          AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*')"""
+_STOPPED = f"""
+  EXISTS (SELECT FROM suppressions AS s WHERE {_COVERS})
   OR EXISTS (SELECT FROM switches
              WHERE scope IN ('all', 'channel:' || touches.channel, 'journey:' || touches.journey))"""
 _MICROS = "(extract(epoch FROM {}) * 1000000)::int8"
@@ -207,10 +208,17 @@ UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
  WHERE state || '' IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
    SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND state || '' IN ('reserved', 'claimed')
     ORDER BY touch_id FOR UPDATE))"""
-# subjects, channels, purposes, clock
+# subjects, channels, purposes, instants
 END_SUPPRESSIONS = """
-DELETE FROM suppressions AS s USING unnest(%b::text[], %b::text[], %b::text[]) AS given(subject, channel, purpose)
- WHERE s.subject = given.subject AND s.channel = given.channel AND s.purpose = given.purpose AND s.since <= %s"""
+DELETE FROM suppressions AS s
+ USING unnest(%b::text[], %b::text[], %b::text[], %b::int8[]) AS given(subject, channel, purpose, until)
+ WHERE s.subject = given.subject AND s.channel = given.channel AND s.purpose = given.purpose
+   AND s.since <= given.until"""
+# ids; gives each of them that is reserved, beside each suppression that covers it
+RESERVED_UNDER = f"""
+SELECT {BRIEF}, {", ".join(f"s.{name}" for name in SuppressionRow._fields)}
+  FROM touches JOIN suppressions AS s ON {_COVERS}
+ WHERE touches.touch_id = ANY(%b::text[]) AND touches.state || '' = 'reserved'"""
 END_QUARANTINE = "DELETE FROM quarantine WHERE member = ANY(%b::bytea[])"
 UNPARK = "DELETE FROM parked WHERE member = ANY(%b::bytea[])"
 PUT_QUARANTINE = _upsert(QUARANTINE, "member")
