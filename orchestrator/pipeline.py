@@ -21,7 +21,7 @@ from orchestrator.contact_log import chain
 from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
-from orchestrator.decide.result import Entry, Result
+from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.step import NOTHING, Needs, Shared, needs, operator_entry, registries_of, step
 from orchestrator.errors import SetupError, Unreadable
@@ -140,6 +140,16 @@ class _Known(NamedTuple):
     erased: bool = False
 
 
+class _Reserved(NamedTuple):
+    """A touch that a turn reserved, for whom, and what seals its message."""
+
+    partition: int
+    member: bytes
+    ref: str
+    sealer: Sealer
+    reservation: Reservation
+
+
 class Pipeline:
     """One content revision over one store."""
 
@@ -255,8 +265,8 @@ class _Batch:
         self.journal: list[JournalRow] = []
         self.seen_rows: list[SeenRow] = []
         self.log: list[LogRow] = []
-        # touch id -> reservation; one that a later turn cancels never reaches the store
-        self.reserved: dict[str, TouchRow] = {}
+        # touch id -> reservation; one that a later turn cancels never reaches the store, nor is its message sealed
+        self.reserved: dict[str, _Reserved] = {}
         self.cancelled: list[str] = []
         # touch id -> state, of those this batch reserved or cancelled
         self.moved: dict[str, str] = {}
@@ -285,7 +295,7 @@ class _Batch:
             journal=self.journal,
             seen=self.seen_rows,
             log=self.log,
-            reserved=list(self.reserved.values()),
+            reserved=[_touch_row(reserved) for reserved in self.reserved.values()],
             cancelled=self.cancelled,
             inbox=self.inbox,
             consumed=self.taken,
@@ -665,28 +675,7 @@ class _Partition:
     def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
         batch, partition = self.batch, self.partition
         for reservation in result.reservations:
-            batch.reserved[reservation.touch_id] = TouchRow(
-                touch_id=reservation.touch_id,
-                partition=partition,
-                member=member,
-                ref=ref,
-                intent_id=reservation.intent_id,
-                journey=reservation.journey,
-                channel=reservation.channel,
-                purpose=reservation.purpose,
-                contact=reservation.contact,
-                rank=reservation.rank,
-                due=micros(reservation.due),
-                valid_until=micros(reservation.valid_until),
-                state="reserved",
-                token="",
-                lease_until=0,
-                attempts=0,
-                attempted_at=0,
-                call_by=0 if reservation.call_by is None else micros(reservation.call_by),
-                call_rule=reservation.call_rule,
-                message=sealer.seal(write_body(reservation.message)),
-            )
+            batch.reserved[reservation.touch_id] = _Reserved(partition, member, ref, sealer, reservation)
             batch.moved[reservation.touch_id] = "reserved"
         for touch in result.cancels:
             batch.cancelled.append(touch)
@@ -805,6 +794,32 @@ def _redrives(given: Input) -> bool:
 def _alone(*rows: tuple[int, bytes, int, int, bytes]) -> bool:
     """Whether one of these is an event that was parked: it is a turn of its own, as it would have been."""
     return any(row[4].startswith(_REDRIVEN) for row in rows)
+
+
+def _touch_row(reserved: _Reserved) -> TouchRow:
+    partition, member, ref, sealer, reservation = reserved
+    return TouchRow(
+        touch_id=reservation.touch_id,
+        partition=partition,
+        member=member,
+        ref=ref,
+        intent_id=reservation.intent_id,
+        journey=reservation.journey,
+        channel=reservation.channel,
+        purpose=reservation.purpose,
+        contact=reservation.contact,
+        rank=reservation.rank,
+        due=micros(reservation.due),
+        valid_until=micros(reservation.valid_until),
+        state="reserved",
+        token="",
+        lease_until=0,
+        attempts=0,
+        attempted_at=0,
+        call_by=0 if reservation.call_by is None else micros(reservation.call_by),
+        call_rule=reservation.call_rule,
+        message=sealer.seal(write_body(reservation.message)),
+    )
 
 
 def _enrols(inputs: tuple[Input, ...]) -> bool:
