@@ -304,7 +304,8 @@ class Dispatcher:
         ats = [call.claim.touch.attempted_at if isinstance(at, Clock) else at for call in answered]
         follows = [self._next(call, at) for call, at in zip(answered, ats, strict=True)]
         rows = [self._outcome(call, following, at) for call, following, at in zip(answered, follows, ats, strict=True)]
-        held = await self._do(self._store.outcomes, rows)
+        # on the virtual clock the batch that follows waits for the disk, for both
+        held = await self._do(self._store.outcomes, rows, lasting=now is not Clock.partition)
         states = ["late" if not holds else follow.state for holds, follow in zip(held, follows, strict=True)]
         for call, at in zip(answered, ats, strict=True):
             del self._calls[call.claim.touch.touch_id]

@@ -407,8 +407,12 @@ class Store(Protocol):
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
         """claimed -> cancelled or reserved by compare-and-set, with the inbox row that says so; False if not held."""
 
-    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
-        """attempting -> state, with its inbox row, all in one transaction; False where the token no longer holds."""
+    def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:
+        """attempting -> state, with its inbox row, all in one transaction; False where the token no longer holds.
+
+        Not `lasting`: the caller writes on at once, and only what it writes next must be on disk when it returns. A
+        power cut between leaves attempts without an outcome.
+        """
 
     def lapse(self, now: int | Literal[Clock.store], describe: Callable[[TouchRow, int], NewInbox]) -> int:
         """attempting with a lease that lapsed before `now` -> unknown, token emptied; how many.

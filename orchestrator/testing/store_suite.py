@@ -594,11 +594,12 @@ class Claims(StoreFixtures):
         with pytest.raises(ValueError, match="state"):
             store.release("t", "token", "accepted", 0, None)
 
+    @pytest.mark.parametrize("lasting", [True, False])
     @pytest.mark.parametrize("state", ["accepted", "rejected", "unknown", "reserved"])
-    def test_an_outcome_is_recorded_once_with_its_inbox_row(self, store: Store, state: str) -> None:
+    def test_an_outcome_is_recorded_once_with_its_inbox_row(self, store: Store, state: str, lasting: bool) -> None:
         reserve(store, touch_row("t", due=1))
         (touch,) = attempted(store)
-        assert [True, False] == store.outcomes([outcome(touch, state, 50)] * 2)
+        assert [True, False] == store.outcomes([outcome(touch, state, 50)] * 2, lasting=lasting)
         assert 1 == len(inbox(store))
         settled = touch_of(store, "t")
         assert (state, "", 0, 1) == (settled.state, settled.token, settled.lease_until, settled.attempts)

@@ -94,11 +94,11 @@ class Late(Passing):
             held.append(Claim(touch, claim.token))
         return held
 
-    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+    def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:
         for row in rows:
             if owed := self._owed.pop(row.touch_id, None):
                 self._store.attempt([owed[0]], owed[1])
-        found: list[bool] = self._store.outcomes(rows)
+        found: list[bool] = self._store.outcomes(rows, lasting=lasting)
         return found
 
 
@@ -110,9 +110,9 @@ class Trusting(Passing):
         held: list[Claim] = self._store.attempt(claims, now)
         return held
 
-    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+    def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:
         self._force("attempting", [(row.touch_id, row.token) for row in rows])
-        found: list[bool] = self._store.outcomes(rows)
+        found: list[bool] = self._store.outcomes(rows, lasting=lasting)
         return found
 
     def _force(self, state: str, held: Sequence[tuple[str, str]]) -> None:

@@ -73,9 +73,11 @@ class Points:
         self.passed += 1
 
     def watch(self) -> None:
-        """Every statement and commit of every engine that this process opens from now on is a point."""
-        event.listen(Engine, "before_cursor_execute", self.reached)
-        event.listen(Engine, "commit", self.reached)
+        """Every statement and commit on every connection that this process opens from now on is a point."""
+
+        @event.listens_for(Engine, "connect")
+        def connected(connection: sqlite3.Connection, _record: object) -> None:
+            connection.set_trace_callback(self.reached)
 
 
 class LedgerAdapter:

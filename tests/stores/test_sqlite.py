@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sqlite3 import IntegrityError
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
-from sqlalchemy.exc import IntegrityError
 
 from orchestrator.stores.contract import Store
 from orchestrator.stores.sql import SqlStore

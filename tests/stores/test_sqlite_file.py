@@ -133,12 +133,19 @@ def test_the_upgrade_command_refuses_what_it_cannot_lead_here(tmp_path: Path) ->
 
 def test_a_file_is_opened_durably_and_with_its_own_log(made: str) -> None:
     store = SqlStore.open(made, 4)
-    with store._writing() as connection:
-        asked = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
-        answers = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked]
+    asked = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+
+    def answers(*, lasting: bool) -> list[object]:
+        with store._writing(lasting=lasting) as connection:
+            return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
+
+    # synchronous, 2: FULL, a commit waits for the disk; 1: NORMAL, the log is written in order, and waits now and then
+    expected = [["wal", 2, 1, 1], ["wal", 1, 1, 1]] * 2
+    assert expected == [answers(lasting=lasting) for lasting in (True, False) * 2]
+    with pytest.raises(ValueError, match="half way"), store._writing(lasting=False):
+        raise ValueError("half way")
+    assert ["wal", 2, 1, 1] == answers(lasting=True)
     store.close()
-    # 2: FULL, a commit waits for the disk
-    assert ["wal", 2, 1, 1] == answers
 
 
 # --- nothing of a broken batch

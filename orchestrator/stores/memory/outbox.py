@@ -94,7 +94,7 @@ class MemoryOutbox:
                 tables.inbox.add(inbox)
             return True
 
-    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+    def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:  # noqa: ARG002 - see contract
         for row in rows:
             known(row.state, CALLED)
         with self._writing():

@@ -1,4 +1,4 @@
-"""One batch in SQL: what it reads, and everything it writes, on the connection that holds the write lock."""
+"""One batch in a SQLite file: what it reads, and everything it writes, on the connection that has the write lock."""
 
 # ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
 
@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from sqlite3 import Connection
 from typing import Any
-
-from sqlalchemy import Connection
 
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
@@ -32,7 +31,7 @@ _QUEUES = 64
 Row = Sequence[Any]
 
 
-class SqlBatch:
+class SqliteBatch:
     """An open transaction; the store commits it when the block is left."""
 
     def __init__(self, connection: Connection, words: Words) -> None:
@@ -69,8 +68,8 @@ class SqlBatch:
         for start in range(0, len(partitions), _QUEUES):
             some = partitions[start : start + _QUEUES]
             values = [value for partition in some for value in (partition, until, limit)]
-            found = self._connection.exec_driver_sql(_union(self._words.due, len(some)), tuple(values))
-            rows += map(InboxRow._make, found.all())
+            found = self._connection.execute(_union(self._words.due, len(some)), values)
+            rows += map(InboxRow._make, found)
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
@@ -86,12 +85,12 @@ class SqlBatch:
         return {row[0]: row[1] for row in self._among(self._words.touch_states, touch_ids)}
 
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
-        if not self._connection.exec_driver_sql(self._words.any_quarantined).first():
+        if not self._connection.execute(self._words.any_quarantined).fetchone():
             return set()
         return {row[0] for row in self._among(self._words.quarantined, members)}
 
     def parked(self, member: bytes) -> list[ParkedRow]:
-        return [ParkedRow._make(row) for row in self._connection.exec_driver_sql(self._words.parked, (member,))]
+        return [ParkedRow._make(row) for row in self._connection.execute(self._words.parked, (member,))]
 
     def write(self, changes: Changes) -> None:
         if self.written:
@@ -101,16 +100,14 @@ class SqlBatch:
             self._write(changes)
         except BaseException:
             # a caller that swallows this must still leave nothing
-            transaction = self._connection.get_transaction()
-            if transaction is not None:
-                transaction.rollback()
+            self._connection.rollback()
             raise
 
     def _write(self, changes: Changes) -> None:
         words = self._words
         for before, after in changes.progress:
             row = (after.next_offset, after.turn, after.clock, after.log_n, after.head, before.partition, *before[1:4])
-            if self._connection.exec_driver_sql(words.advance, row).rowcount != 1:
+            if self._connection.execute(words.advance, row).rowcount != 1:
                 raise _refused(before.partition)
         self._many(words.put_member, changes.members)
         self._many(words.put_key, changes.keys)
@@ -148,7 +145,7 @@ class SqlBatch:
     def _many(self, statement: str, rows: Sequence[Row]) -> None:
         # plain tuples: the driver asks a subclass for its items one by one, which costs more than copying it
         if rows:
-            self._connection.exec_driver_sql(statement, list(map(tuple, rows)))
+            self._connection.executemany(statement, map(tuple, rows))
 
     def _among(self, statement: str, values: Iterable[Any], first: tuple[Any, ...] = ()) -> Iterator[Row]:
         """The rows for which a column is one of `values`, looked up in few round trips."""
@@ -158,18 +155,18 @@ class SqlBatch:
             chunk = unique[start : start + most]
             size = next(size for size in _LOOKUP_SIZES if size >= len(chunk))
             chunk += chunk[-1:] * (size - len(chunk))
-            yield from self._connection.exec_driver_sql(_sized(statement, size), (*first, *chunk)).all()
+            yield from self._connection.execute(_sized(statement, size), (*first, *chunk)).fetchall()
 
 
 def suppress(connection: Connection, words: Words, rows: Sequence[SuppressionRow]) -> list[str]:
     """Writes suppressions and cancels the waiting touches they cover, each told by an inbox row; the touch ids."""
     cancelled: list[str] = []
     for row in rows:
-        connection.exec_driver_sql(words.put_suppression, row)
+        connection.execute(words.put_suppression, row)
         touches = covered(connection, words, row)
         if touches:
-            connection.exec_driver_sql(words.cancel, [(touch.touch_id,) for touch in touches])
-            connection.exec_driver_sql(words.add_inbox, [told(touch, row) for touch in touches])
+            connection.executemany(words.cancel, [(touch.touch_id,) for touch in touches])
+            connection.executemany(words.add_inbox, [told(touch, row) for touch in touches])
             cancelled += [touch.touch_id for touch in touches]
     return sorted(cancelled)
 
@@ -177,13 +174,13 @@ def suppress(connection: Connection, words: Words, rows: Sequence[SuppressionRow
 def covered(connection: Connection, words: Words, row: SuppressionRow) -> list[TouchRow]:
     """The reserved and claimed touches that a suppression covers, by touch_id."""
     also = (row.channel, row.channel, row.purpose, row.purpose)
-    found = list(connection.exec_driver_sql(words.covered_contact, (row.subject, *also)))
+    found = connection.execute(words.covered_contact, (row.subject, *also)).fetchall()
     try:
         member = bytes.fromhex(row.subject)
     except ValueError:
         pass
     else:
-        found += connection.exec_driver_sql(words.covered_member, (member, *also))
+        found += connection.execute(words.covered_member, (member, *also))
     by_id = {touch.touch_id: touch for touch in map(TouchRow._make, found)}
     return [touch for _, touch in sorted(by_id.items())]
 

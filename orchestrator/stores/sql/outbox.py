@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from sqlite3 import Connection
 from typing import Literal
-
-from sqlalchemy import Connection
 
 from orchestrator.clocks import wall_clock
 from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
@@ -25,44 +25,47 @@ class SqlOutbox(FileSessions):
         return wall_clock()
 
     def claim(self, now: int | Clock, lease: int, token: str, limit: int, channel: str = "") -> list[Claim]:
-        with self._writing() as connection:
+        # a claim that a power cut takes back is a touch that waits to be claimed
+        with self._writing(lasting=False) as connection:
             at = _instant(now)
-            connection.exec_driver_sql(self._words.give_back, (at,))
+            connection.execute(self._words.give_back, (at,))
             claims: dict[bytes, Claim] = {}
-            for touch, asked_at in self._claimable(connection, at, channel):
-                if len(claims) >= limit:
-                    break
-                claimed = touch._replace(state="claimed", token=token, lease_until=asked_at + lease)
-                claims.setdefault(touch.member, Claim(claimed, token))
+            with closing(self._claimable(connection, at, channel)) as found:
+                for touch, asked_at in found:
+                    if len(claims) >= limit:
+                        break
+                    claimed = touch._replace(state="claimed", token=token, lease_until=asked_at + lease)
+                    claims.setdefault(touch.member, Claim(claimed, token))
             held = list(claims.values())
-            if held:
-                connection.exec_driver_sql(
-                    self._words.claim, [(token, claim.touch.lease_until, claim.touch.touch_id) for claim in held]
-                )
+            rows = [(token, claim.touch.lease_until, claim.touch.touch_id) for claim in held]
+            connection.executemany(self._words.claim, rows)
             return held
 
-    def _claimable(self, connection: Connection, now: int | None, channel: str) -> Iterator[tuple[TouchRow, int]]:
+    def _claimable(self, connection: Connection, now: int | None, channel: str) -> Generator[tuple[TouchRow, int]]:
         """Rank by rank, so that what is due later is never read, however much of it waits; each with its instant."""
-        if connection.exec_driver_sql(self._words.switched, (ALL,)).first():
+        if connection.execute(self._words.switched, (ALL,)).fetchone():
             return
-        until = connection.exec_driver_sql(self._words.latest_clock).scalar() if now is None else now
+        (until,) = connection.execute(self._words.latest_clock).fetchone() if now is None else (now,)
         rank: int | None = _BELOW_ANY_RANK
-        while (rank := connection.exec_driver_sql(self._words.next_rank, (rank,)).scalar()) is not None:
-            with connection.exec_driver_sql(
-                self._words.claimable, (now, rank, until, now, now, channel, channel)
-            ) as rows:
-                yield from ((TouchRow._make(row[:-1]), row[-1]) for row in rows)
+        while True:
+            (rank,) = connection.execute(self._words.next_rank, (rank,)).fetchone()
+            if rank is None:
+                return
+            rows = connection.execute(self._words.claimable, (now, rank, until, now, now, channel, channel))
+            yield from ((TouchRow._make(row[:-1]), row[-1]) for row in rows)
 
     def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
         called: list[Claim] = []
         with self._writing() as connection:
             at = _instant(now)
             for claim in claims:
-                found = connection.exec_driver_sql(
-                    self._words.attempt, (at, claim.touch.touch_id, claim.token, at, at)
-                ).first()
+                touch, token = claim
+                found = connection.execute(self._words.attempt, (at, touch.touch_id, token, at, at)).fetchone()
                 if found:
-                    called.append(Claim(TouchRow._make(found), claim.token))
+                    # nothing else of a claimed touch can have changed
+                    attempts, attempted_at = found
+                    touch = touch._replace(state="attempting", attempts=attempts, attempted_at=attempted_at)
+                    called.append(Claim(touch, token))
         return called
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:
@@ -70,35 +73,34 @@ class SqlOutbox(FileSessions):
         with self._writing() as connection:
             released = self._settle(connection, touch_id, token, ("claimed", state), due)
             if released and inbox:
-                connection.exec_driver_sql(self._words.add_inbox, inbox)
+                connection.execute(self._words.add_inbox, inbox)
             return released
 
-    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+    def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:
         for row in rows:
             known(row.state, CALLED)
-        with self._writing() as connection:
+        with self._writing(lasting=lasting) as connection:
             return [self._outcome(connection, row) for row in rows]
 
     def _outcome(self, connection: Connection, row: OutcomeRow) -> bool:
         held = self._settle(connection, row.touch_id, row.token, ("attempting", row.state), row.due)
         if held:
-            connection.exec_driver_sql(self._words.add_inbox, row.inbox)
+            connection.execute(self._words.add_inbox, row.inbox)
         return held
 
     def lapse(self, now: int | Literal[Clock.store], describe: Callable[[TouchRow, int], NewInbox]) -> int:
         with self._writing() as connection:
             at = wall_clock() if now is Clock.store else now
             # sorted here: asked for an order, the planner would walk through all touches there ever were
-            lapsed = sorted(map(TouchRow._make, connection.exec_driver_sql(self._words.lapsed, (at,))))
+            lapsed = sorted(map(TouchRow._make, connection.execute(self._words.lapsed, (at,))))
             for touch in lapsed:
                 self._settle(connection, touch.touch_id, touch.token, ("attempting", "unknown"), touch.due)
-                connection.exec_driver_sql(self._words.add_inbox, describe(touch, at))
+                connection.execute(self._words.add_inbox, describe(touch, at))
             return len(lapsed)
 
     def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
         with self._writing() as connection:
-            if inbox:
-                connection.exec_driver_sql(self._words.add_inbox, list(inbox))
+            connection.executemany(self._words.add_inbox, inbox)
             return suppress(connection, self._words, rows)
 
     def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
@@ -107,15 +109,15 @@ class SqlOutbox(FileSessions):
             if inbox:
                 connection.exec_driver_sql(self._words.add_inbox, list(inbox))
             if on:
-                connection.exec_driver_sql(self._words.put_switch, row)
+                connection.execute(self._words.put_switch, row)
             else:
-                connection.exec_driver_sql(self._words.lift_switch, (row.scope,))
+                connection.execute(self._words.lift_switch, (row.scope,))
 
     def _settle(self, connection: Connection, touch_id: str, token: str, way: tuple[str, str], due: int) -> bool:
         """One way from state to state, by compare-and-set; whether it was gone."""
         before, after = way
         row = (after, after, due, touch_id, token, before)
-        return connection.exec_driver_sql(self._words.settle, row).rowcount == 1
+        return connection.execute(self._words.settle, row).rowcount == 1
 
 
 def _instant(now: int | Clock) -> int | None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from sqlite3 import Connection
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from orchestrator.stores.contract import CursorMove, Progress
 from orchestrator.stores.partitions import in_range, same_source
-from orchestrator.stores.sql.batch import SqlBatch
+from orchestrator.stores.sql.batch import SqliteBatch
 from orchestrator.stores.sql.outbox import SqlOutbox
 from orchestrator.stores.sql.statements import Words
 from orchestrator.stores.sql.store import SqlStore
@@ -29,8 +30,8 @@ class SqliteStore(SqlOutbox, SqlStore):
         with self._writing() as connection:
             taken: dict[int, Progress] = {}
             for partition in partitions:
-                row = connection.exec_driver_sql(self._words.take, (partition, source)).one()
-                kept = connection.exec_driver_sql(self._words.source, (partition,)).scalar_one()
+                row = connection.execute(self._words.take, (partition, source)).fetchone()
+                (kept,) = connection.execute(self._words.source, (partition,)).fetchone()
                 # raised here, it takes back every epoch of this call
                 same_source(partition, kept if source else "", source)
                 taken[partition] = Progress._make(row)
@@ -41,18 +42,18 @@ class SqliteStore(SqlOutbox, SqlStore):
             return [_moved(connection, self._words, move) for move in moves]
 
     @contextmanager
-    def batch(self, held: Sequence[Progress]) -> Iterator[SqlBatch]:
-        with self._turnstile.held(), self._writer.begin() as transaction:
-            batch = SqlBatch(self._writer, self._words)
+    def batch(self, held: Sequence[Progress]) -> Iterator[SqliteBatch]:
+        with self._writing() as connection:
+            batch = SqliteBatch(connection, self._words)
             batch.guard(held)
             yield batch
-            if transaction.is_active and not batch.written:
-                transaction.rollback()
+            if not batch.written:
+                connection.rollback()
 
 
 def _moved(connection: Connection, words: Words, move: CursorMove) -> bool:
     at = (move.partition, move.topic)
-    moved = connection.exec_driver_sql(words.move_cursor, (move.after, *at, move.before)).rowcount
+    moved = connection.execute(words.move_cursor, (move.after, *at, move.before)).rowcount
     if not moved and move.before == 0:
-        moved = connection.exec_driver_sql(words.first_cursor, (*at, move.after)).rowcount
+        moved = connection.execute(words.first_cursor, (*at, move.after)).rowcount
     return moved == 1

@@ -119,7 +119,7 @@ class Words(NamedTuple):
     claimable: str
     # token, lease_until, touch_id
     claim: str
-    # now, touch_id, token, now, now; gives the touch
+    # now, touch_id, token, now, now; gives attempts and attempted_at
     attempt: str
     # state, state, due, touch_id, token, state before
     settle: str
@@ -269,7 +269,7 @@ SELECT {_TOUCH}, {_CLOCK} FROM touches
 UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_CLOCK}
  WHERE touch_id = ? AND token = ? AND state = 'claimed'
    AND valid_until > {_CLOCK} AND (call_by = 0 OR call_by > {_CLOCK}) AND NOT ({_STOPPED})
-RETURNING {_TOUCH}""",
+RETURNING attempts, attempted_at""",
     settle=(
         "UPDATE touches SET state = ?, due = CASE ? WHEN 'reserved' THEN ? ELSE due END, token = '', lease_until = 0 "
         "WHERE touch_id = ? AND token = ? AND state = ?"

@@ -83,7 +83,7 @@ class PostgresOutbox(PostgresSessions):
 
         return self._write(work)
 
-    def outcomes(self, rows: Sequence[OutcomeRow]) -> list[bool]:
+    def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:  # noqa: ARG002 - see contract
         for row in rows:
             known(row.state, CALLED)
         # of outcomes of one call the first counts
