@@ -106,8 +106,7 @@ class SqlOutbox(FileSessions):
     def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
         known_scope(row.scope)
         with self._writing() as connection:
-            if inbox:
-                connection.exec_driver_sql(self._words.add_inbox, list(inbox))
+            connection.executemany(self._words.add_inbox, inbox)
             if on:
                 connection.execute(self._words.put_switch, row)
             else:
