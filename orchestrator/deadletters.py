@@ -10,7 +10,7 @@ from orchestrator.errors import Unreadable, UsageError
 from orchestrator.events.envelope import read_event
 from orchestrator.events.inputs import Command
 from orchestrator.orders import to_member
-from orchestrator.stores.contract import ParkedRow, Store
+from orchestrator.stores.contract import Burial, ParkedRow, Store
 from orchestrator.times import instant, rfc3339
 from orchestrator.vault import Vault
 
@@ -25,6 +25,22 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     cure: str
     # the input itself, where it was asked for and its key has not expired
     raw: str = ""
+
+
+class Notice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the topic of dead letters is told of one: all but its content, which may hold personal data."""
+
+    # partition of the store, and the letter's number there, which only grows
+    partition: int
+    n: int
+    # where it stood in its source
+    offset: int
+    # when it was buried, RFC 3339 UTC, by the partition's clock
+    at: str
+    # code of the reason, such as bad_data
+    reason: str
+    # what would cure it
+    cure: str
 
 
 class Quarantined(Struct, frozen=True, kw_only=True):
@@ -60,6 +76,13 @@ def listed(store: Store, vault: Vault, *, reason: str = "", limit: int = 100, sh
         if len(found) >= limit:
             break
     return found
+
+
+def notice(burial: Burial) -> Notice:
+    """What is told of a dead letter."""
+    n, row = burial
+    at = rfc3339(instant(row.at))
+    return Notice(partition=row.partition, n=n, offset=row.offset, at=at, reason=row.reason, cure=row.cure)
 
 
 def quarantined(store: Store, vault: Vault, *, show: bool = False) -> list[Quarantined]:

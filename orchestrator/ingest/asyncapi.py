@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.contact_log.export import Line
+from orchestrator.deadletters import Notice
 from orchestrator.events.kafka_binding import CONTENT_TYPE, STRUCTURED
 from orchestrator.events.schemas import Schema, envelope_schema, schema_of
 from orchestrator.events.types import EVENT_TYPES
@@ -25,12 +26,14 @@ def document() -> dict[str, Any]:
     """The whole document; the same types and defaults always give the same one."""
     settings = Settings()
     topics = {topic.name: topic for topic in wanted(settings)}
-    events, decisions, touches = (
-        topics[name] for name in (settings.kafka.events, settings.kafka.decisions, settings.kafka.touches)
+    kafka = settings.kafka
+    events, decisions, touches, dead = (
+        topics[name] for name in (kafka.events, kafka.decisions, kafka.touches, kafka.dead_letters)
     )
     schemas: dict[str, Schema] = {}
     messages = {name: _event_message(name, type_, schemas) for name, type_ in EVENT_TYPES.items()}
     messages |= {kind: _told_message(kind, schemas) for kind in ("decision", "touch")}
+    messages["deadLetter"] = _notice_message(schemas)
     return {
         "asyncapi": SPECIFICATION,
         "info": {
@@ -60,11 +63,18 @@ def document() -> dict[str, Any]:
                 "Each state of each touch, in the order of the contact log; at "
                 "least once: a repeat has the same header `chain`.",
             ),
+            "deadLetters": _channel(
+                dead,
+                ["deadLetter"],
+                "Each input that could not be applied, in the order in which "
+                "it was buried; at least once: a repeat has the same header `chain`.",
+            ),
         },
         "operations": {
             "hear": _operation("receive", "events", list(EVENT_TYPES)),
             "tellDecisions": _operation("send", "decisions", ["decision"]),
             "tellTouches": _operation("send", "touches", ["touch"]),
+            "tellDeadLetters": _operation("send", "deadLetters", ["deadLetter"]),
         },
         "components": {"messages": messages, "schemas": schemas},
     }
@@ -124,6 +134,18 @@ def _told_message(kind: str, schemas: dict[str, Schema]) -> dict[str, Any]:
         "headers": _headers({**chain, CONTENT_TYPE: "application/json"}, [*chain, CONTENT_TYPE]),
         "payload": {"$ref": f"#/components/schemas/{kind}"},
         "bindings": _keyed("The reference of the member (member_ref); none where the line is about nobody."),
+    }
+
+
+def _notice_message(schemas: dict[str, Schema]) -> dict[str, Any]:
+    chain = {"chain": "<partition>/<n> of the dead letter: unique, and growing within a partition."}
+    return {
+        "name": "deadLetter",
+        "title": "An input that could not be applied: where it stood, why, and what cures it; never what it held",
+        "contentType": "application/json",
+        "headers": _headers({**chain, CONTENT_TYPE: "application/json"}, [*chain, CONTENT_TYPE]),
+        "payload": _shared("deadLetter", Notice, schemas),
+        "bindings": _keyed("The partition of the store."),
     }
 
 

@@ -224,6 +224,13 @@ class DeadRow(NamedTuple):
     raw: bytes
 
 
+class Burial(NamedTuple):
+    """A dead letter with its number, which only grows within its partition."""
+
+    n: int
+    letter: DeadRow
+
+
 class ParkedRow(NamedTuple):
     """An input of a quarantined member, waiting in order for redrive. `raw` is sealed with the dead letters' key."""
 
@@ -473,7 +480,7 @@ class Store(Protocol):
         """Daily counts."""
 
     def dead(self) -> Iterable[DeadRow]:
-        """Dead letters by (partition, offset)."""
+        """Dead letters, partition by partition in the order in which they were buried."""
 
     def parked(self, member: bytes) -> list[ParkedRow]:
         """What is parked of a member, in order."""
@@ -512,6 +519,9 @@ class Store(Protocol):
         """Replaces a registry's list; how many entries it holds now."""
 
     # --- the relay's side
+    def burials(self, after: Mapping[int, int], limit: int) -> list[Burial]:
+        """The dead letters after the number given for each partition, at most `limit` of each, by (partition, n)."""
+
     def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
         """The entries that follow in each of these partitions' chains, at most `limit` of each, by (partition, n).
 

@@ -839,11 +839,19 @@ class Misfortunes(StoreFixtures):
         owner.commit(redriven=[digest("ann")], parked=[again], quarantined=quarantined)
         assert ([again], quarantined) == (store.parked(digest("ann")), store.quarantine())
 
-    def test_dead_letters_come_by_partition_and_offset(self, store: Store) -> None:
+    def test_dead_letters_come_as_they_were_buried_partition_by_partition(self, store: Store) -> None:
         owner = Owner(store)
         places = [(1, 5), (0, 9), (0, 2), (1, -1)]
         owner.commit(dead=[DeadRow(p, offset, 1, "unreadable", "cure", b"raw") for p, offset in places])
-        assert sorted(places) == [(row.partition, row.offset) for row in store.dead()]
+        buried = sorted(places, key=lambda place: place[0])
+        assert buried == [(row.partition, row.offset) for row in store.dead()]
+        numbered = store.burials({0: 0, 1: 0}, 10)
+        assert buried == [(row.letter.partition, row.letter.offset) for row in numbered]
+        for partition in (0, 1):
+            numbers = [row.n for row in numbered if row.letter.partition == partition]
+            assert sorted(set(numbers)) == numbers
+            assert numbers[1:2] == [row.n for row in store.burials({partition: numbers[0]}, 1)]
+        assert [] == store.burials({}, 10)
 
 
 class Records(StoreFixtures):

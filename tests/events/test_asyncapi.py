@@ -16,8 +16,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 
 from orchestrator.contact_log.export import line as contact_log_line
+from orchestrator.deadletters import notice
 from orchestrator.events.types import EVENT_TYPES
 from orchestrator.settings import Settings
+from orchestrator.stores.contract import Burial, DeadRow
 from orchestrator.testing.store_rows import log_row
 from orchestrator.topics import wanted
 
@@ -130,7 +132,8 @@ def test_each_operation_is_about_messages_of_its_own_channel() -> None:
             f"{channel}/messages/{message}" for message in resolved(channel)["messages"]
         }, name
         actions[resolved(channel)["address"]] = operation["action"]
-    assert {"member-events": "receive", "decisions": "send", "touches": "send"} == actions
+    told = dict.fromkeys(("decisions", "touches", "dead-letters"), "send")
+    assert {"member-events": "receive", **told} == actions
 
 
 def test_topics_are_as_topics_create_makes_them() -> None:
@@ -148,6 +151,16 @@ def test_each_event_type_is_a_message_that_its_example_fits_and_a_wrong_one_does
     for wrong in ({**example, "type": "other.type"}, {**example, "data": {**example["data"], "socks": "red"}}):
         with pytest.raises(ValidationError):
             payload_validator(name).validate(wrong)
+
+
+def test_what_is_told_of_a_dead_letter_fits_and_names_nothing_of_its_content() -> None:
+    letter = DeadRow(3, 17, 0, "bad_data", "send an amount in cents", b"what it held")
+    told: dict[str, Any] = json.loads(msgspec.json.encode(notice(Burial(7, letter))))
+    payload_validator("deadLetter").validate(told)
+    assert "what it held" not in str(told)
+    for wrong in ({**told, "n": "one"}, {**told, "raw": "what it held"}):
+        with pytest.raises(ValidationError):
+            payload_validator("deadLetter").validate(wrong)
 
 
 @pytest.mark.parametrize("kind", ["decision", "touch"])

@@ -115,6 +115,14 @@ def test_bytes_that_are_no_event_and_an_id_used_again_are_dead_letters(town: Tow
     assert ["id_reused", "not_json"] == sorted(row.reason for row in town.store.dead())
 
 
+def test_each_dead_letter_is_told_to_its_topic(town: Town, story: dict[str, int]) -> None:
+    told = {place(record): json.loads(record.value) for record in town.read(town.settings.kafka.dead_letters)}
+    letters = town.store.burials(dict.fromkeys(range(PARTITIONS), 0), 100)
+    assert {(row.letter.partition, row.n): row.letter.reason for row in letters} == {
+        chain: said["reason"] for chain, said in told.items()
+    }
+
+
 def test_an_event_in_another_members_partition_is_sent_on_to_its_own(town: Town, story: dict[str, int]) -> None:
     assert town.totals()["forwarded"] == 1
     home = partition_of(MEMBERS[3], PARTITIONS)

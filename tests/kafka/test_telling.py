@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from orchestrator.runtimes.kafka.gaps import GapReader, Lost
 from orchestrator.runtimes.kafka.relay import PAGE, Relay
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.settings import KafkaSettings
-from orchestrator.stores.contract import CursorMove, LogRow
+from orchestrator.stores.contract import CursorMove, DeadRow, LogRow
 from orchestrator.stores.memory.store import MemoryStore
 from orchestrator.testing.store_rows import Owner
 from tests.servers import Kafka
@@ -31,10 +32,14 @@ def settings(kafka: Kafka) -> Iterator[KafkaSettings]:
     """Settings whose topics exist, with two partitions."""
     name = uuid.uuid4().hex[:8]
     named = KafkaSettings(
-        bootstrap=kafka.bootstrap, events=f"{name}-events", decisions=f"{name}-decisions", touches=f"{name}-touches"
+        bootstrap=kafka.bootstrap,
+        events=f"{name}-events",
+        decisions=f"{name}-decisions",
+        touches=f"{name}-touches",
+        dead_letters=f"{name}-dead",
     )
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    topics = [named.events, named.decisions, named.touches]
+    topics = [named.events, named.decisions, named.touches, named.dead_letters]
     admin.create_topics([NewTopic(topic, 2, 1) for topic in topics])
     yield named
     admin.delete_topics(topics)
@@ -59,6 +64,15 @@ def logged(store: MemoryStore, kinds: str) -> MemoryStore:
     before, after = owner.step(0)
     written = rows(kinds)
     owner.commit((before, after._replace(log_n=len(written))), log=written)
+    return store
+
+
+def buried(store: MemoryStore, n: int, partition: int = 0) -> MemoryStore:
+    """The store with so many dead letters more in a partition, whose offsets run from 100 downwards."""
+    owner = Owner(store, [partition])
+    for i in range(n):
+        letter = DeadRow(partition, 100 - i, 1_000_000, "bad_data", "send an amount in cents", b"ann@example.com")
+        owner.commit(owner.step(partition), dead=[letter])
     return store
 
 
@@ -185,6 +199,45 @@ def test_a_relay_that_ends_tells_also_what_it_let_rest(settings: KafkaSettings) 
 
     relaying(settings, store, ends)
     assert {(0, settings.decisions): 3, (0, settings.touches): 3} == store.cursors()
+
+
+# --- dead letters
+
+
+def offsets(settings: KafkaSettings, partition: int) -> list[int]:
+    """Offsets of the dead letters that were told of a partition, in the order of the topic."""
+    told = [json.loads(record.value) for record in read(settings, settings.dead_letters)]
+    return [letter["offset"] for letter in told if letter["partition"] == partition]
+
+
+def test_dead_letters_are_told_in_the_order_in_which_they_were_buried_beside_the_log(settings: KafkaSettings) -> None:
+    store = buried(buried(logged(MemoryStore(4), "dt"), 3), PAGE + 2, partition=1)
+    assert 2 + 3 + PAGE + 2 == relaying(settings, store, until_told)
+    assert [100, 99, 98] == offsets(settings, 0)
+    assert list(range(100, 100 - PAGE - 2, -1)) == offsets(settings, 1)
+    assert 0 == relaying(settings, store, until_told), "what was told is not told again"
+
+
+def test_a_dead_letter_is_told_with_reason_and_cure_and_without_what_it_held(settings: KafkaSettings) -> None:
+    relaying(settings, buried(MemoryStore(4), 1), until_told)
+    (record,) = read(settings, settings.dead_letters)
+    said = json.loads(record.value)
+    assert ("bad_data", "send an amount in cents", 100) == (said["reason"], said["cure"], said["offset"])
+    assert f"{said['partition']}/{said['n']}" == dict(record.headers)["chain"].decode()
+    assert b"ann@example.com" not in record.value
+
+
+def test_a_crash_before_the_cursor_moved_tells_dead_letters_again_and_loses_none(settings: KafkaSettings) -> None:
+    store = buried(MemoryStore(4), 2)
+
+    async def crash(relay: Relay) -> None:
+        relay._move = _crash  # type: ignore[method-assign]
+        with pytest.raises(ConnectionError):
+            await relay.round()
+
+    relaying(settings, store, crash)
+    relaying(settings, buried(store, 1), until_told)
+    assert [100, 99, 100, 99, 100] == offsets(settings, 0)
 
 
 # --- gaps

@@ -53,6 +53,9 @@ ASKED: dict[str, tuple[str, tuple[Any, ...], list[str]]] = {
     "members": (words.MEMBERS_OF, (members,), ["pk_members"]),
     "duplicates": (words.SEEN_OF, (numbers, members), ["pk_seen"]),
     "touches' states": (words.TOUCH_STATES, (ids,), ["pk_touches"]),
+    "dead letters to be told": (words.BURIALS, (numbers, numbers, 50), ["ix_dead_partition_seq"]),
+    "what is parked of a member": (words.PARKED_OF, (members[0],), ["ix_parked_member_seq"]),
+    "reservations under suppressions": (words.RESERVED_UNDER, (ids,), ["pk_touches", "pk_suppressions"]),
     "one member's log": (words.SHARED.log_of, ("ref-1",), ["log_other_ref_idx"]),
 }
 

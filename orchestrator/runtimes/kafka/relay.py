@@ -1,11 +1,12 @@
-"""The role `relay`: every decision and touch of the contact log, told to its topic in the order of its chain.
+"""The role `relay`: decisions, touches and dead letters, each told to its topic in the order of its chain.
 
     progress ─▶ news of all chains at once, from their cursors on ─▶ topics ─▶ every record confirmed ─▶ cursors
 
 At least once: a crash between the confirmation and the cursors tells a page again, and consumers drop what they have
-seen by the header `chain` ("partition/n"). Records are keyed by member reference, so that whoever follows one member
-sees that member's rows in order. A cursor stands for one chain and one topic, and moves by compare-and-set: two relays
-on one chain repeat each other's rows and lose nothing; the one that loses a race rests.
+seen by the header `chain` ("partition/n"). Rows of the log are keyed by member reference, so that whoever follows one
+member sees that member's rows in order; dead letters by their partition, and what they held stays in the store, sealed.
+A cursor stands for one chain and one topic, and moves by compare-and-set: two relays on one chain repeat each other's
+rows and lose nothing; the one that loses a race rests.
 
 A round asks for all chains together and sends each topic's records by the batch: what it costs hangs on how much there
 is to tell, not on how many chains there are.
@@ -15,9 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -25,11 +27,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from orchestrator.contact_log.export import line
+from orchestrator.deadletters import notice
 from orchestrator.events.partition import partition_of
 from orchestrator.runtimes.kafka.patience import patiently
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 from orchestrator.settings import KafkaSettings
-from orchestrator.stores.contract import CursorMove, LogRow, Store
+from orchestrator.stores.contract import Burial, CursorMove, LogRow, Store
 
 # rows of one chain told at once
 PAGE = 250
@@ -51,7 +54,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Relay:
-    """The role `relay`: the chains of some partitions, told to both topics."""
+    """The role `relay`: the chains of some partitions, told to their topics."""
 
     def __init__(
         self,
@@ -65,7 +68,8 @@ class Relay:
         self.store, self.producer, self.partitions, self.watchdog = store, producer, partitions, watchdog
         # kind of a log row -> topic it is told to
         self.topics = {"decision": kafka.decisions, "touch": kafka.touches}
-        # rows told since the start
+        self.dead_letters = kafka.dead_letters
+        # records told since the start
         self.told = 0
         # (partition, topic) -> where its cursor stands, as far as we know
         self._cursors: dict[tuple[int, str], int] = {}
@@ -83,8 +87,6 @@ class Relay:
                         await stop.wait()
                 except TimeoutError:
                     pass
-        # whoever left us a race may be gone by now, and nobody comes after us
-        self._rests.clear()
         until = time.monotonic() + LAST_S
         # nobody else may be there any more to tell the chains that were left to another one
         self._rests.clear()
@@ -102,57 +104,64 @@ class Relay:
         await self._know(chains)
         after = {p: min(self._cursors[p, topic] for topic in self.topics.values()) for p in chains}
         rows = await self._ask(self.store.news, {p: n for p, n in after.items() if n < lasts[p]}, PAGE)
-        if not rows:
+        buried = await self._ask(self.store.burials, {p: self._cursors[p, self.dead_letters] for p in chains}, PAGE)
+        if not rows and not buried:
             return 0
-        await self._tell(rows)
+        await self._tell([*self._entries(rows), *self._letters(buried)])
         # they come in the order of their chains: the last one stands
-        reached = {row.partition: row.n for row in rows}
+        reached = {(row.partition, topic): row.n for topic in self.topics.values() for row in rows}
+        reached |= {(letter.partition, self.dead_letters): n for n, letter in buried}
         await self._move(reached)
-        return max(n - after[partition] for partition, n in reached.items())
+        of_each = Counter(row.partition for row in rows), Counter(letter.partition for _, letter in buried)
+        return max(n for counts in of_each for n in counts.values())
 
     async def _know(self, partitions: Iterable[int]) -> None:
         """Sees that we know where the cursors of these partitions stand."""
-        wanted = [(p, topic) for p in partitions for topic in self.topics.values() if (p, topic) not in self._cursors]
+        topics = (*self.topics.values(), self.dead_letters)
+        wanted = [(p, topic) for p in partitions for topic in topics if (p, topic) not in self._cursors]
         if wanted:
             found = await self._ask(self.store.cursors)
             self._cursors |= {key: found.get(key, 0) for key in wanted}
 
-    async def _tell(self, rows: Sequence[LogRow]) -> None:
-        """Sends rows to their topics; returns when the brokers have confirmed them all."""
-        counts = {topic: len(await self.producer.partitions_for(topic)) for topic in self.topics.values()}
-        batches: dict[tuple[str, int], BatchBuilder] = {}
-        confirmed: list[asyncio.Future[Any]] = []
-        told = 0
+    def _entries(self, rows: Iterable[LogRow]) -> Iterator[_Record]:
+        """What of these rows their topics have not been told."""
         for row in rows:
             topic = self.topics.get(row.kind)
-            if topic is None or row.n <= self._cursors[row.partition, topic]:
-                continue
-            told += 1
-            place = topic, _home(row.ref, counts[topic])
+            if topic is not None and row.n > self._cursors[row.partition, topic]:
+                yield _Record(topic, row.ref, f"{row.partition}/{row.n}", _encode(line(row)))
+
+    def _letters(self, buried: Iterable[Burial]) -> Iterator[_Record]:
+        for burial in buried:
+            partition = burial.letter.partition
+            yield _Record(self.dead_letters, str(partition), f"{partition}/{burial.n}", _encode(notice(burial)))
+
+    async def _tell(self, records: Sequence[_Record]) -> None:
+        """Sends records to their topics; returns when the brokers have confirmed them all."""
+        topics = {record.topic for record in records}
+        counts = {topic: len(await self.producer.partitions_for(topic)) for topic in topics}
+        batches: dict[tuple[str, int], BatchBuilder] = {}
+        confirmed: list[asyncio.Future[Any]] = []
+        for record in records:
+            place = record.topic, _home(record.key, counts[record.topic])
             batch = batches.get(place)
-            if batch is None or not _added(batch, row):
+            if batch is None or not _added(batch, record):
                 if batch is not None:
                     confirmed.append(await self._send(place, batch))
                 batch = batches[place] = self.producer.create_batch()
-                _added(batch, row)
+                _added(batch, record)
         for place, batch in batches.items():
             confirmed.append(await self._send(place, batch))
         await asyncio.gather(*confirmed)
-        self.told += told
+        self.told += len(records)
 
     async def _send(self, place: tuple[str, int], batch: BatchBuilder) -> asyncio.Future[Any]:
         batch.close()
         sent: asyncio.Future[Any] = await self.producer.send_batch(batch, place[0], partition=place[1])
         return sent
 
-    async def _move(self, reached: dict[int, int]) -> None:
-        """Moves both cursors of each of these chains, all in one transaction."""
-        moves = [
-            CursorMove(partition, topic, before, n)
-            for partition, n in reached.items()
-            for topic in self.topics.values()
-            if (before := self._cursors[partition, topic]) < n
-        ]
+    async def _move(self, reached: dict[tuple[int, str], int]) -> None:
+        """Moves these cursors, all in one transaction."""
+        moves = [CursorMove(*key, before, n) for key, n in reached.items() if (before := self._cursors[key]) < n]
         for move, moved in zip(moves, await self._ask(self.store.move_cursors, moves), strict=True):
             if moved:
                 self._cursors[move.partition, move.topic] = move.after
@@ -167,9 +176,20 @@ class Relay:
         return await asyncio.to_thread(patiently, lambda: question(*args, **kwargs))
 
 
-def _added(batch: BatchBuilder, row: LogRow) -> bool:
-    """Whether there was room; an empty batch has room for any row."""
-    headers = [("chain", f"{row.partition}/{row.n}".encode()), ("content-type", b"application/json")]
+class _Record(NamedTuple):
+    """One record to send."""
+
+    topic: str
+    # whose records stay in order; "" for no one's
+    key: str
+    # its place: "partition/n"
+    chain: str
+    value: bytes
+
+
+def _added(batch: BatchBuilder, record: _Record) -> bool:
+    """Whether there was room; an empty batch has room for any record."""
+    headers = [("chain", record.chain.encode()), ("content-type", b"application/json")]
     # the brokers set the time
-    put = batch.append(timestamp=None, key=row.ref.encode() or None, value=_encode(line(row)), headers=headers)
+    put = batch.append(timestamp=None, key=record.key.encode() or None, value=record.value, headers=headers)
     return put is not None

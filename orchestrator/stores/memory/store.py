@@ -11,6 +11,7 @@ from itertools import islice
 
 from orchestrator.stores.contract import (
     Backlog,
+    Burial,
     CursorMove,
     DeadRow,
     FilePosition,
@@ -132,7 +133,7 @@ class MemoryStore(MemoryOutbox):
 
     def dead(self) -> Iterable[DeadRow]:
         with self._looking:
-            return sorted(self._tables.dead, key=lambda row: (row.partition, row.offset))
+            return sorted(self._tables.dead, key=lambda row: row.partition)
 
     def parked(self, member: bytes) -> list[ParkedRow]:
         with self._looking:
@@ -184,6 +185,15 @@ class MemoryStore(MemoryOutbox):
         return len(listed)
 
     # --- the relay
+    def burials(self, after: Mapping[int, int], limit: int) -> list[Burial]:
+        with self._looking:
+            numbered = [Burial(n, row) for n, row in enumerate(self._tables.dead, 1)]
+        of_each = (
+            islice((row for row in numbered if row.letter.partition == partition and row.n > n), limit)
+            for partition, n in sorted(after.items())
+        )
+        return [row for rows in of_each for row in rows]
+
     def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
         chains = sorted(after.items())
         return [row for partition, n in chains for row in islice(self.log(partition=partition, after=n), limit)]

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, Table, func, literal_column, selec
 
 from orchestrator.stores.contract import (
     Backlog,
+    Burial,
     DeadRow,
     FilePosition,
     JournalRow,
@@ -139,8 +140,17 @@ class SqlReading(Sessions):
         return {(row[0], row[1], row[2], row[3], row[4]): int(row[5]) for row in rows}
 
     def dead(self) -> Iterable[DeadRow]:
-        pages = self._pages(schema.dead, ("partition", "offset", "seq"), (-1, -1, -1))
+        pages = self._pages(schema.dead, ("partition", "seq"), (-1, -1))
         return (DeadRow._make(row[1:]) for row in pages)
+
+    def burials(self, after: Mapping[int, int], limit: int) -> list[Burial]:
+        table = schema.dead
+        found: list[Burial] = []
+        for partition, n in sorted(after.items()):
+            query = select(table).where(table.c.partition == partition, table.c.seq > n)
+            rows = self._rows(query.order_by(table.c.seq).limit(limit))
+            found += [Burial(row[0], DeadRow._make(row[1:])) for row in rows]
+        return found
 
     def parked(self, member: bytes) -> list[ParkedRow]:
         table = schema.parked

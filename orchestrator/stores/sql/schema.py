@@ -227,7 +227,7 @@ dead = Table(
     *_numbers("partition", "offset", "at"),
     *_words("reason", "cure"),
     *_bytes("raw"),
-    Index(None, "partition", "offset", "seq"),
+    Index(None, "partition", "seq"),
 )
 
 parked = Table(

@@ -2,7 +2,7 @@
 
     owner          decides: everything a batch writes. Log and journal are added to, never changed
     inbox_writer   dispatcher, `serve`, command line: inbox, where touches stand, suppressions, switches, revisions
-    relay          reads the log, moves its cursors
+    relay          reads the log and dead letters, moves its cursors
     reader         reads
 
 A login role that does several kinds of work is made a member of several. All workers log in as one role, so that one
@@ -52,7 +52,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "DELETE": ("switches", "listed"),
     },
     "relay": {
-        "SELECT": (*_OPENING, "progress", "log", "cursors"),
+        "SELECT": (*_OPENING, "progress", "log", "cursors", "dead"),
         "INSERT": ("cursors",),
         "UPDATE": ("cursors (n)",),
     },

@@ -329,6 +329,11 @@ NEWS = f"""
 SELECT told.* FROM unnest(%b::int8[], %b::int8[]) AS chain(partition, after) CROSS JOIN LATERAL (
   SELECT {quoted(LogRow._fields)} FROM log WHERE log.partition = chain.partition AND n > chain.after
    ORDER BY n LIMIT %s) AS told"""
+# partitions, numbers that were told, limit
+BURIALS = f"""
+SELECT told.* FROM unnest(%b::int8[], %b::int8[]) AS chain(partition, after) CROSS JOIN LATERAL (
+  SELECT seq, {quoted(DeadRow._fields)} FROM dead WHERE dead.partition = chain.partition AND seq > chain.after
+   ORDER BY seq LIMIT %s) AS told"""
 _MOVES = "unnest(%b::int8[], %b::text[], %b::int8[], %b::int8[]) AS given(partition, topic, before, after)"
 # partitions, topics, numbers before, numbers after; give the partitions and topics that moved
 MOVE_CURSORS = f"""

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from orchestrator.stores.contract import CursorMove, LogRow, Progress
+from orchestrator.stores.contract import Burial, CursorMove, DeadRow, LogRow, Progress
 from orchestrator.stores.partitions import in_range
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.batch import PostgresBatch
@@ -61,12 +61,18 @@ class PostgresStore(PostgresOutbox, SqlStore):
             log.warning("months of the log could not be made: %s", named(said))
 
     def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
+        return sorted(map(LogRow._make, self._following(words.NEWS, after, limit)))
+
+    def burials(self, after: Mapping[int, int], limit: int) -> list[Burial]:
+        rows = (Burial(row[0], DeadRow._make(row[1:])) for row in self._following(words.BURIALS, after, limit))
+        return sorted(rows, key=lambda row: (row.letter.partition, row.n))
+
+    def _following(self, statement: str, after: Mapping[int, int], limit: int) -> list[Any]:
+        """The rows of each partition that follow a number, at most `limit` of each."""
         if not after:
             return []
-        chains = sorted(after.items())
-        columns = [partition for partition, _ in chains], [n for _, n in chains], limit
-        rows = self._read(lambda connection: _driver(connection).execute(words.NEWS, columns, binary=True).fetchall())
-        return sorted(map(LogRow._make, rows))
+        columns = list(after.keys()), list(after.values()), limit
+        return self._read(lambda connection: _driver(connection).execute(statement, columns, binary=True).fetchall())
 
     def move_cursors(self, moves: Sequence[CursorMove]) -> list[bool]:
         if not moves:

@@ -91,7 +91,7 @@ def upgrade() -> None:
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_dead")),
     )
-    op.create_index(op.f("ix_dead_partition_offset_seq"), "dead", ["partition", "offset", "seq"], unique=False)
+    op.create_index(op.f("ix_dead_partition_seq"), "dead", ["partition", "seq"], unique=False)
     op.create_table(
         "documents",
         sa.Column("kind", TEXT, nullable=False),
