@@ -23,24 +23,18 @@ from orchestrator.contact_log import chain
 from orchestrator.content.load import load_content
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
-from orchestrator.decide.result import Entry, Result
-from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.step import Shared, step
+from orchestrator.decide.result import Entry
+from orchestrator.decide.step import step
 from orchestrator.errors import ContentError, Tampered
-from orchestrator.events.envelope import read_event
-from orchestrator.events.inputs import EventInput, Input, read_input
-from orchestrator.pipeline import Given, house_entry
+from orchestrator.pipeline import house_entry
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import JournalRow, LogRow, Progress, Store
-from orchestrator.times import instant
+from orchestrator.turns import about_nobody, opened
 from orchestrator.vault import Sealer, Vault
 
 # differences kept in a report; all are counted
 KEPT = 100
 
-_recorded: msgspec.json.Decoder[tuple[Given | None, msgspec.Raw]] = msgspec.json.Decoder(
-    tuple[Given | None, msgspec.Raw]
-)
 _encode = msgspec.json.Encoder().encode
 _read_member = msgspec.json.Decoder(Member).decode
 _by_turn = attrgetter("turn")
@@ -187,8 +181,7 @@ class _Partition:
     def _turn(self, journal: list[JournalRow], rows: list[LogRow]) -> None:
         first = journal[0]
         if not first.member:
-            inputs = [read_input(_recorded.decode(row.input)[1]) for row in journal]
-            self._compare(first, rows, tuple(house_entry(given) for given in inputs))
+            self._compare(first, rows, tuple(house_entry(given) for given in about_nobody(journal)))
             return
         life = self._life(first)
         if life.sealer is None:
@@ -200,7 +193,8 @@ class _Partition:
             self.tally.elsewhere += 1
             return
         try:
-            result = self._step(life, life.sealer, journal, content)
+            turn = opened(journal, life.sealer, self.vault)
+            result = step(life.member, turn.shared, turn.inputs, content, turn.now)
         except Tampered:
             self.tally.differs(self.partition, first.turn, "its input was altered: it can't be opened")
             life.lost = True
@@ -219,21 +213,6 @@ class _Partition:
             life = _Life(None if wrapped is None else self.vault.sealer(row.ref, wrapped))
             self.lives[row.ref] = life
         return life
-
-    def _step(self, life: _Life, sealer: Sealer, journal: list[JournalRow], content: Content) -> Result:
-        inputs: list[Input] = []
-        given: Given | None = None
-        for row in journal:
-            given, raw = _recorded.decode(sealer.open(row.input))
-            inputs.append(EventInput(read_event(bytes(raw))) if row.kind == "event" else read_input(bytes(raw)))
-        shared = Shared(
-            key=self.vault.id_key,
-            fingerprint=self.vault.fingerprint,
-            new_ref=journal[0].ref,
-            registries=_registries(given),
-            touches={} if given is None else given.touches,
-        )
-        return step(life.member, shared, tuple(inputs), content, instant(journal[0].at))
 
     def _compare(self, turn: JournalRow, rows: list[LogRow], entries: tuple[Entry, ...]) -> None:
         """The entries, chained behind the row before, against the rows on record."""
@@ -282,14 +261,6 @@ def _part(member: Member, name: str) -> bytes:
     """One field as it is stored: a state that was never stored holds tuples where a stored one holds lists."""
     value: Any = getattr(member, name)
     return _encode(value)
-
-
-def _registries(given: Given | None) -> dict[tuple[str, str], RegistryState]:
-    found: dict[tuple[str, str], RegistryState] = {}
-    for name, (listed, checked_at) in ({} if given is None else given.registries).items():
-        registry, _, contact = name.rpartition("/")
-        found[registry, contact] = RegistryState(listed, None if checked_at is None else instant(checked_at))
-    return found
 
 
 def former_contents(store: Store, settings: Settings, but: str) -> dict[str, Content]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from orchestrator.cli.output import State, counted, show, stderr, verdict
-from orchestrator.contact_log.about import Explanation, about, cites
+from orchestrator.contact_log.about import Explanation, NotStarted, about, cites
 from orchestrator.contact_log.explain import CiteOf, Paragraph, no_cite
 from orchestrator.decide.law import LawBook
 from orchestrator.errors import ContentError, UsageError
@@ -21,6 +22,8 @@ from orchestrator.events.partition import partition_of
 from orchestrator.located import nearest
 from orchestrator.project import Project, open_project
 from orchestrator.replay import ReplayReport, former_contents, replay
+from orchestrator.times import instant
+from orchestrator.untriggered import not_started
 
 # stories on a screen or two
 FEW = 12
@@ -45,24 +48,26 @@ def command(
 ) -> None:
     """Tell every touch and every silence of a member: when, by which rule, which numbers, which article.
 
+    With --journey also each occasion on which that journey did not start, and what was in the way.
+
     Example: orchestrator explain member-0042 --journey welcome
     """
     until = _moment(at)
     with open_project(State.of(ctx).project) as project:
         told = about(project.store, project.vault, member, _cites(project), journey=journey, until=until)
-        _know(project, journey, told)
-        kept = limit or (len(told.paragraphs) if State.of(ctx).json else FEW)
-        shown = replace(told, paragraphs=told.paragraphs[-kept:])
-        left_out = len(told.paragraphs) - len(shown.paragraphs)
+        if journey:
+            told = replace(told, not_started=tuple(_not_started(project, told, member, journey, until)))
+        most = limit or (sys.maxsize if State.of(ctx).json else FEW)
+        shown = replace(told, paragraphs=told.paragraphs[-most:], not_started=told.not_started[-most:])
         if not recompute:
-            show(ctx, shown, lambda: _view(shown, left_out, full=full))
+            show(ctx, shown, lambda: _view(told, shown, full=full))
             return
         former = former_contents(project.store, project.settings, project.content.revision)
         partition = partition_of(member, project.store.partitions)
         again = replay(project.store, project.vault, project.content, partition, former=former)
     result = Recomputed(explanation=shown, replay=again)
     words = f"decided again from the journal: {again.turns:,} turns of partition {partition}, {again.found:,} different"
-    show(ctx, result, lambda: Group(_view(shown, left_out, full=full), verdict(again.ok, words)))
+    show(ctx, result, lambda: Group(_view(told, shown, full=full), verdict(again.ok, words)))
     if not again.ok:
         raise typer.Exit(1)
 
@@ -98,24 +103,41 @@ def _moment(text: str) -> datetime | None:
     return at.astimezone(UTC)
 
 
-def _know(project: Project, journey: str, told: Explanation) -> None:
-    """Refuses a journey that neither the content nor the log knows."""
-    if journey and not told.paragraphs:
-        try:
-            known = project.content.journeys
-        except ContentError:
-            return
-        if journey not in known:
-            raise UsageError(f"there is no journey {journey}; {nearest(journey, known)}")
+def _not_started(
+    project: Project, told: Explanation, member: str, journey: str, until: datetime | None
+) -> list[NotStarted]:
+    """What did not start this journey; nothing where the content has errors, or has it no more.
+
+    Raises UsageError for a journey that neither the content nor the log knows.
+    """
+    try:
+        current = project.content
+    except ContentError:
+        return []
+    if journey not in current.journeys:
+        if told.paragraphs:
+            return []
+        raise UsageError(f"there is no journey {journey}; {nearest(journey, current.journeys)}")
+    contents = former_contents(project.store, project.settings, current.revision) | {current.revision: current}
+    # not the wall clock's moment: a project on the events' clock lives in its own time
+    clock = max((row.clock for row in project.store.progress()), default=0)
+    at = until or instant(clock)
+    return not_started(project.store, project.vault, contents, current, member, current.journeys[journey], at)
 
 
-def _view(told: Explanation, left_out: int, *, full: bool) -> RenderableType:
-    if not told.paragraphs:
+def _view(told: Explanation, shown: Explanation, *, full: bool) -> RenderableType:
+    if not told.paragraphs and not told.not_started:
         return Text("The log holds nothing about this member.")
     parts: list[RenderableType] = []
-    if left_out:
+    if left_out := len(told.paragraphs) - len(shown.paragraphs):
         parts.append(Text(f"{left_out:,} earlier ones are not shown; see --limit\n", style="dim"))
-    parts.extend(_paragraph(paragraph, full=full) for paragraph in told.paragraphs)
+    parts.extend(_paragraph(paragraph, full=full) for paragraph in shown.paragraphs)
+    if told.not_started:
+        more = len(told.not_started) - len(shown.not_started)
+        before = f", the latest of {len(told.not_started):,}" if more else ""
+        parts.append(Text(f"What did not start {told.not_started[0].journey}{before}", style="bold"))
+        parts.extend(Padding(Text(each.text), (0, 0, 0, 4), expand=False) for each in shown.not_started)
+        parts.append(Text())
     counts = (
         f"{counted(told.touches, 'touch', 'touches')}, {counted(told.silences, 'silence')}, {told.waiting:,} waiting"
     )

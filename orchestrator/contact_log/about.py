@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -17,6 +18,22 @@ from orchestrator.events.partition import partition_of
 from orchestrator.stores.contract import Store
 from orchestrator.vault import Vault
 
+Why = Literal[
+    "where", "audience", "reentry", "history", "no_journey",
+    "no_event", "silence_runs", "parked", "erased", "unreadable",
+]  # fmt: skip
+
+
+class NotStarted(Struct, frozen=True, kw_only=True):
+    """One occasion on which a journey might have started, and did not: the log holds nothing of it."""
+
+    # RFC 3339 UTC: its turn's now; where nothing came, the moment asked about
+    at: str
+    journey: str
+    why: Why
+    # one sentence
+    text: str
+
 
 class Explanation(Struct, frozen=True, kw_only=True):
     """What happened to one member, and why."""
@@ -27,6 +44,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     silences: int
     waiting: int
     paragraphs: tuple[Paragraph, ...]
+    # asked of one journey alone (`orchestrator.untriggered`)
+    not_started: tuple[NotStarted, ...] = ()
 
 
 def about(

@@ -20,6 +20,7 @@ from orchestrator.channels.contract import Message
 from orchestrator.decide import context, ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.decision import reason_of, weigh
+from orchestrator.decide.entry import barred, facts_of_silence
 from orchestrator.decide.facts import Changed, apply_event, withdrawn
 from orchestrator.decide.findings import write_trail
 from orchestrator.decide.hours import open_until
@@ -371,7 +372,7 @@ class _Turn:
         if due > self.now:
             self._arm(f"inactive:{journey.name}", due)
             return
-        facts: dict[str, object] = {"last": last.isoformat(), "days": (self.now - last).days}
+        facts = facts_of_silence(last, self.now)
         self._enter(member, journey, facts, last.strftime("%Y%m%dT%H%M%SZ"), due)
 
     def _enter(
@@ -379,20 +380,11 @@ class _Turn:
     ) -> None:
         """Starts a journey if its conditions hold; a condition that can't be read is a silence `content_error`."""
         first = next(given for given in journey.steps if isinstance(given, Send))
-        if journey.trigger.where is not None or journey.audience is not None:
-            view = context.view(member, facts, self.content, self.now)
-            try:
-                if journey.trigger.where is not None and not journey.trigger.where(view):
-                    return
-                if journey.audience is not None and not journey.audience(view):
-                    return
-            except RenderError as error:
-                self._silence(journey, first, occurrence, "content_error", str(error))
+        try:
+            if barred(member, journey, facts, self.content, self.now):
                 return
-        entered = member.entered.get(journey.name)
-        if entered is not None and (
-            journey.reentry == "never" or (journey.gap is not None and self.now - entered < journey.gap)
-        ):
+        except RenderError as error:
+            self._silence(journey, first, occurrence, "content_error", str(error))
             return
         if occasion + journey.trigger.fresh_for < self.now:
             self._silence(journey, first, occurrence, "stale")

@@ -92,6 +92,30 @@ def test_what_was_known_before_a_moment_is_told(call: Call) -> None:
     assert "The log holds nothing about this member." == out.strip()
 
 
+def test_what_did_not_start_a_journey_is_told_on_demand(call: Call) -> None:
+    code, out, _ = call("explain", "member-yes", "--journey", "thank-you")
+    assert 0 == code
+    assert out.startswith("What did not start thank-you\n    No purchase.completed of the member is on record up to ")
+    _, out, _ = call("--json", "explain", "member-yes", "--journey", "thank-you", "--at", "2026-03-03T00:00:00Z")
+    told = json.loads(out)
+    assert [("no_event", "2026-03-03T00:00:00.000000Z")] == [(each["why"], each["at"]) for each in told["not_started"]]
+
+
+def test_a_journey_that_nobody_knows_is_wrong_use(call: Call) -> None:
+    code, _, err = call("explain", "member-yes", "--journey", "welcom")
+    assert (2, True) == (code, err.startswith("there is no journey welcom; did you mean `welcome`?"))
+
+
+def test_the_latest_stories_are_shown_and_all_as_json(call: Call) -> None:
+    _, all_of_it, _ = call("--json", "explain", "member-yes")
+    stories = json.loads(all_of_it)["paragraphs"]
+    assert 3 <= len(stories)
+    _, out, _ = call("--json", "explain", "member-yes", "--limit", "1")
+    assert stories[-1:] == json.loads(out)["paragraphs"]
+    _, out, _ = call("explain", "member-yes", "--limit", "1")
+    assert out.startswith(f"{len(stories) - 1} earlier ones are not shown; see --limit")
+
+
 def test_the_explanation_as_json(call: Call) -> None:
     code, out, _ = call("--json", "explain", "member-yes")
     told = json.loads(out)

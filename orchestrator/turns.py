@@ -1,0 +1,60 @@
+"""A turn of the journal, opened: the inputs and the shared facts that `step` was given then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from orchestrator.decide.rules import RegistryState
+from orchestrator.decide.step import Shared
+from orchestrator.events.envelope import read_event
+from orchestrator.events.inputs import EventInput, Input, read_input
+from orchestrator.pipeline import Given
+from orchestrator.stores.contract import JournalRow
+from orchestrator.times import instant
+from orchestrator.vault import Sealer, Vault
+
+_recorded: msgspec.json.Decoder[tuple[Given | None, msgspec.Raw]] = msgspec.json.Decoder(
+    tuple[Given | None, msgspec.Raw]
+)
+
+
+class Turn(NamedTuple):
+    """What `step` is asked of one turn, beside the member and the content."""
+
+    now: datetime
+    inputs: tuple[Input, ...]
+    shared: Shared
+
+
+def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault) -> Turn:
+    """The rows of one member's turn, in order; raises Tampered for one that can't be opened."""
+    inputs: list[Input] = []
+    given: Given | None = None
+    for row in rows:
+        given, raw = _recorded.decode(sealer.open(row.input))
+        inputs.append(EventInput(read_event(bytes(raw))) if row.kind == "event" else read_input(bytes(raw)))
+    shared = Shared(
+        key=vault.id_key,
+        fingerprint=vault.fingerprint,
+        new_ref=rows[0].ref,
+        registries=_registries(given),
+        touches={} if given is None else given.touches,
+    )
+    return Turn(instant(rows[0].at), tuple(inputs), shared)
+
+
+def about_nobody(rows: Sequence[JournalRow]) -> tuple[Input, ...]:
+    """The inputs of a turn about no member, which is not sealed."""
+    return tuple(read_input(bytes(_recorded.decode(row.input)[1])) for row in rows)
+
+
+def _registries(given: Given | None) -> dict[tuple[str, str], RegistryState]:
+    found: dict[tuple[str, str], RegistryState] = {}
+    for name, (listed, checked_at) in ({} if given is None else given.registries).items():
+        registry, _, contact = name.rpartition("/")
+        found[registry, contact] = RegistryState(listed, None if checked_at is None else instant(checked_at))
+    return found
