@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiokafka.structs import ConsumerRecord
+from kafka import KafkaConsumer, TopicPartition
 
 from orchestrator.contact_log.verify import verify
 from orchestrator.events.envelope import Event
@@ -135,6 +136,14 @@ def test_the_store_stands_at_the_end_of_the_log(town: Town, story: dict[str, int
     records = town.read(town.settings.kafka.events)
     last = {p: max(r.offset for r in records if r.partition == p) for p in range(PARTITIONS)}
     assert {p: offset + 1 for p, offset in last.items()} == town.next_offsets()
+
+
+def test_kafkas_own_tools_are_told_how_far_the_store_is(town: Town, story: dict[str, int]) -> None:
+    kafka = town.settings.kafka
+    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=kafka.group, enable_auto_commit=False)
+    committed = {p: consumer.committed(TopicPartition(kafka.events, p)) for p in range(PARTITIONS)}
+    consumer.close()
+    assert town.next_offsets() == committed
 
 
 def test_the_log_verifies(town: Town, story: dict[str, int]) -> None:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import aiokafka
 import faust
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -58,7 +59,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Tells Kafka's own tools how far we are; False where it did not hear it."""
         mine = self.assignment()
         try:
-            await self._ensure_consumer().commit({tp: offset for tp, offset in offsets.items() if tp in mine})
+            # aiokafka takes no names of partitions but its own
+            known = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in mine}
+            await self._ensure_consumer().commit(known)
         except Exception as error:  # noqa: BLE001 - whatever it is, the offsets that count are in the store
             log.info("offsets not told to Kafka", error=type(error).__name__)
             return False
