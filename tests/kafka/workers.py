@@ -95,6 +95,18 @@ class Town:
         self.workers.append(running)
         return running
 
+    def command(self, *words: str, **environment: str) -> tuple[int, Any]:
+        """Exit code of a command beside the workers, and what it printed as JSON; its error text where it failed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator.cli", "--project", str(self.folder), "--json", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WITHIN_S,
+            env=os.environ | environment,
+        )
+        return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
     def close(self) -> None:
         """Ends the workers that still run."""
         for running in self.workers:

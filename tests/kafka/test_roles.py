@@ -1,0 +1,159 @@
+"""Each kind of work under a login that may do no more, over encrypted connections to a broker that asks for one.
+
+A worker decides as `owner`, one sends as `inbox_writer`, one tells as `relay`; orders are given as `inbox_writer`, and
+read is as `reader`. The tests tell one story, in order, so that processes are started once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.events.envelope import Event
+from orchestrator.stores.sql.postgres.grants import RIGHTS, grant
+from orchestrator.stores.sql.store import SqlStore
+from orchestrator.testing.builders import enrolled, purchase
+from tests.kafka.workers import Town, until, where_it_is_noon
+from tests.servers import PASSWORD, USER, Kafka, Postgres
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+
+PARTITIONS = 4
+NOW = datetime.now(UTC)
+MEMBERS = [f"member-{n}" for n in range(12)]
+STOPPED = MEMBERS[0]
+SECRET = {"ORCHESTRATOR_KAFKA_PASSWORD": PASSWORD}
+
+
+def joined() -> list[Event]:
+    where = {"zone": where_it_is_noon(NOW), "country": "GB", "region": "GB-LND"}
+    by_email = {"channels": ("email",), "consents": ("email",)}
+    return [enrolled(member, NOW - timedelta(hours=2), **by_email, **where) for member in MEMBERS]  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> Iterator[str]:
+    """A database with roles of its own and a login for each."""
+    url, prefix = postgres.fresh_database(), f"r{uuid.uuid4().hex[:8]}"
+    SqlStore.open(url, PARTITIONS).close()
+    grant(url, prefix)
+    for role in RIGHTS:
+        postgres.run(f"CREATE ROLE {prefix}_{role}_login LOGIN IN ROLE {prefix}_{role}")
+    yield url.replace("postgres@", f"{prefix}_ROLE_login@")
+    postgres.drop(url)
+    for role in RIGHTS:
+        for name in (f"{prefix}_{role}_login", f"{prefix}_{role}"):
+            postgres.run(f"DROP ROLE {name}")
+
+
+@pytest.fixture(scope="module")
+def town(url: str, kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    secure = {
+        "bootstrap": kafka.address("LOGIN"),
+        "security": "sasl_tls",
+        "ca_file": str(kafka.certificates / "ca.pem"),
+        "user": USER,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCHESTRATOR_KAFKA_PASSWORD", PASSWORD)
+        town = Town(tmp_path_factory.mktemp("roles") / "project", kafka, as_role(url, "reader"), PARTITIONS, **secure)
+        yield town
+        town.close()
+
+
+def as_role(url: str, role: str) -> str:
+    return url.replace("ROLE", role)
+
+
+def calls(town: Town) -> int:
+    index = town.folder / "captured" / "index.jsonl"
+    return len(index.read_text(encoding="utf-8").splitlines()) if index.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def story(town: Town, url: str) -> dict[str, Any]:
+    """What the commands answered on the way."""
+
+    def order(*words: str) -> tuple[int, Any]:
+        return town.command(*words, ORCHESTRATOR_STORE_URL=as_role(url, "inbox_writer"))
+
+    logins = {"decide": "owner", "dispatch": "inbox_writer", "relay": "relay"}
+    workers = [
+        town.worker(role, ORCHESTRATOR_STORE_URL=as_role(url, login), **SECRET) for role, login in logins.items()
+    ]
+    town.send(joined())
+    until(lambda: calls(town) == len(MEMBERS) and town.settled(), "everybody was greeted", workers=workers)
+    answers = {
+        "off": order("switch", "off", "channel:email", "--actor", "carol"),
+        "suppress": order("suppress", STOPPED, "--actor", "carol"),
+    }
+    town.send([purchase(member, NOW + timedelta(seconds=n), id=f"p{n}") for n, member in enumerate(MEMBERS)])
+
+    def decided() -> int:
+        return sum((row.kind, row.journey) == ("decision", "thank-you") for row in town.store.log())
+
+    until(lambda: decided() == len(MEMBERS), "all was decided", workers=workers)
+    answers["while off"] = (calls(town), len(list(town.store.touches(state="reserved"))))
+    answers["on"] = order("switch", "on", "channel:email", "--actor", "carol")
+    until(town.settled, "what waited was sent", workers=workers)
+    answers |= {
+        "explain": town.command("explain", STOPPED),
+        "log": town.command("log", "show", "--kind", "operator", "--limit", "100"),
+        "verify": town.command("log", "verify"),
+        "lag": town.command("lag"),
+    }
+    answers["left"] = [worker.end() for worker in workers]
+    return answers
+
+
+def test_each_role_does_its_work_under_its_own_login(town: Town, story: dict[str, Any]) -> None:
+    assert [0, 0, 0] == story["left"]
+    assert {"accepted"} == {touch.state for touch in town.store.touches() if touch.attempts}
+    assert town.totals()["applied"] >= 2 * len(MEMBERS)
+
+
+def test_nothing_is_called_while_a_switch_is_off_on_whatever_worker(story: dict[str, Any]) -> None:
+    assert 0 == story["off"][0] == story["on"][0]
+    called, waiting = story["while off"]
+    assert len(MEMBERS) == called
+    assert 0 < waiting < len(MEMBERS)
+
+
+def test_who_is_suppressed_is_not_called_any_more(town: Town, story: dict[str, Any]) -> None:
+    assert 0 == story["suppress"][0]
+    theirs = list(town.store.touches(member=town.project.vault.member(STOPPED)))
+    assert [1] == [touch.attempts for touch in theirs if touch.attempts], "the greeting, before the order"
+    others = [touch for touch in town.store.touches() if touch.attempts]
+    assert len(others) > len(MEMBERS)
+
+
+def test_orders_are_in_the_log_with_their_actor_and_explained(story: dict[str, Any]) -> None:
+    code, shown = story["log"]
+    given = [(entry["reason"], entry["trail"]["actor"]) for entry in shown["entries"] if entry["reason"] != "activate"]
+    assert 0 == code
+    assert {("switch", "carol"): 2 * PARTITIONS, ("suppress", "carol"): 1} == {
+        each: given.count(each) for each in given
+    }
+    code, told = story["explain"]
+    assert 0 == code
+    assert "actor carol" in str(told)
+
+
+def test_who_may_read_sees_the_log_verify_and_the_lag(story: dict[str, Any]) -> None:
+    assert (0, 0) == (story["verify"][0], story["lag"][0])
+    assert 0 == story["lag"][1]["lag"]
+
+
+def test_who_may_not_decide_is_told_what_right_is_missing(town: Town, url: str) -> None:
+    wrong = town.worker("decide", ORCHESTRATOR_STORE_URL=as_role(url, "reader"), **SECRET)
+    assert 3 == wrong.exit_code()
+    assert "orchestrator store grants" in wrong.log.read_text(encoding="utf-8")
+
+
+def test_no_password_is_in_any_log(town: Town, story: dict[str, Any]) -> None:
+    for worker in town.workers:
+        assert PASSWORD not in worker.log.read_text(encoding="utf-8")
