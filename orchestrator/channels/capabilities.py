@@ -21,9 +21,6 @@ def refusal(message: Message, can: Capabilities, at: datetime) -> Answer | None:
 
     Lengths are those of the text as it is, in characters; a text that the provider approved is measured there.
     """
-    if message.deliver_by is not None and at >= message.deliver_by:
-        # not the message's fault: the dispatcher weighs the moment, this is its last second
-        return Answer(kind="transient", code="too_late")
     if message.media and not can.media:
         return _no("no_media")
     if message.media and not is_https(message.media):

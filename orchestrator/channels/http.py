@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import httpx
 
+from orchestrator import __version__
 from orchestrator.channels.contract import Answer
 
 LONGEST_WAIT = timedelta(hours=1)
@@ -62,7 +63,11 @@ class Http:
             follow_redirects=False,
             verify=True if tls is None else tls,
             limits=httpx.Limits(max_connections=slots, max_keepalive_connections=slots),
-            headers={"User-Agent": "orchestrator/0.1.0", "Accept": "application/json", "Accept-Encoding": "identity"},
+            headers={
+                "User-Agent": f"orchestrator/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+            },
         )
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Reply | Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,17 +16,15 @@ from orchestrator.channels.email.sendgrid.send import SendGrid, build, open_adap
 from orchestrator.channels.secret import Secret
 from orchestrator.errors import SetupError
 from orchestrator.settings import SendGridSettings, Settings
-from orchestrator.testing.channel_suite import KEY, ChannelSuite, Rig
+from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Provider, Reply, Request, json_reply
 from tests.channels.providers import (
-    IN_DOUBT,
     NOW,
     Account,
+    ApiSuite,
     check_request,
     check_response,
     on_provider,
-    refused_connection,
-    rig,
     sent,
 )
 
@@ -52,9 +49,8 @@ def touch_id(request: Request) -> str:
 ACCOUNT = Account(sendgrid, TAKEN, error(400, "personalizations.0.to.0.email"), touch_id)
 
 
-class TestSendGrid(ChannelSuite):
-    def rig(self, folder: Path) -> AbstractAsyncContextManager[Rig]:  # noqa: ARG002 - nothing is kept on disk
-        return rig(ACCOUNT)
+class TestSendGrid(ApiSuite):
+    account = ACCOUNT
 
 
 def message(**changes: str) -> Message:
@@ -212,43 +208,7 @@ def test_in_sandbox_mode_200_says_that_it_would_have_been_taken() -> None:
     assert Answer(kind="accepted", code="200 sandbox") == sent(account, message(), Reply(200))[0]
 
 
-@pytest.mark.parametrize("step", IN_DOUBT)
-def test_once_the_connection_stands_no_verdict_is_unknown_and_nothing_is_tried_again(step: str) -> None:
-    answer, requests = sent(ACCOUNT, message(), step)  # type: ignore[arg-type] # one of the steps
-    assert ("unknown", 1) == (answer.kind, len(requests))
-
-
-def test_a_connection_that_is_refused_is_transient() -> None:
-    assert Answer(kind="transient", code="connection") == refused_connection(ACCOUNT, message())
-
-
-@pytest.mark.parametrize("host", ["http://no-such-host.invalid", "not an address", "gopher://example.invalid"])
-def test_an_address_that_leads_nowhere_is_no_reason_to_lose_a_message(host: str) -> None:
-    account = ACCOUNT._replace(open=lambda _, timeout_s: sendgrid(host, timeout_s))
-    assert "transient" == sent(account, message())[0].kind
-
-
 # --- traps of the client library, as it comes
-
-
-def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else() -> None:
-    async def work(adapter: Adapter, provider: Provider) -> None:
-        async with Provider(Reply(200, {}, b"welcome")) as elsewhere:
-            provider.step = Reply(302, {"Location": f"{elsewhere.url}/login"})
-            assert Answer(kind="unknown", code="302") == await adapter.send(message())
-            assert [] == elsewhere.requests
-
-    on_provider(ACCOUNT, work)
-
-
-def test_headers_do_not_grow_from_call_to_call() -> None:
-    async def work(adapter: Adapter, provider: Provider) -> None:
-        for n in range(3):
-            await adapter.send(message(touch_id=f"touch-{n}"))
-        first, *others = ({**request.headers, "content-length": ""} for request in provider.requests)
-        assert [first, first] == others
-
-    on_provider(ACCOUNT, work)
 
 
 def test_neither_key_nor_message_is_logged_at_any_level(caplog: pytest.LogCaptureFixture) -> None:

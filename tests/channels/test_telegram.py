@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from orchestrator.channels.telegram.bot.send import Bot, open_adapter
 from orchestrator.channels.webhooks import Forged, Heard, Hook, Inbound, Malformed, Preference, Said
 from orchestrator.errors import SetupError
 from orchestrator.settings import Settings, TelegramSettings
-from orchestrator.testing.channel_suite import KEY, ChannelSuite, Rig
+from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Reply, Request, json_reply
-from tests.channels.providers import IN_DOUBT, NOW, Account, reference, refused_connection, rig, sent
+from tests.channels.providers import NOW, Account, ApiSuite, reference, refused_connection, sent
 
 TAKEN = json_reply(
     200,
@@ -50,11 +49,9 @@ def touch_id(request: Request) -> str:
 ACCOUNT = Account(bot, TAKEN, error(403), touch_id)
 
 
-class TestBot(ChannelSuite):
+class TestBot(ApiSuite):
     channel = "telegram"
-
-    def rig(self, folder: Path) -> AbstractAsyncContextManager[Rig]:  # noqa: ARG002 - nothing is kept on disk
-        return rig(ACCOUNT)
+    account = ACCOUNT
 
     def message(self, touch_id: str = "touch-1", *, subject: str = "Hello") -> Message:
         usual = super().message(touch_id, subject=subject)
@@ -150,16 +147,6 @@ def test_each_answer_has_its_outcome_and_costs_one_call(reply: Reply, kind: str,
 def test_a_throttled_call_waits_as_long_as_it_is_asked_to(told: int, wait: int | None) -> None:
     answer = read_answer(http.Reply(429, {}, error(429, retry_after=told).body))
     assert (None if wait is None else timedelta(seconds=wait)) == answer.retry_after
-
-
-@pytest.mark.parametrize("step", IN_DOUBT)
-def test_once_the_request_has_begun_no_verdict_is_unknown_and_nothing_is_tried_again(step: str) -> None:
-    answer, requests = sent(ACCOUNT, message(), step)  # type: ignore[arg-type] # one of the steps
-    assert (Answer(kind="unknown", code="connection"), 1) == (answer, len(requests))
-
-
-def test_a_connection_that_is_refused_is_transient() -> None:
-    assert Answer(kind="transient", code="connection") == refused_connection(ACCOUNT, message())
 
 
 def test_the_token_in_every_address_is_logged_at_no_level(caplog: pytest.LogCaptureFixture) -> None:

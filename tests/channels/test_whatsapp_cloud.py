@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from msgspec.structs import replace
 from openapi_core.validation.request.exceptions import RequestValidationError
 
@@ -26,17 +19,15 @@ from orchestrator.channels.whatsapp.cloud.codes import CODES, read_answer, state
 from orchestrator.channels.whatsapp.cloud.send import Cloud, open_adapter
 from orchestrator.errors import SetupError
 from orchestrator.settings import DispatchSettings, Settings, WhatsAppSettings
-from orchestrator.testing.channel_suite import KEY, ChannelSuite, Rig
+from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import CUT, Provider, Reply, Request, json_reply
 from tests.channels.providers import (
-    IN_DOUBT,
     NOW,
     Account,
+    ApiSuite,
     check_request,
     check_response,
     on_provider,
-    refused_connection,
-    rig,
     sent,
 )
 
@@ -69,11 +60,9 @@ def touch_id(request: Request) -> str:
 ACCOUNT = Account(cloud, TAKEN, error(400, 131026), touch_id)
 
 
-class TestCloud(ChannelSuite):
+class TestCloud(ApiSuite):
     channel = "whatsapp"
-
-    def rig(self, folder: Path) -> AbstractAsyncContextManager[Rig]:  # noqa: ARG002 - nothing is kept on disk
-        return rig(ACCOUNT)
+    account = ACCOUNT
 
 
 def message(**changes: object) -> Message:
@@ -200,7 +189,6 @@ def test_a_member_is_reached_by_number_or_by_business_scoped_id(
         (message(media="ftp://example.com/cake.png"), "rejected_message", "bad_media"),
         (free(text="a" * 4_097), "rejected_message", "too_long"),
         (free(text="a" * 1_025, media="https://example.com/cake.png"), "rejected_message", "too_long"),
-        (message(deliver_by=NOW), "transient", "too_late"),
     ],
 )
 def test_what_can_not_be_carried_is_refused_by_name_without_a_call(bad: Message, kind: str, code: str) -> None:
@@ -262,22 +250,6 @@ def test_a_throttled_call_waits_as_long_as_it_is_asked_to() -> None:
     assert sent(ACCOUNT, message(), error(429, 4))[0].retry_after is None
 
 
-@pytest.mark.parametrize("step", IN_DOUBT)
-def test_once_the_request_has_begun_no_verdict_is_unknown_and_nothing_is_tried_again(step: str) -> None:
-    answer, requests = sent(ACCOUNT, message(), step)  # type: ignore[arg-type] # one of the steps
-    assert (Answer(kind="unknown", code="connection"), 1) == (answer, len(requests))
-
-
-def test_a_connection_that_is_refused_is_transient() -> None:
-    assert Answer(kind="transient", code="connection") == refused_connection(ACCOUNT, message())
-
-
-@pytest.mark.parametrize("host", ["http://no-such-host.invalid", "http://", "gopher://example.invalid"])
-def test_an_address_that_leads_nowhere_is_no_reason_to_lose_a_message(host: str) -> None:
-    answer, _ = sent(ACCOUNT._replace(open=lambda _, timeout_s: cloud(host, timeout_s)), message())
-    assert "transient" == answer.kind
-
-
 def test_connections_are_kept_and_one_that_the_server_closed_meanwhile_costs_no_message() -> None:
     async def work(adapter: Adapter, provider: Provider) -> None:
         for _ in range(3):
@@ -309,36 +281,6 @@ def test_a_template_that_was_stopped_is_not_called_again_for_an_hour(code: int) 
         assert "accepted" == (await adapter.send(message())).kind
 
     on_provider(ACCOUNT._replace(open=lambda host, timeout_s: cloud(host, timeout_s, clock=lambda: next(times))), work)
-
-
-def test_a_certificate_that_is_not_trusted_stops_the_sender_before_anything_is_said(tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "graph")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (tmp_path / "pair.pem").write_bytes(private + made.public_bytes(pem))
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(tmp_path / "pair.pem")
-
-    async def run() -> None:
-        async with Provider(TAKEN, tls=serving) as provider:
-            adapter = cloud(provider.url)
-            assert Answer(kind="rejected_sender", code="tls") == await adapter.send(message())
-            assert [] == provider.requests
-            await adapter.close()
-
-    asyncio.run(run())
 
 
 # --- setting up
