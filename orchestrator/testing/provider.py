@@ -17,12 +17,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 from urllib.parse import parse_qsl
 
 import msgspec
 
-CUT, HALF, GARBAGE, DRIP, HANG = "CUT", "HALF", "GARBAGE", "DRIP", "HANG"
+CUT: Final = "CUT"
+HALF: Final = "HALF"
+GARBAGE: Final = "GARBAGE"
+DRIP: Final = "DRIP"
+HANG: Final = "HANG"
 # between two bytes of DRIP
 _DRIP_S = 0.05
 

@@ -10,10 +10,10 @@ import pytest
 from msgspec import convert
 
 from orchestrator.channels.contract import Message
+from orchestrator.testing.api_suite import Account, sent
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Reply
 from tests.channels import test_sendgrid, test_telegram, test_twilio, test_whatsapp_cloud
-from tests.channels.providers import Account, sent
 
 CHANNELS = Path(__file__).parents[2] / "orchestrator" / "channels"
 # adapter's folder -> how it is opened

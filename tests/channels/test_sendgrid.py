@@ -16,17 +16,10 @@ from orchestrator.channels.email.sendgrid.send import SendGrid, build, open_adap
 from orchestrator.channels.secret import Secret
 from orchestrator.errors import SetupError
 from orchestrator.settings import SendGridSettings, Settings
+from orchestrator.testing.api_suite import Account, ApiSuite, on_provider, sent
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Provider, Reply, Request, json_reply
-from tests.channels.providers import (
-    NOW,
-    Account,
-    ApiSuite,
-    check_request,
-    check_response,
-    on_provider,
-    sent,
-)
+from tests.channels.providers import NOW, check_request, check_response
 
 CONTRACT, HOST = "sendgrid/tsg_mail_v3.json", "https://api.sendgrid.com"
 TAKEN = Reply(202, {"X-Message-Id": "LRzXl_NHStOGhQ4kofSm_A"})

@@ -21,9 +21,10 @@ from orchestrator.channels.telegram.bot.send import Bot, open_adapter
 from orchestrator.channels.webhooks import Forged, Heard, Hook, Inbound, Malformed, Preference, Said
 from orchestrator.errors import SetupError
 from orchestrator.settings import Settings, TelegramSettings
+from orchestrator.testing.api_suite import Account, ApiSuite, refused_connection, sent
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import Reply, Request, json_reply
-from tests.channels.providers import NOW, Account, ApiSuite, reference, refused_connection, sent
+from tests.channels.providers import NOW, reference
 
 TAKEN = json_reply(
     200,

@@ -24,17 +24,10 @@ from orchestrator.channels.twilio_api.codes import CODES, STATUSES, read_answer,
 from orchestrator.channels.webhooks import Review
 from orchestrator.errors import SetupError
 from orchestrator.settings import DispatchSettings, Settings, TwilioSettings
+from orchestrator.testing.api_suite import Account, ApiSuite, on_provider, sent
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import CUT, Provider, Reply, Request, json_reply
-from tests.channels.providers import (
-    NOW,
-    Account,
-    ApiSuite,
-    check_request,
-    check_response,
-    on_provider,
-    sent,
-)
+from tests.channels.providers import NOW, check_request, check_response
 
 CONTRACT, HOST = "twilio/twilio_api_v2010.json", "https://api.twilio.com"
 SID, SERVICE = "AC" + "0" * 32, "MG" + "1" * 32

@@ -19,17 +19,10 @@ from orchestrator.channels.whatsapp.cloud.codes import CODES, read_answer, state
 from orchestrator.channels.whatsapp.cloud.send import Cloud, open_adapter
 from orchestrator.errors import SetupError
 from orchestrator.settings import DispatchSettings, Settings, WhatsAppSettings
+from orchestrator.testing.api_suite import Account, ApiSuite, on_provider, sent
 from orchestrator.testing.channel_suite import KEY
 from orchestrator.testing.provider import CUT, Provider, Reply, Request, json_reply
-from tests.channels.providers import (
-    NOW,
-    Account,
-    ApiSuite,
-    check_request,
-    check_response,
-    on_provider,
-    sent,
-)
+from tests.channels.providers import NOW, check_request, check_response
 
 CONTRACT, HOST = "meta/business-messaging-api_v23.0.yaml", "https://graph.facebook.com"
 NUMBER_ID, WAMID = "106540352242922", "wamid.HBgLMTY1MDM4Nzk0MzkVAgARGBJCOTY3NDc0NDFDRUI3NTA0Q0UA"

@@ -1,7 +1,8 @@
 """What Twilio tells by itself: how a message fared, and what a member wrote. Signed over the public address and form.
 
 The address is the one that Twilio called: it is built from settings, since a proxy may change scheme, host or query.
-Nothing in a request says when it was signed, so a replay is seen by its key alone.
+Nothing in a request says when it was signed, so a replay is seen by its key alone. Names and values are signed without
+anything between them: whoever has a signed request may move letters from one to the next, and can't change any.
 """
 
 from __future__ import annotations

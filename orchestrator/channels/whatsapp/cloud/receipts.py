@@ -59,10 +59,10 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 def verify(hook: Hook, secrets: Sequence[Secret]) -> None:
     """Raises Forged unless one of the app's secrets signed the raw bytes."""
-    told = hook.header(SIGNATURE).removeprefix("sha256=").encode("utf-8", "replace")
+    told = hook.header(SIGNATURE).encode("utf-8", "replace")
     for secret in secrets:
-        ours = hmac.new(secret.reveal().encode(), hook.body, hashlib.sha256).hexdigest().encode()
-        if hmac.compare_digest(ours, told):
+        ours = hmac.new(secret.reveal().encode(), hook.body, hashlib.sha256).hexdigest()
+        if hmac.compare_digest(f"sha256={ours}".encode(), told):
             return
     raise Forged("bad_signature")
 
