@@ -67,7 +67,7 @@ def free_ports(count: int) -> list[int]:
     raise NotStarted("no free ports between 20000 and 32000")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child: ask Linux to end it when the test run ends, however that ends. Elsewhere, nothing."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -103,7 +103,7 @@ class Process:
                 user=user,
                 # a session of its own: Ctrl-C at the terminal is for pytest, which then stops the server in order
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
             )
         deadline = time.monotonic() + STARTS_WITHIN_S
         while not ready(self.said()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -20,7 +20,7 @@ class Feed:
     """Produces a plan's events."""
 
     def __init__(self, plan: Plan, bootstrap: str) -> None:
-        self._plan, self._start = plan, datetime.now(UTC)
+        self._plan, self._start = plan, time.time()
         self._producer = KafkaProducer(
             bootstrap_servers=bootstrap,
             acks="all",
@@ -41,13 +41,16 @@ class Feed:
                 self._send(event)
         self._producer.flush(60)
 
-    def run(self, start: datetime) -> None:
-        """The rest, each event so long after `start`; raises RuntimeError where the broker would not take one."""
+    def run(self, start: float) -> None:
+        """The rest, each event so long after `start` (seconds since 1970).
+
+        Raises RuntimeError where the broker would not take one.
+        """
         self._start = start
         for event in self._plan.events:
             if event.at_s == 0.0:
                 continue
-            wait = (self._start + timedelta(seconds=event.at_s) - datetime.now(UTC)).total_seconds()
+            wait = self._start + event.at_s - time.time()
             if wait > 0:
                 time.sleep(wait)
             self._send(event)
@@ -78,7 +81,7 @@ class Feed:
         if event.kind == "reused":
             return self._bytes[event.number].replace(b'"specversion"', b' "specversion"', 1)
         type, data = _said(event)
-        at = self._start + timedelta(seconds=event.at_s)
+        at = datetime.fromtimestamp(self._start + event.at_s, UTC)
         envelope = {
             "specversion": "1.0",
             "id": f"e{event.number}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,35 @@ from kafka import KafkaConsumer, TopicPartition
 from tests.chaos.stage import Stage
 
 TOPICS = {"decisions": "decision", "touches": "touch"}
+# rows of the inbox that are due at the first instant, or that may still do something by the second: the end of validity
+# and a look at the outbox do nothing any more once no touch is live
+TO_DO = """
+SELECT count(*) FROM inbox
+ WHERE due <= %s
+    OR due <= %s AND convert_from(input, 'UTF8')::json ->> 'type' NOT IN ('expired', 'tick')"""
 LIVE = "SELECT count(*) FROM touches WHERE state IN ('reserved', 'claimed', 'attempting')"
 
 
 def harvest(stage: Stage, folder: Path, at: int) -> None:
     """Writes log, books and what the topics told; `at` is the run's end in microseconds."""
     stage.run_cli("log", "export", "--members", "--out", str(folder / "log.jsonl"))
-    (folder / "books.json").write_text(json.dumps(books(stage, at)), encoding="utf-8")
+    ends = end_offsets(stage.kafka.bootstrap, "member-events")
+    (folder / "books.json").write_text(json.dumps(books(stage.database, ends, at)), encoding="utf-8")
     with (folder / "relayed.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record) + "\n" for record in relayed(stage.kafka.bootstrap))
 
 
-def books(stage: Stage, at: int) -> dict[str, Any]:
-    """How far each partition is and what it counted, by plain SQL, and where its topic ends."""
-    ends = end_offsets(stage.kafka.bootstrap, "member-events")
-    with psycopg.connect(stage.database, autocommit=True) as connection:
+def to_do(database: str, soon: int) -> int:
+    """Rows that are due by so many microseconds from now, and live touches."""
+    at = time.time_ns() // 1_000
+    with psycopg.connect(database, autocommit=True, connect_timeout=5) as connection:
+        asked = connection.execute(TO_DO, (at, at + soon)), connection.execute(LIVE)
+        return sum(row[0] for rows in asked for row in rows)
+
+
+def books(database: str, ends: dict[int, int], at: int) -> dict[str, Any]:
+    """How far each partition is and what it counted, by plain SQL, and where its arrivals end."""
+    with psycopg.connect(database, autocommit=True) as connection:
 
         def table(query: str) -> dict[Any, Any]:
             return dict(connection.execute(query).fetchall())

@@ -1,6 +1,6 @@
 """What a chaos run does, from three numbers: the history of events, who opts out when, and the faults.
 
-The same seed gives the same plan. Times are seconds from the start of the play; only the run knows what time that is.
+The same numbers give the same plan. Times are seconds from the start of the play; only the run knows what time that is.
 """
 
 from __future__ import annotations
@@ -24,20 +24,41 @@ FAULTS = (
     "kill_called",
     "terminate",
     "freeze_batch",
+    "freeze_attempted",
     "postgres_restart",
     "kill_attempted",
     "cut",
+    "pause_attempted",
     "broker_kill",
+    "freeze_called",
     "postgres_kill",
 )
 # the faults that a missing safeguard shows at; the other sabotages show at any time
 TELLING = {"epoch": "freeze_batch", "cas": "freeze_claimed", "attempt": "kill_called"}
-# the numbers of the policies made for the run; windows are rolling
-CAPS = (
-    {"id": "email.minute", "channels": ["email"], "purposes": ["marketing"], "max": 2, "window_s": 60},
-    {"id": "sms.half-minute", "channels": ["sms"], "purposes": ["marketing"], "max": 1, "window_s": 30},
-    {"id": "house.minute", "channels": list(CHANNELS), "purposes": ["marketing"], "max": 3, "window_s": 60},
-)
+# the hours of group a close so long after a burst of purchases, in seconds: some of them are still to be called then
+CLOSE_AFTER_BURST_S = 2.0
+
+
+class Pace(NamedTuple):
+    """How quickly things happen in a run, in seconds."""
+
+    # the play lasts at least so long, and so long for each fault
+    play_s: float
+    fault_s: float
+    # marketing is of use for so long; service half as long again
+    valid_for_s: int
+    # between the two messages of the greeting
+    wait_s: int
+    # caps are rolling windows of this length, those of sms of half of it
+    window_s: int
+    session_s: int
+    lease_s: int
+
+
+# a short run shall end within a minute, servers and all
+BRISK = Pace(play_s=30, fault_s=6, valid_for_s=14, wait_s=3, window_s=16, session_s=4, lease_s=4)
+CALM = Pace(play_s=75, fault_s=9, valid_for_s=45, wait_s=10, window_s=60, session_s=6, lease_s=6)
+SHORT = 10_000
 
 
 class PlannedEvent(NamedTuple):
@@ -78,6 +99,7 @@ class Plan(NamedTuple):
     """All of it, in time order; what stands at 0 s is there before the first worker starts."""
 
     seed: int
+    pace: Pace
     play_s: float
     members: int
     events: tuple[PlannedEvent, ...]
@@ -86,16 +108,28 @@ class Plan(NamedTuple):
     # (at, workers that shall run from then on)
     scale: tuple[tuple[float, int], ...]
 
+    @property
+    def burst_s(self) -> float:
+        """When a fifth of all events comes at once."""
+        return self.play_s / 2
+
+    @property
+    def close_s(self) -> float:
+        """When the hours of group a close."""
+        return self.burst_s + CLOSE_AFTER_BURST_S
+
 
 def make_plan(seed: int, events: int, faults: int, sabotage: str = "") -> Plan:
     """The plan of these numbers; at least 200 events. With a sabotage every other fault is the one it shows at."""
     draw = random.Random(f"chaos/{seed}/{events}/{faults}")
-    play_s = max(75.0, events / 400, faults * 9.0)
+    pace = BRISK if events < SHORT else CALM
+    play_s = max(pace.play_s, events / 400, faults * pace.fault_s)
     members = max(40, events // 10)
     history = sorted(_history(draw, events, members, play_s), key=lambda event: (event.at_s, event.number))
-    crowd = 4 if events >= 50_000 else 3
+    crowd = 4 if pace is CALM else 3
     return Plan(
         seed=seed,
+        pace=pace,
         play_s=play_s,
         members=members,
         events=tuple(history),
@@ -103,6 +137,16 @@ def make_plan(seed: int, events: int, faults: int, sabotage: str = "") -> Plan:
         faults=tuple(_faults(draw, faults, play_s, TELLING.get(sabotage))),
         scale=((0.0, 1), (play_s * 0.06, crowd), (play_s * 0.7, 2)),
     )
+
+
+def caps(pace: Pace) -> list[dict[str, object]]:
+    """The caps of the policies made for the run."""
+    window = pace.window_s
+    return [
+        {"id": "email", "channels": ["email"], "purposes": ["marketing"], "max": 2, "window_s": window},
+        {"id": "sms", "channels": ["sms"], "purposes": ["marketing"], "max": 1, "window_s": window // 2},
+        {"id": "house", "channels": list(CHANNELS), "purposes": ["marketing"], "max": 3, "window_s": window},
+    ]
 
 
 def name_of(member: int) -> str:

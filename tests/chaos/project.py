@@ -1,48 +1,50 @@
-"""The project of a chaos run: two journeys, tight caps of seconds, and quiet hours that close while it runs."""
+"""The project of a chaos run: two journeys, tight caps of seconds, and quiet hours that close while it runs.
+
+Quiet hours are told in minutes, a run can't wait for one: the latency margin is what is missing to the next, so that
+calls must end at the very moment that the run wants.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator import starter
-from tests.chaos.plan import CAPS
+from tests.chaos.plan import Pace, caps
 
 PARTITIONS = 8
 # members of group a live here, those of group b where the quiet hours are six hours away
 ZONES = {"a": "Etc/UTC", "b": "Etc/GMT+6"}
-VALID_FOR_S = 45
-LEASE_S = 6
-SESSION_S = 6
+MINUTE_US = 60_000_000
 
 GREETING = """\
 journey: greeting
 purpose: service
-trigger: {event: member.enrolled}
+trigger: {{event: member.enrolled}}
 reentry: each
 exit: [member.cancelled]
 steps:
   - send: hello
     channels: [email, sms]
-    valid_for: PT60S
-  - wait: PT10S
+    valid_for: PT{service}S
+  - wait: PT{wait}S
   - send: tips
     channels: [email]
-    valid_for: PT45S
+    valid_for: PT{service}S
 """
 THANKS = """\
 journey: thanks
 purpose: marketing
-trigger: {event: purchase.completed, where: "event.amount >= 500"}
+trigger: {{event: purchase.completed, where: "event.amount >= 500"}}
 reentry: each
 steps:
   - send: thanks
     channels: [email, sms]
-    valid_for: PT45S
+    valid_for: PT{marketing}S
 """
 MJML = "<mj-section><mj-column><mj-text>Thank you, {{ member.given_name }}</mj-text></mj-column></mj-section>\n"
 LAYOUT = """\
@@ -58,21 +60,27 @@ WHY = "a chaos run is short, so that its policies must be as well"
 class Hours(NamedTuple):
     """The quiet hours of a run, for members of group a: half-open, microseconds since 1970."""
 
+    # nobody is called from here on, a latency margin before the quiet minute begins
     start: int
-    end: int
+    quiet: int
+
+    @property
+    def end(self) -> int:
+        return self.quiet + MINUTE_US
+
+    @property
+    def margin_s(self) -> int:
+        return (self.quiet - self.start) // 1_000_000
 
 
-def hours_from(earliest: datetime) -> Hours:
-    """The first whole minute at or after `earliest`: quiet hours are told in minutes."""
-    start = earliest.astimezone(UTC).replace(second=0, microsecond=0)
-    if start < earliest:
-        start += timedelta(minutes=1)
-    at = int(start.timestamp()) * 1_000_000
-    return Hours(at, at + 60_000_000)
+def hours_from(close: float) -> Hours:
+    """The hours that close at this time (seconds since 1970, rounded)."""
+    start = round(close) * 1_000_000
+    return Hours(start, -(-start // MINUTE_US) * MINUTE_US)
 
 
-def make_project(folder: Path, store_url: str, bootstrap: str, hours: Hours) -> None:
-    """Writes the project; its folder must not exist."""
+def make_project(folder: Path, store_url: str, bootstrap: str, pace: Pace) -> None:
+    """Writes the project but for its policies; its folder must not exist."""
     starter.create(folder)
     for name in ("templates", "channel_policies"):
         for path in (folder / name).iterdir():
@@ -81,12 +89,11 @@ def make_project(folder: Path, store_url: str, bootstrap: str, hours: Hours) -> 
     for path in (folder / "channel_policies" / "laws").iterdir():
         if path.is_dir() and path.name != "_default":
             shutil.rmtree(path)
-    _templates(folder / "templates")
-    _policies(folder / "channel_policies", hours)
-    (folder / "orchestrator.toml").write_text(_settings(store_url, bootstrap), encoding="utf-8")
+    _templates(folder / "templates", pace)
+    (folder / "orchestrator.toml").write_text(_settings(store_url, bootstrap, pace), encoding="utf-8")
 
 
-def _settings(store_url: str, bootstrap: str) -> str:
+def _settings(store_url: str, bootstrap: str, pace: Pace) -> str:
     return f"""\
 programme = "Chaos"
 [store]
@@ -94,16 +101,17 @@ url = "{store_url}"
 partitions = {PARTITIONS}
 [dispatch]
 adapters = {{ email = "capture", sms = "capture" }}
-lease_s = {LEASE_S}
+lease_s = {pace.lease_s}
 smtp = {{ timeout_s = 2 }}
 [kafka]
 bootstrap = "{bootstrap}"
-session_timeout_s = {SESSION_S}
+session_timeout_s = {pace.session_s}
 replication = 1
 """
 
 
-def _templates(folder: Path) -> None:
+def _templates(folder: Path, pace: Pace) -> None:
+    lengths = {"marketing": pace.valid_for_s, "service": pace.valid_for_s * 3 // 2, "wait": pace.wait_s}
     layout = folder / "_layout"
     layout.mkdir(parents=True)
     (layout / "email.en.mjml.j2").write_text(LAYOUT, encoding="utf-8")
@@ -111,7 +119,7 @@ def _templates(folder: Path) -> None:
     for journey, text, messages in (("greeting", GREETING, ("hello", "tips")), ("thanks", THANKS, ("thanks",))):
         own = folder / journey
         own.mkdir()
-        (own / "journey.yaml").write_text(text, encoding="utf-8")
+        (own / "journey.yaml").write_text(text.format(**lengths), encoding="utf-8")
         for message in messages:
             (own / f"{message}.email.en.mjml.j2").write_text(MJML, encoding="utf-8")
             words = f"Subject: {message}\n\n{message}, {{{{ member.given_name }}}}\n"
@@ -120,27 +128,30 @@ def _templates(folder: Path) -> None:
                 (own / f"{message}.sms.en.txt.j2").write_text(f"{message}!\n", encoding="utf-8")
 
 
-def _policies(folder: Path, hours: Hours) -> None:
-    begins, ends = (datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%H:%M") for at in hours)
+def write_policies(project: Path, pace: Pace, hours: Hours) -> None:
+    """Writes the policies of a project."""
+    folder = project / "channel_policies"
+    begins, ends = (datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%H:%M") for at in (hours.quiet, hours.end))
     # a window that ends at midnight is written 24:00
     closed = {"mon-sun": [f"{begins}-{'24:00' if ends == '00:00' else ends}"]}
-    caps = {cap["id"]: cap for cap in CAPS}
-    for channel, sender, name in (("email", "chaos@example.com", "email.minute"), ("sms", "CHAOS", "sms.half-minute")):
+    margin = f"PT{hours.margin_s}S"
+    of = {cap["id"]: cap for cap in caps(pace)}
+    for channel, sender in (("email", "chaos@example.com"), ("sms", "CHAOS")):
         entry = {
             "sender": {"address": sender},
-            "latency_margin": "PT1S",
+            "latency_margin": margin,
             "consent": {"consent": {"required": True, "why": WHY}},
             "quiet_hours": {"night": {"closed": closed, "why": WHY}},
-            "caps": {"minute": _cap(caps[name], None)},
+            "caps": {"window": _cap(of[channel], None)},
         }
         _write(folder / f"{channel}.yaml", channel, entry)
     house = {
         "rank": {"service": 10, "collections": 20, "marketing": 50},
         "channel_order": ["email", "sms"],
-        "latency_margin": "PT1S",
+        "latency_margin": margin,
         "membership": {"membership": {"stops": ["marketing"], "why": WHY}},
         "contact_points": {"contact-point": {"soft_bounced_pause": "P3D", "why": WHY}},
-        "caps": {"minute": _cap(caps["house.minute"], "all")},
+        "caps": {"window": _cap(of["house"], "all")},
     }
     _write(folder / "house.yaml", "house", house)
 

@@ -1,9 +1,10 @@
 """A message provider on loopback, in a process of its own, that writes every call down before it answers.
 
-    .venv/bin/python -m tests.chaos.provider LEDGER SEED      prints its port, then serves until it is ended
+    .venv/bin/python -m tests.chaos.provider LEDGER [SEED]    prints its port, then serves until it is ended
 
     POST /send    {touch_id, channel, member_ref, contact}    what becomes of a touch follows from the seed
     POST /storm   {seconds}                                   for so long every call is answered 429
+    POST /crawl   {seconds}                                   for so long every answer takes its time
 
 The ledger's line is on disk (fsync) before the first byte of the answer: what the provider knows can't be lost.
 """
@@ -26,10 +27,14 @@ ANSWERS = (("4xx", 4), ("hung_up", 3), ("5xx", 3), ("slow", 2), ("accepted_late"
 # longer than any call may take
 SLOW_S = 5.0
 LATE_S = 0.3
+# quicker than any call may take
+CRAWL_S = 1.0
 
 
-def answer_for(seed: int, touch_id: str) -> str:
-    """4xx | hung_up | 5xx | slow | accepted_late | accepted: the same for the same seed and touch."""
+def answer_for(seed: int | None, touch_id: str) -> str:
+    """4xx | hung_up | 5xx | slow | accepted_late | accepted: the same for the same seed and touch, accepted without."""
+    if seed is None:
+        return "accepted"
     drawn = int.from_bytes(hashlib.sha256(f"{seed}/{touch_id}".encode()).digest()[:8], "big") % 100
     for answer, percent in ANSWERS:
         if drawn < percent:
@@ -39,13 +44,14 @@ def answer_for(seed: int, touch_id: str) -> str:
 
 
 class Provider:
-    """The server's state: its ledger, and until when it answers 429."""
+    """The server's state: its ledger, and the weather."""
 
-    def __init__(self, ledger: Path, seed: int) -> None:
+    def __init__(self, ledger: Path, seed: int | None) -> None:
         ledger.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._seed = seed
-        self._storm_until = 0.0
+        # until when each weather lasts, by time.monotonic
+        self._until = {"storm": 0.0, "crawl": 0.0}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer."""
@@ -53,8 +59,9 @@ class Provider:
             head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode("latin-1")
             length = next(int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:"))
             body = json.loads(await asyncio.wait_for(reader.readexactly(length), 10))
-            if " /storm " in head:
-                self._storm_until = time.monotonic() + body["seconds"]
+            what = head.split(" ", 2)[1].removeprefix("/")
+            if what in self._until:
+                self._until[what] = time.monotonic() + body["seconds"]
                 await self._say(writer, 200, {})
             else:
                 await self._send(writer, body)
@@ -63,8 +70,10 @@ class Provider:
             await writer.wait_closed()
 
     async def _send(self, writer: asyncio.StreamWriter, body: dict[str, str]) -> None:
-        answer = "429" if time.monotonic() < self._storm_until else answer_for(self._seed, body["touch_id"])
+        answer = "429" if self._is("storm") else answer_for(self._seed, body["touch_id"])
         self._write(body, answer.removesuffix("_late"))
+        if self._is("crawl"):
+            await asyncio.sleep(CRAWL_S)
         if answer == "429":
             await self._say(writer, 429, {})
         elif answer == "4xx":
@@ -74,6 +83,9 @@ class Provider:
         elif answer != "hung_up":
             await asyncio.sleep({"slow": SLOW_S, "accepted_late": LATE_S}.get(answer, 0))
             await self._say(writer, 202, {"id": f"p-{body['touch_id'][:8]}"})
+
+    def _is(self, weather: str) -> bool:
+        return time.monotonic() < self._until[weather]
 
     def _write(self, body: dict[str, str], answer: str) -> None:
         line = {
@@ -94,7 +106,7 @@ class Provider:
         await writer.drain()
 
 
-async def main(ledger: Path, seed: int) -> None:
+async def main(ledger: Path, seed: int | None) -> None:
     """Serves for ever on a port that the system picks."""
     provider = Provider(ledger, seed)
     server = await asyncio.start_server(provider.serve, "127.0.0.1", 0, backlog=512)
@@ -105,4 +117,4 @@ async def main(ledger: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None))

@@ -13,10 +13,10 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self.port = 0
-        threading.Thread(target=self._run, name="proxy", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+        self._thread.start()
         self._ready.wait(10)
 
     def cut(self) -> int:
@@ -31,14 +31,20 @@ class Proxy:
 
     def close(self) -> None:
         """Stops serving."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(10)
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=256))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
+        async def serve() -> None:
+            self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+            async with await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=256) as server:
+                self.port = server.sockets[0].getsockname()[1]
+                self._ready.set()
+                await self._over.wait()
+                for writer in self._writers:
+                    writer.transport.abort()
+
+        asyncio.run(serve())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

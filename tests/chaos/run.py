@@ -11,32 +11,34 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from orchestrator.project import open_project
-from tests.chaos.calls import longest_after_optout
 from tests.chaos.checker import check
-from tests.chaos.evidence import Violation, read
+from tests.chaos.evidence import Evidence, Violation, read
 from tests.chaos.feed import Feed
-from tests.chaos.harvest import LIVE, TOPICS, end_offsets, harvest
-from tests.chaos.plan import CAPS, Plan, expected, group_of, make_plan, name_of
-from tests.chaos.project import Hours, hours_from, make_project
+from tests.chaos.harvest import TOPICS, end_offsets, harvest, to_do
+from tests.chaos.plan import Plan, caps, expected, group_of, make_plan, name_of
+from tests.chaos.project import Hours, hours_from, make_project, write_policies
+from tests.chaos.report import report_of, table_of
 from tests.chaos.stage import Stage
 from tests.chaos.trouble import Struck, strike
 from tests.chaos.voices import Voices, now, until_it_works
+from tests.chaos.watch import Watch
 
+# the play begins so long after the first worker is started, in seconds, or when that one has begun to turn
+BEGINS_AFTER_S = 6.0
 STARTS_WITHIN_S = 90.0
-# the hours close so long after the start of the play, in seconds, where the first worker is quick enough
-CLOSE_WITHIN_S = (14.0, 50.0)
-# the provider answers 429 for so long, just before the hours close: what waits then meets closed hours
-STORM_S, STORM_BEFORE_S = 1.5, 5.0
-# timers and validities of the run all lie within this
+# the provider answers 429 for so long; a channel that was told so rests for half a minute, so it is late in the play
+STORM_S, STORM_AT = 1.5, 0.85
+# it crawls from the burst until after the hours have closed: what waits then meets closed hours
+CRAWL_S = 5.0
+# what is due so soon, in microseconds, is waited for
 HORIZON_US = 65_000_000
 QUIET_WITHIN_S = 150.0
 
@@ -45,20 +47,28 @@ class Run:
     """A run's threads and what they found out."""
 
     def __init__(self, folder: Path, plan: Plan, sabotage: str, say: Callable[[str], None]) -> None:
-        self.folder, self.plan, self.say = folder, plan, say
+        self.folder, self.plan, self.sabotage, self.say = folder, plan, sabotage, say
         self.stage = Stage(folder, plan.seed, sabotage)
         self.struck: list[Struck] = []
+        # seconds by kind of fault: until all was read that had been sent, until others had the partitions
         self.recovery_s: dict[str, list[float]] = defaultdict(list)
+        self.take_over_s: dict[str, list[float]] = defaultdict(list)
+        # seconds of the run's parts, in order
+        self.parts_s: dict[str, float] = {}
+        self.first_decision_s: float | None = None
         self.failed: list[str] = []
         self._over = threading.Event()
+        self._began = time.monotonic()
 
-    def play(self) -> list[Violation]:
-        """The whole run; what did not hold."""
+    def play(self) -> tuple[list[Violation], Evidence]:
+        """The whole run; what did not hold, and what it was judged by."""
         stage, plan = self.stage, self.plan
         try:
             stage.start()
-            hours = hours_from(datetime.now(UTC) + timedelta(seconds=CLOSE_WITHIN_S[0] + 14))
-            make_project(stage.project, stage.database, stage.kafka.bootstrap, hours)
+            self._part("servers")
+            make_project(stage.project, stage.database, stage.kafka.bootstrap, plan.pace)
+            hours = hours_from(time.time())
+            write_policies(stage.project, plan.pace, hours)
             stage.run_cli("topics", "create")
             with open_project(stage.project) as project:
                 _ = project.store
@@ -66,44 +76,68 @@ class Run:
                 voices = Voices(plan, project, self.folder)
                 self.feed.backlog()
                 voices.early()
+                self._part("project")
+                hours = hours_from(time.time() + BEGINS_AFTER_S + plan.close_s)
+                write_policies(stage.project, plan.pace, hours)
+                self.watch = Watch(stage.database)
+                self._thread(self.watch.run)
                 self._thread(stage.supervise)
                 stage.scale(plan.scale[0][1])
                 start = self._first_worker(hours)
+                self._part("first worker")
                 self.say(f"plays for {plan.play_s:.0f} s; hours close {_in_s(hours.start):.0f} s from now")
                 listening = self._thread(voices.tell)
-                parts = (lambda: self.feed.run(start), lambda: voices.opt_out(start), self._trouble, self._scaling)
+                parts = (
+                    lambda: self.feed.run(start),
+                    lambda: voices.opt_out(start),
+                    lambda: self._trouble(start),
+                    lambda: self._scaling(start),
+                )
                 threads = [self._thread(work) for work in parts]
-                self._thread(lambda: self._storm(hours))
+                self._thread(lambda: self._weather(start))
                 for thread in threads:
                     thread.join()
+                self._part("play")
                 quiet = self._quiet()
                 ended = now()
                 voices.stop()
                 listening.join()
                 quiet = quiet and self._quiet()
-                self.exits = stage.stop_workers()
+                self._part("quiet")
+                exits = stage.stop_workers()
             self._over.set()
+            self.watch.stop()
             harvest(stage, self.folder, ended)
             (self.folder / "truth.json").write_text(json.dumps(self._truth(hours, ended)), encoding="utf-8")
         finally:
             self._over.set()
             stage.close()
+        self._part("harvest")
         violations = [] if quiet else [Violation("not_quiet", f"work was left after {QUIET_WITHIN_S:.0f} s")]
         violations += [Violation("chaos_itself", text) for text in self.failed]
-        violations += [
-            Violation("orderly_end", f"a worker told to end exited with {code}") for code in self.exits if code
-        ]
-        return violations + check(read(self.folder))
+        violations += [Violation("orderly_end", f"a worker told to end exited with {code}") for code in exits if code]
+        evidence = read(self.folder)
+        violations += check(evidence)
+        self._part("check")
+        return violations, evidence
 
-    def _first_worker(self, hours: Hours) -> datetime:
-        """Waits for the first worker's first batch, and until the hours close soon enough; when that was."""
-        deadline = time.monotonic() + STARTS_WITHIN_S
-        while not until_it_works(lambda: self._ask("SELECT coalesce(sum(turn), 0) FROM progress")):
-            if time.monotonic() > deadline or self.stage.hopeless:
-                raise RuntimeError(f"no worker turned anything within {STARTS_WITHIN_S:.0f} s; see workers.log")
-            time.sleep(0.1)
-        time.sleep(max(0.0, _in_s(hours.start) - CLOSE_WITHIN_S[1]))
-        return datetime.now(UTC)
+    def _first_worker(self, hours: Hours) -> float:
+        """Waits for the first worker's first decision; when the play begins, in seconds since 1970.
+
+        A worker that took its time finds the play's beginning over; the hours close at their time.
+        """
+        started = self.stage.workers[0].started
+        while self.watch.decided_at is None:
+            if time.monotonic() > started + STARTS_WITHIN_S or self.stage.hopeless:
+                raise RuntimeError(f"no worker decided anything within {STARTS_WITHIN_S:.0f} s; see workers.log")
+            time.sleep(0.05)
+        self.first_decision_s = round(self.watch.decided_at - started, 1)
+        start = hours.start / 1e6 - self.plan.close_s
+        _sleep_until(start)
+        return start
+
+    def _part(self, name: str) -> None:
+        self.parts_s[name] = round(time.monotonic() - self._began - sum(self.parts_s.values()), 1)
 
     # --- threads
 
@@ -118,55 +152,57 @@ class Run:
         thread.start()
         return thread
 
-    def _scaling(self) -> None:
-        begin = time.monotonic()
+    def _scaling(self, start: float) -> None:
         for at_s, workers in self.plan.scale:
-            time.sleep(max(0.0, begin + at_s - time.monotonic()))
+            _sleep_until(start + at_s)
             self.say(f"{at_s:5.0f} s  {workers} workers")
             self.stage.scale(workers)
 
-    def _trouble(self) -> None:
-        begin = time.monotonic()
+    def _trouble(self, start: float) -> None:
         for fault in self.plan.faults:
-            time.sleep(max(0.0, begin + fault.at_s - time.monotonic()))
+            _sleep_until(start + fault.at_s)
             if self.stage.hopeless:
                 raise RuntimeError("workers end as soon as they start; see workers.log")
-            struck = strike(self.stage, fault)
+            struck = strike(self.stage, fault, self.plan.pace)
             self.struck.append(struck)
-            self.say(f"{struck.at - begin:5.0f} s  {fault.kind}{'' if struck.met else ' (no worker came by)'}")
+            self.say(f"{time.time() - start:5.0f} s  {fault.kind}{'' if struck.met else ' (no worker came by)'}")
             if struck.met:
-                watched = self._thread(lambda struck=struck: self._recovers(struck))  # type: ignore[misc]
-                watched.join(0)
+                self._thread(lambda struck=struck: self._recovers(struck))  # type: ignore[misc]
+                self._thread(lambda struck=struck: self._is_taken_over(struck))  # type: ignore[misc]
 
     def _recovers(self, struck: Struck) -> None:
-        """Until everything that was sent when the fault had struck for a second is applied."""
+        """Waits until all that was sent a second after the fault is applied."""
         time.sleep(max(0.0, struck.at + 1.0 - time.monotonic()))
         target = self.feed.sent
-        while not self._over.is_set():
-            if until_it_works(self._applied) >= target:
-                self.recovery_s[struck.kind].append(round(time.monotonic() - struck.at, 1))
+        while self.watch.applied < target:
+            if self._over.wait(0.05):
                 return
-            time.sleep(0.25)
+        self.recovery_s[struck.kind].append(round(time.monotonic() - struck.at, 1))
 
-    def _storm(self, hours: Hours) -> None:
-        time.sleep(max(0.0, _in_s(hours.start) - STORM_BEFORE_S))
-        body = json.dumps({"seconds": STORM_S}).encode()
-        request = urllib.request.Request(f"{self.stage.provider}/storm", data=body, method="POST")
-        urllib.request.urlopen(request, timeout=10).read()
+    def _is_taken_over(self, struck: Struck) -> None:
+        """Waits until others hold what the victims held; a victim that slept too little may well keep it."""
+        held = self.watch.held_by(struck.victims, struck.at)
+        while held and (taken := self.watch.taken_over_at(held)) is None:
+            if self._over.wait(0.05):
+                return
+        if held and taken is not None:
+            self.take_over_s[struck.kind].append(round(taken - struck.at, 1))
+
+    def _weather(self, start: float) -> None:
+        for what, at_s, seconds in (
+            ("crawl", self.plan.burst_s, CRAWL_S),
+            ("storm", self.plan.play_s * STORM_AT, STORM_S),
+        ):
+            _sleep_until(start + at_s)
+            body = json.dumps({"seconds": seconds}).encode()
+            request = urllib.request.Request(f"{self.stage.provider}/{what}", data=body, method="POST")
+            urllib.request.urlopen(request, timeout=10).read()
 
     # --- how far it is
 
-    def _applied(self) -> int:
-        """Records of the topic that are applied, copies of misplaced ones left out."""
-        query = (
-            "SELECT (SELECT coalesce(sum(next_offset), 0) FROM progress)"
-            " - (SELECT coalesce(sum(count), 0) FROM totals WHERE name = 'forwarded')"
-        )
-        return int(self._ask(query))
-
     def _ask(self, query: str) -> Any:
         with psycopg.connect(self.stage.database, connect_timeout=5) as connection:
-            row = connection.execute(query).fetchone()
+            row = connection.execute(query.encode()).fetchone()
             return row[0] if row else None
 
     def _quiet(self) -> bool:
@@ -175,12 +211,11 @@ class Run:
         while time.monotonic() < deadline and not self.stage.hopeless:
             if until_it_works(self._is_quiet):
                 return True
-            time.sleep(0.5)
+            time.sleep(0.3)
         return False
 
     def _is_quiet(self) -> bool:
-        due = f"SELECT count(*) FROM inbox WHERE due <= {now() + HORIZON_US}"
-        if self._ask(due) or self._ask(LIVE):
+        if to_do(self.stage.database, HORIZON_US):
             return False
         read = self._ask("SELECT coalesce(sum(next_offset), 0) FROM progress")
         ends = sum(end_offsets(self.stage.kafka.bootstrap, "member-events").values())
@@ -193,7 +228,7 @@ class Run:
         closed = {"group": "a", "from": hours.start, "until": hours.end, "purposes": ["marketing"]}
         return expected(self.plan) | {
             "seed": self.plan.seed,
-            "caps": CAPS,
+            "caps": caps(self.plan.pace),
             "closed": [closed],
             "groups": {name_of(member): group_of(member) for member in members},
             "consent_purposes": ["marketing"],
@@ -206,28 +241,8 @@ def run(
     folder: Path, seed: int, events: int, faults: int, sabotage: str = "", say: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """A run of these numbers; the report, which is also written to `report.json` in the folder."""
-    began = time.monotonic()
     this = Run(folder, make_plan(seed, events, faults, sabotage), sabotage, say)
-    violations = this.play()
-    evidence = read(folder)
-    report = {
-        "seed": seed,
-        "events": events,
-        "faults": faults,
-        "sabotage": sabotage,
-        "violations": len(violations),
-        "by_kind": dict(Counter(violation.kind for violation in violations)),
-        "first": [f"{violation.kind}: {violation.what}" for violation in violations[:100]],
-        "recovery_s": dict(this.recovery_s),
-        "unmet": [struck.kind for struck in this.struck if not struck.met],
-        "calls": len(evidence.ledger),
-        "answers": dict(Counter(line["answer"] for line in evidence.ledger)),
-        "log_entries": len(evidence.log),
-        "optouts": len(evidence.optouts),
-        "last_call_after_optout_s": longest_after_optout(evidence),
-        "worker_exits": this.stage.exits,
-        "took_s": round(time.monotonic() - began, 1),
-    }
+    report = report_of(this, *this.play())
     (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
 
@@ -236,21 +251,24 @@ def _in_s(us: int) -> float:
     return us / 1e6 - time.time()
 
 
+def _sleep_until(at: float) -> None:
+    """`at`: seconds since 1970."""
+    time.sleep(max(0.0, at - time.time()))
+
+
 def main() -> int:
     """`make chaos`: numbers from the environment, evidence in build/chaos; 1 on any violation."""
     folder = Path(os.environ.get("CHAOS_FOLDER", "build/chaos")).resolve()
     seed, events, faults = (int(os.environ.get(name, given)) for name, given in _DEFAULTS.items())
+    sabotage = os.environ.get("SABOTAGE", "")
 
     def say(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    say(f"SEED={seed} EVENTS={events} FAULTS={faults} SABOTAGE={os.environ.get('SABOTAGE', '')}")
-    report = run(folder, seed, events, faults, os.environ.get("SABOTAGE", ""), say)
-    say(json.dumps({name: value for name, value in report.items() if name != "first"}, indent=1))
-    for line in report["first"][:20]:
-        say(line)
-    say(f"{report['violations']} violations")
+    say(f"SEED={seed} EVENTS={events} FAULTS={faults} SABOTAGE={sabotage}")
+    report = run(folder, seed, events, faults, sabotage, say)
+    say(table_of(report))
     return 1 if report["violations"] else 0
 
 

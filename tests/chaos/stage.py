@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from tests.chaos.proxy import Proxy
-from tests.servers import Kafka, Postgres, _end_with_parent
+from tests.servers import Kafka, Postgres, end_with_parent
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,8 @@ class Worker:
     """One worker process."""
 
     def __init__(self, number: int, command: list[str], env: dict[str, str], said: IO[bytes]) -> None:
-        self.number = number
+        # its database sessions bear it as well
+        self.name = f"worker-{number}"
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             command,
@@ -39,7 +40,7 @@ class Worker:
             stdout=said,
             stderr=said,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
         )
 
     @property
@@ -81,6 +82,7 @@ class Stage:
         self.kafka = Kafka(self._data / "kafka", heap_mb=512, group_min_session_timeout_ms="1000")
         self.postgres = Postgres(self._data / "postgres")
         self._provider: subprocess.Popen[str] | None = None
+        self.proxy: Proxy | None = None
         self._seed, self._sabotage = seed, sabotage
         self.lock = threading.RLock()
         self.wanted = 0
@@ -93,7 +95,7 @@ class Stage:
         self._numbers = 0
         self._closing = threading.Event()
         # a process ends with the thread that started it (PR_SET_PDEATHSIG), so these threads last as long as the stage
-        self._for_servers = ThreadPoolExecutor(1, thread_name_prefix="servers")
+        self._for_servers = ThreadPoolExecutor(2, thread_name_prefix="servers")
         self._for_workers = ThreadPoolExecutor(1, thread_name_prefix="workers")
 
     def on_servers(self, work: Callable[[], T]) -> T:
@@ -102,8 +104,9 @@ class Stage:
 
     def start(self) -> None:
         """Servers, database, proxy, provider; no worker yet."""
-        self.on_servers(self.kafka.start)
-        self.on_servers(self.postgres.start)
+        starting = [self._for_servers.submit(server.start) for server in (self.kafka, self.postgres)]
+        for started in starting:
+            started.result()
         self.database = self.postgres.fresh_database()
         self.proxy = Proxy(self.postgres.port)
         self.proxied = self.database.replace(f":{self.postgres.port}/", f":{self.proxy.port}/")
@@ -114,7 +117,8 @@ class Stage:
             text=True,
         )
         assert self._provider.stdout is not None
-        self.provider = f"http://127.0.0.1:{int(self._provider.stdout.readline())}"
+        with self._provider.stdout as said:
+            self.provider = f"http://127.0.0.1:{int(said.readline())}"
 
     def run_cli(self, *words: str) -> str:
         """What `orchestrator --project … words` printed; it reaches the database without the proxy."""
@@ -188,6 +192,10 @@ class Stage:
         for server in (self.kafka, self.postgres):
             if server.running:
                 server.kill()
+        if self.proxy is not None:
+            self.proxy.close()
+        for threads in (self._for_servers, self._for_workers):
+            threads.shutdown()
         self._said.close()
         for name in ("kafka/broker.log", "postgres/server.log"):
             with suppress(OSError):
@@ -197,7 +205,7 @@ class Stage:
     def _start_worker(self) -> None:
         self._numbers += 1
         env = os.environ | {
-            "ORCHESTRATOR_STORE_URL": self.proxied,
+            "ORCHESTRATOR_STORE_URL": f"{self.proxied}?application_name=worker-{self._numbers}",
             "ORCHESTRATOR_DEBUG": "1",
             "CHAOS_PROVIDER": self.provider,
             "CHAOS_POINTS": str(self.points),

@@ -6,15 +6,16 @@ import signal
 import time
 from typing import NamedTuple
 
-from tests.chaos.plan import Fault
+from tests.chaos.plan import Fault, Pace
 from tests.chaos.points import arm
-from tests.chaos.project import SESSION_S
 from tests.chaos.stage import Stage, Worker
 
-# longer than the session and any lease: whoever wakes has been given up
-FROZEN_S = SESSION_S + 4.0
+# a frozen worker sleeps so much longer than its session and its leases: when it wakes it has been given up
+BEYOND_S = 3.0
+# a paused one sleeps for so much of a lease: its claim still stands, the moment for its call has passed
+PAUSE_OF_LEASE = 0.7
 # how long the workers may take until one of them meets a point
-MEETS_WITHIN_S = 20.0
+MEETS_WITHIN_S = 10.0
 
 
 class Struck(NamedTuple):
@@ -24,34 +25,30 @@ class Struck(NamedTuple):
     # seconds, by time.monotonic
     at: float
     over: float
+    # names of the workers it was done to; none for a fault of servers
+    victims: tuple[str, ...]
     # False: no worker came by the point in time, so nothing happened
     met: bool
 
 
-def strike(stage: Stage, fault: Fault) -> Struck:
+def strike(stage: Stage, fault: Fault, pace: Pace) -> Struck:
     """Does a fault to the stage, and undoes what does not undo itself."""
     at = time.monotonic()
-    met = True
-    if fault.kind == "kill":
-        _victim(stage, fault.draw).signal(signal.SIGKILL)
-    elif fault.kind == "freeze":
-        victim = _victim(stage, fault.draw)
-        victim.signal(signal.SIGSTOP)
-        time.sleep(FROZEN_S)
-        victim.signal(signal.SIGCONT)
-    elif fault.kind.startswith("freeze_"):
-        frozen = _meet(stage, "freeze", {"freeze_claimed": "claimed", "freeze_batch": "batch"}[fault.kind])
-        at, met = time.monotonic(), bool(frozen)
-        if frozen:
-            time.sleep(FROZEN_S)
-        for victim in frozen:
-            victim.signal(signal.SIGCONT)
-    elif fault.kind.startswith("kill_"):
-        met = bool(_meet(stage, "kill", {"kill_called": "called", "kill_attempted": "attempted"}[fault.kind]))
+    deed, _, point = fault.kind.partition("_")
+    if deed not in {"kill", "freeze", "pause"}:
+        _servers(stage, fault.kind)
+        return Struck(fault.kind, at, time.monotonic(), (), met=True)
+    if point:
+        victims = _meet(stage, "kill" if deed == "kill" else "freeze", point)
         at = time.monotonic()
     else:
-        _servers(stage, fault.kind)
-    return Struck(fault.kind, at, time.monotonic(), met)
+        victims = [_victim(stage, fault.draw)]
+        victims[0].signal(signal.SIGKILL if deed == "kill" else signal.SIGSTOP)
+    if victims and deed != "kill":
+        time.sleep(pace.lease_s * PAUSE_OF_LEASE if deed == "pause" else pace.session_s + BEYOND_S)
+    for victim in victims:
+        victim.signal(signal.SIGCONT)
+    return Struck(fault.kind, at, time.monotonic(), tuple(victim.name for victim in victims), met=bool(victims))
 
 
 def _servers(stage: Stage, kind: str) -> None:

@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -53,7 +53,7 @@ class Voices:
     def __init__(self, plan: Plan, project: Project, folder: Path) -> None:
         self._plan, self._project = plan, project
         self._ledger = folder / "ledger.jsonl"
-        self._optouts = (folder / "optouts.jsonl").open("a", encoding="utf-8")
+        self._optouts = folder / "optouts.jsonl"
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.receipts = 0
@@ -64,10 +64,10 @@ class Voices:
             if optout.at_s == 0.0:
                 self._opt_out(optout)
 
-    def opt_out(self, start: datetime) -> None:
-        """The others, each so long after `start`."""
+    def opt_out(self, start: float) -> None:
+        """The others, each so long after `start` (seconds since 1970)."""
         for optout in self._plan.optouts:
-            wait = start.timestamp() + optout.at_s - time.time()
+            wait = start + optout.at_s - time.time()
             if optout.at_s > 0 and not self._stop.wait(max(wait, 0)):
                 self._opt_out(optout)
 
@@ -83,9 +83,8 @@ class Voices:
 
     def _answered(self, member: str, touch_id: str, channel: str) -> None:
         said = {"answered_at": rfc3339(now()), "member": member, "touch_id": touch_id, "channel": channel}
-        with self._lock:
-            self._optouts.write(json.dumps(said | {"purpose": MARKETING}) + "\n")
-            self._optouts.flush()
+        with self._lock, self._optouts.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(said | {"purpose": MARKETING}) + "\n")
 
     # --- receipts
 

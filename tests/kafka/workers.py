@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
@@ -26,7 +25,7 @@ from orchestrator.project import open_project
 from orchestrator.runtimes.kafka.lag import lag
 from orchestrator.settings import FILE
 from orchestrator.stores.contract import Store
-from tests.servers import Kafka
+from tests.servers import Kafka, end_with_parent
 
 # a loaded machine may take several times as long as a quiet one
 WITHIN_S = 120.0
@@ -202,7 +201,7 @@ class Running:
                 stderr=out,
                 env=os.environ | environment,
                 cwd=folder,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - one call to the kernel, which takes no lock
             )
 
     def said(self) -> list[dict[str, Any]]:
@@ -287,8 +286,3 @@ def _target(entry: Path) -> str:
         return str(entry.readlink())
     except OSError:
         return ""
-
-
-def _end_with_parent() -> None:
-    """In the child: ask Linux to end it when the test run ends, however that ends."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
