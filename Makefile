@@ -10,8 +10,9 @@ READY := .venv/.ready
 CODE := $(wildcard orchestrator tests benchmarks chaos)
 
 KAFKA_JARS := build/kafka-jars/.ready
+QUIX_ENV := build/quix-env/.ready
 
-.PHONY: help kafka-jars demo test bench bench-kafka chaos soak lint format lock
+.PHONY: help kafka-jars quix-env demo test bench bench-kafka chaos soak lint format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,10 +50,18 @@ bench: $(READY) ## measure the embedded engine; a table, and build/bench.json
 	@mkdir -p build
 	@$(BIN)/python -m benchmarks
 
-bench-kafka: $(READY) ## measure the Kafka engine; a table, and build/bench-kafka.json
-	@test -f benchmarks/kafka.py || { echo "make bench-kafka: the Kafka engine is not built yet, so there is nothing to measure."; exit 2; }
+bench-kafka: $(READY) $(KAFKA_JARS) ## measure the Kafka engine beside its rivals (BENCH= options); a table, and build/bench-kafka.json
+	@$(MAKE) quix-env || echo "Quix Streams can't be installed here: it is left out."
 	@mkdir -p build
-	@$(BIN)/python -m benchmarks.kafka
+	@$(BIN)/python -m benchmarks.kafka $(BENCH)
+
+# apart from ours: its libraries and ours need not agree
+quix-env: $(QUIX_ENV) ## the environment of what is only measured: Quix Streams, and a profiler
+	@:
+$(QUIX_ENV): benchmarks/kafka/quix.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
 
 chaos: $(READY) $(KAFKA_JARS) ## real Kafka and PostgreSQL under faults (SEED= EVENTS= FAULTS= SABOTAGE=); build/chaos/
 	@$(BIN)/python -m tests.chaos

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -21,6 +20,7 @@ import msgspec
 
 from benchmarks import core, grocer, startup, store
 from benchmarks.engine import Job, Stretch, run
+from benchmarks.table import Line, show, write
 from orchestrator import starter
 
 OUT = Path("build/bench.json")
@@ -50,14 +50,6 @@ class Size(NamedTuple):
 
 FULL = Size(120, 250, 366, 12, 366, (1, 4, 16), True, (False, True), 5, 300_000, 60)
 QUICK = Size(3, 8, 40, 4, 40, (1,), False, (True,), 1, 1, 3)
-
-
-class Line(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    figure: str
-    counts: str
 
 
 class Part(NamedTuple):
@@ -234,12 +226,9 @@ def main() -> None:
             if asked.only in (None, part.name):
                 (Path(folder) / part.name).mkdir()
                 found[part.name], lines = part.run(Path(folder) / part.name, size)
-                for line in lines:
-                    print(f"{line.what:<34} {line.figure:>34}   {line.counts}", flush=True)
+                show(lines)
     found["took_s"] = round(time.time() - started)
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{found['took_s']} s; written to {OUT}")
+    write(found, OUT)
 
 
 if __name__ == "__main__":
