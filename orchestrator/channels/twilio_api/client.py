@@ -1,8 +1,8 @@
 """Twilio's own client, with a time-out, and with the status and headers of its last answer.
 
-As it comes (twilio 9.13), it waits for ever; its errors carry no headers, so that a throttled call would not know for
-how long; its log holds addresses and bodies. Its asynchronous form ignores the time-out and, told to retry, sends again
-on a 5xx: the synchronous one is used, in a thread of its own, which never tries again.
+As it comes (twilio 9.13), it waits for ever, and its errors carry no headers, so that a throttled call would not know
+for how long. Its asynchronous form ignores the time-out and, told to retry, sends again on a 5xx: the synchronous one
+is used, in a thread of its own, which never tries again.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class TwilioClient:
 
     def __init__(self, host: str, account_sid: str, user: str, secret: Secret, timeout_s: float) -> None:
         """`user` is the account itself, or an API key of it; `secret` is its token or the key's."""
+        # today's log shows account and headers, without secrets; what it may show tomorrow is not waited for
         quiet("twilio.http_client", "urllib3")
         self._http = _Http(timeout_s)
         self._api = Client(user, secret.reveal(), account_sid, http_client=self._http)
