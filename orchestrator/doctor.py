@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -38,17 +38,21 @@ class Check(Struct, frozen=True, kw_only=True):
     cure: str = ""
 
 
-def examine(path: Path, today: date) -> list[Check]:
-    """Every check of a project folder; `today` judges review dates. Never raises for what it examines."""
+def examine(path: Path, today: date, parts: Iterable[str] = ()) -> list[Check]:
+    """The checks of a project folder, all of them or of some `parts`; `today` judges dates of laws and reviews.
+
+    Never raises for what it examines. Raises KeyError for a part that is none of keys, store, clocks, content,
+    channels, machine.
+    """
     try:
         project = open_project(path)
     except OrchestratorError as error:
         return [Check(name="settings", state="fail", found=str(error))]
     checks = [Check(name="settings", state="ok", found=f"{project.path}/orchestrator.toml")]
     with project:
-        for name, examined in _EXAMINED.items():
+        for name in parts or _EXAMINED:
             try:
-                checks.extend(examined(project, today))
+                checks.extend(_EXAMINED[name](project, today))
             except ContentError as error:
                 checks += [
                     Check(name=name, state="fail", found=f"{each.file}:{each.line}: {each.what}", cure=each.cure)

@@ -5,35 +5,36 @@ from __future__ import annotations
 import getpass
 from typing import Annotated
 
-import msgspec
 import typer
 from msgspec.structs import replace
-from rich.json import JSON
+from rich.console import Group, RenderableType
 
-from orchestrator.cli.output import State, show, write_json
+from orchestrator.cli.output import State, key_values, show, table, write_json
 from orchestrator.clocks import wall_clock
+from orchestrator.contact_log.sentences import ZONE_FROM
+from orchestrator.decide.member import Member
 from orchestrator.errors import UsageError
 from orchestrator.members import erase, erased, everything, known
 from orchestrator.project import open_project
 from orchestrator.runtimes.embedded.project_runner import carry_out
 
 app = typer.Typer(no_args_is_help=True, help="See, hand over or erase what is known of one member.")
-Member = Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]
+MemberId = Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]
 
 
 @app.command("show")
-def show_(ctx: typer.Context, member: Member) -> None:
+def show_(ctx: typer.Context, member: MemberId) -> None:
     """Show what is known of a member: profile, contact points, consents, running figures, what waits.
 
     Example: orchestrator member show member-0042
     """
     with open_project(State.of(ctx).project) as project:
         found = known(project.store, project.vault, member)
-    show(ctx, found, lambda: JSON(msgspec.json.encode(found).decode()))
+    show(ctx, found, lambda: _view(found))
 
 
 @app.command("export")
-def export(ctx: typer.Context, member: Member) -> None:
+def export(ctx: typer.Context, member: MemberId) -> None:
     """Write all that is kept about a member as JSON: state and every log entry.
 
     Example: orchestrator member export member-0042 > member-0042.json
@@ -45,7 +46,7 @@ def export(ctx: typer.Context, member: Member) -> None:
 @app.command("erase")
 def erase_(
     ctx: typer.Context,
-    member: Member,
+    member: MemberId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it can't be undone.")] = False,
 ) -> None:
     """Erase a member: no touch from now on, and the key to all that is kept is destroyed. It can't be undone.
@@ -62,3 +63,46 @@ def erase_(
         carry_out(project)
         result = replace(result, key_destroyed=erased(project.store, project.vault, member))
     show(ctx, result)
+
+
+def _view(member: Member) -> RenderableType:
+    """A member as people read one: what is empty is left out."""
+    residence = member.residence
+    zones = f"{', '.join(residence.zones)}, known from {ZONE_FROM[residence.zone_from]}" if residence.zones else ""
+    profile = {
+        "member": member.id,
+        "reference": member.ref,
+        "status": member.status + (f" since {member.since:%Y-%m-%d}" if member.since else ""),
+        "name": f"{member.given_name} {member.family_name}".strip(),
+        "birthday": member.birthday,
+        "locale": member.locale,
+        "lives in": member.region or member.country,
+        "zone": zones,
+        "laws": residence.jurisdictions,
+        "tier": member.tier,
+        **member.attributes,
+        "open complaints": len(member.complaints) or None,
+        "journeys entered": [f"{name} on {at:%Y-%m-%d}" for name, at in member.entered.items()],
+    }
+    parts: list[RenderableType] = [key_values({name: value for name, value in profile.items() if value})]
+    points = [(p.channel, p.address, p.health, p.health_since, p.preferred) for p in member.contact_points]
+    consents = [
+        (f"{c.channel}, {c.purpose}", c.state, c.at, c.basis if c.state == "granted" else "", c.expires_at, c.record)
+        for c in member.consents.values()
+    ]
+    figures = [(name, a.count, a.sum or None, a.first, a.last) for name, a in member.aggregates.items()]
+    waits: list[tuple[object, ...]] = [
+        (f"{p.journey} / {p.step}", p.created_at, p.valid_until) for p in member.pending.values()
+    ]
+    waits += [(name, None, due) for name, due in member.timers.items() if not name.startswith("intent:")]
+    suppressed = [(*key.split("/"), why) for key, why in member.suppressed.items()]
+    for columns, rows, title in (
+        (("channel", "address", "health", "since", "preferred"), points, "Contact points"),
+        (("for", "state", "at", "basis", "expires", "record"), consents, "Consents"),
+        (("event", "count", "sum", "first", "last"), figures, "Figures"),
+        (("what", "since", "until"), waits, "Waits"),
+        (("whom", "channel", "purpose", "why"), suppressed, "Not contacted"),
+    ):
+        if rows:
+            parts += ["", table(columns, rows, title=title)]
+    return Group(*parts)

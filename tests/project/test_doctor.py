@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from orchestrator import starter
 from orchestrator.cli.app import app
+from orchestrator.clocks import wall_clock
 from orchestrator.doctor import Check, examine
 from orchestrator.settings import FILE
+from orchestrator.stores.sql.sqlite import SqliteStore
 
 TODAY = date(2026, 11, 26)
 OWN = {
@@ -52,10 +54,10 @@ def change(file: Path, *changes: tuple[str, str]) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def found(project: Path, state: str) -> dict[str, list[Check]]:
-    """name -> the checks of this state."""
+def found(project: Path, state: str, *parts: str) -> dict[str, list[Check]]:
+    """name -> the checks of this state, of some parts of the examination or of all."""
     checks: dict[str, list[Check]] = {}
-    for check in examine(project, TODAY):
+    for check in examine(project, TODAY, parts):
         if check.state == state:
             checks.setdefault(check.name, []).append(check)
     return checks
@@ -73,7 +75,7 @@ def test_a_starter_is_fit_and_its_drafts_and_examples_are_named(project: Path) -
 
 def test_who_would_really_write_as_the_example_fails(project: Path) -> None:
     change(project / FILE, ('email = "capture"', 'email = "smtp"'))
-    assert 6 == len(found(project, "fail")["sender"])
+    assert 6 == len(found(project, "fail", "content")["sender"])
 
 
 def test_who_says_who_they_are_may_write(project: Path) -> None:
@@ -97,7 +99,9 @@ def test_who_says_who_they_are_may_write(project: Path) -> None:
 )
 def test_what_a_law_wants_shown_may_not_be_empty(project: Path, old: str, new: str, told: str) -> None:
     change(project / FILE, (old, new))
-    assert any("is empty" in check.found and told in check.found for check in found(project, "warn")["sender"])
+    assert any(
+        "is empty" in check.found and told in check.found for check in found(project, "warn", "content")["sender"]
+    )
 
 
 def test_where_no_law_asks_for_it_a_postal_address_may_be_empty(project: Path) -> None:
@@ -106,13 +110,13 @@ def test_where_no_law_asks_for_it_a_postal_address_may_be_empty(project: Path) -
         for file in (project / "channel_policies/laws" / pack).iterdir():
             file.unlink()
         (project / "channel_policies/laws" / pack).rmdir()
-    assert not any("postal_address" in check.found for check in found(project, "warn")["sender"])
+    assert not any("postal_address" in check.found for check in found(project, "warn", "content")["sender"])
 
 
 def test_marketing_without_the_postal_address_is_a_content_problem(project: Path) -> None:
     layout = project / "templates/_layout/email.es.txt.j2"
     change(layout, ('{{ ", " ~ postal_address if postal_address }}', ""))
-    problems = found(project, "fail")["content"]
+    problems = found(project, "fail", "content")["content"]
     assert all("lacks `postal_address`, as rule us.email.content (US@2026.11.0)" in check.found for check in problems)
     assert {"use {{ postal_address }}, best in the layout"} == {check.cure for check in problems}
 
@@ -150,7 +154,7 @@ def name_another_store(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "name", "told", "cure"),
+    ("spoil", "part", "told", "cure"),
     [
         (drop_the_key, "keys", "does not exist", "restore it from your backup"),
         (open_the_key, "keys", "can be read by others", "chmod 600"),
@@ -163,13 +167,34 @@ def name_another_store(project: Path) -> None:
     ],
 )
 def test_a_fault_is_named_with_its_place_and_its_cure(
-    project: Path, spoil: Callable[[Path], None], name: str, told: str, cure: str
+    project: Path, spoil: Callable[[Path], None], part: str, told: str, cure: str
 ) -> None:
     spoil(project)
-    (check, *_) = found(project, "fail")[name]
+    # wrong settings leave nothing else to examine
+    (check, *_) = found(project, "fail", *([] if part == "settings" else [part]))[part]
     assert told in check.found
     assert cure in f"{check.found} {check.cure}"
     assert "geheim" not in check.found
+
+
+def clocks(project: Path) -> Check:
+    """What is said of the clocks."""
+    (check,) = (check for check in examine(project, TODAY, ["clocks"]) if check.name == "clocks")
+    return check
+
+
+def test_clocks_that_agree_are_well(made: Path) -> None:
+    assert ("ok", "the store's clock and this machine's differ by 0.0 s") == (clocks(made).state, clocks(made).found)
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(1.9, "ok"), (-1.9, "ok"), (2.1, "fail"), (-2.1, "fail")])
+def test_a_skew_over_two_seconds_is_refused_with_its_cure(
+    made: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, state: str
+) -> None:
+    monkeypatch.setattr(SqliteStore, "clock", lambda _self: wall_clock() + int(seconds * 1_000_000))
+    check = clocks(made)
+    assert (state, f"differ by {abs(seconds):.1f} s") == (check.state, check.found[-15:])
+    assert ("NTP" in check.cure) == (state == "fail")
 
 
 def test_the_command_ends_with_0_when_fit_and_3_when_not(project: Path) -> None:

@@ -1,0 +1,83 @@
+"""`orchestrator member`: what is known is shown and handed over, and after an erasure nobody can read it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orchestrator import starter
+from orchestrator.cli.app import app
+from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.testing.world import lines
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which Ana joined and bought, and Ben joined; Ben is there to be erased."""
+    folder = tmp_path_factory.mktemp("member") / "club"
+    starter.create(folder)
+    told = [enrolled(who, "2026-03-02T17:00:00Z") for who in ("ana", "ben")] + [purchase("ana", "2026-03-03T17:00:00Z")]
+    events = lines(folder / "events.jsonl", told)
+    assert 0 == call(folder, "run", str(events), "--clock", "events").exit_code
+    return folder
+
+
+def call(project: Path, *words: str, input: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["--project", str(project), *words], input=input, env={"COLUMNS": "100"})
+
+
+def test_a_member_is_shown_to_people_without_what_is_empty(project: Path) -> None:
+    shown = call(project, "member", "show", "ana").stdout
+    for words in (
+        "enrolled since 2026-03-02",
+        "America/New_York, known from the member's profile",
+        "ana@example.com",
+        "sms, marketing",
+        "purchase.completed",
+        "inactive:we-miss-you",
+    ):
+        assert words in shown
+    assert "Not contacted" not in shown
+
+
+def test_a_member_is_shown_to_programs(project: Path) -> None:
+    member = json.loads(call(project, "--json", "member", "show", "ana").stdout)
+    assert ("ana", 1) == (member["id"], member["aggregates"]["purchase.completed"]["count"])
+
+
+def test_all_that_is_kept_is_handed_over(project: Path) -> None:
+    handed = json.loads(call(project, "member", "export", "ana").stdout)
+    assert "ana" == handed["member"]["id"]
+    assert {"ana"} == {entry["member"] for entry in handed["log"]}
+    assert {"member", "consent", "decision", "touch"} <= {entry["kind"] for entry in handed["log"]}
+
+
+def test_erasing_asks_first(project: Path) -> None:
+    asked = call(project, "member", "erase", "ana", input="n\n")
+    assert (130, True) == (asked.exit_code, "Erase ana for good?" in asked.stdout)
+    assert 0 == call(project, "member", "show", "ana").exit_code
+    assert 2 == call(project, "--json", "member", "erase", "ana").exit_code
+
+
+def test_after_an_erasure_nothing_can_be_read_and_the_log_still_verifies(project: Path) -> None:
+    ref = json.loads(call(project, "--json", "member", "show", "ben").stdout)["ref"]
+    erased = json.loads(call(project, "--json", "member", "erase", "ben", "--yes").stdout)
+    assert erased["key_destroyed"]
+    for words in (("member", "show", "ben"), ("member", "export", "ben")):
+        refused = call(project, *words)
+        assert (2, True) == (refused.exit_code, "was erased: nothing can be read any more" in refused.stderr)
+    assert 0 == call(project, "log", "verify").exit_code
+    assert 0 == call(project, "log", "reconcile").exit_code
+    assert 0 == call(project, "replay").exit_code
+    told = json.loads(call(project, "--json", "explain", "ben").stdout)
+    assert ref == told["member_ref"]
+    assert "The member was forgotten: the key to all personal data was destroyed." in {
+        p["title"] for p in told["paragraphs"]
+    }
+    # neither address nor number was ever readable in what is kept
+    kept = b"".join(path.read_bytes() for path in project.glob("orchestrator.db*"))
+    assert b"ben@example.com" not in kept
+    assert b"+1212555" not in kept
