@@ -64,6 +64,17 @@ def test_what_shows_no_life_beyond_the_limit_ends_the_process(now: list[float]) 
     assert [("a batch", 61.0)] == ended
 
 
+def test_a_process_that_stood_still_beyond_the_limit_ends_whatever_wakes_first(now: list[float]) -> None:
+    ended: list[str] = []
+    dog = Watchdog(60, lambda what, _: ended.append(what))
+    with dog.watching("the event loop") as watch:
+        for passed in (60.0, 61.0):
+            now[0] += passed
+            watch.beat()
+            dog.look_after(passed)
+    assert ["this process stood still"] == ended
+
+
 def test_who_waits_for_the_database_is_alive(now: list[float]) -> None:
     ended: list[str] = []
     dog = Watchdog(60, lambda what, _: ended.append(what))

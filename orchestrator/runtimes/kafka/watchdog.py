@@ -78,8 +78,18 @@ class Watchdog:
 
     def _run(self) -> None:
         while True:
+            before = uptime()
             time.sleep(1)
-            self.look()
+            self.look_after(uptime() - before)
+
+    def look_after(self, passed_s: float) -> None:
+        """Looks, when so long has passed since the last time: if that is beyond the limit, the process stood still.
+
+        Whoever is watched may wake first, and show life.
+        """
+        if passed_s > self.limit_s:
+            self._end("this process stood still", passed_s)
+        self.look()
 
 
 def _exit(what: str, silent_s: float) -> None:
