@@ -242,3 +242,37 @@ def test_a_state_stays_bounded_however_much_a_member_buys(vault: Vault, new_worl
     member = world.member("ana")
     assert member is not None
     assert 10_000 == member.aggregates["purchase.completed"].count
+
+
+def test_a_state_stays_bounded_however_much_is_said_of_a_member(vault: Vault, new_world: Callable[[], World]) -> None:
+    """Each day new attributes, addresses, consents, complaints, answers, tiers; a quarter later it grows no more."""
+    world = new_world()
+    start = datetime(2026, 3, 2, 17, tzinfo=UTC)
+    sizes = []
+    world.live(ANA, dispatch=False)
+    for day in range(130):
+        world.live(*told_on(day, start + timedelta(days=day)), dispatch=False)
+        row = world.store.member(vault.member("ana"))
+        assert row is not None
+        sizes.append(len(row.state))
+    assert max(sizes[:110]) * 1.02 > max(sizes[110:]), sizes
+    assert max(sizes) < 60_000
+
+
+def told_on(day: int, at: datetime) -> list[Event]:
+    """A day's worth of everything that may be said of a member, all of it new."""
+    profile = {
+        "attributes": {f"a{day}_{i}": "x" * 400 for i in range(20)},
+        "contact_points": [{"channel": "email", "address": f"ana-{day}-{i}@example.com"} for i in range(10)],
+        "consents": [{"channel": "email", "wording": f"w{day}", "method": "form", "evidence": "e" * 400}],
+    }
+    said: list[tuple[str, dict[str, object]]] = [
+        ("member.updated", profile),
+        ("complaint.opened", {"complaint_id": f"complaint-{day}" * 5}),
+        ("survey.answered", {"survey_id": f"s{day}", "answers": {f"q{i}": "y" * 400 for i in range(20)}}),
+        ("tier.changed", {"tier": f"tier {day}"}),
+        ("social.mentioned", {"network": f"n{day}"}),
+        ("points.expiring", {"points": 3, "expires_on": "2027-01-01"}),
+        ("consent.withdrawn", {"channel": "email", "method": "link"}),
+    ]
+    return [event(kind, "ana", at + timedelta(minutes=i), data) for i, (kind, data) in enumerate(said)]

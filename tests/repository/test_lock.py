@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -47,3 +49,11 @@ def test_every_entry_has_hashes() -> None:
 
 def test_the_lock_names_no_address() -> None:
     assert re.search(r"://|--(extra-)?index|--find-links|--trusted-host", LOCK) is None
+
+
+@pytest.mark.skipif(os.environ.get("ORCHESTRATOR_REQUIRE_KAFKA") != "1", reason="continuous integration alone decides")
+def test_only_the_python_that_these_tests_run_on_is_claimed() -> None:
+    claimed = {
+        line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if line.startswith("Programming Language")
+    }
+    assert {f"{sys.version_info.major}.{sys.version_info.minor}"} == claimed
