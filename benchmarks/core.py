@@ -1,15 +1,17 @@
 """The pure core: decisions a second of `step` with the shipped content, no store, no files, no clock.
 
-Members of New York, Spain and Colombia live a quarter of purchases through `step`, with every touch accepted as soon as
-it is reserved; what `step` was given in the last two months of it is kept and given again under the watch. So members
-have the places, aggregates and consents that members come to have. Every measured input is a purchase, and comes to at
-least one decision with at least `LEAST_RULES` rules in its trail: both are asserted, decision by decision.
+Members of New York, Spain and Colombia live a quarter of purchases through `step`, with every timer given when it is
+due and every touch accepted as soon as it is reserved; what `step` was given for purchases in the last two months of it
+is kept and given again under the watch. So members have the places, aggregates, consents and waiting intents that
+members come to have. Every measured input is a purchase, and comes to at least one decision with at least `LEAST_RULES`
+rules in its trail: both are asserted, decision by decision. Each round over the cases tells of other amounts, so that
+no round finds words that an earlier one has formatted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -26,6 +28,7 @@ from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.step import Shared, needs, step
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import EventInput, Input, Outcome
+from orchestrator.events.types import PurchaseCompleted
 from orchestrator.project import open_project
 from orchestrator.testing.builders import event, purchase
 
@@ -86,29 +89,41 @@ def lived(content: Content, number: int) -> list[Case]:
     name = f"m{number}"
     shared = Shared(key=KEY, fingerprint=lambda channel, address: f"{channel}:{address}", new_ref=f"{number:032x}")
     joins = _joins(name, number)
-    member = step(None, shared, (EventInput(joins),), content, joins.time).member
     cases: list[Case] = []
-    at = START
-    while True:
-        at += timedelta(minutes=random.randrange(60, 6 * 24 * 60))
+    # what is still to come, the next one last
+    to_come: list[tuple[datetime, Input]] = [(at, EventInput(event)) for at, event in _purchases(name, random)]
+    to_come = [*reversed(to_come), (joins.time, EventInput(joins))]
+    member: Member | None = None
+    while to_come:
+        at, given = to_come.pop()
         if at > START + QUARTER:
-            return cases
-        inputs = (EventInput(purchase(name, at, random.randrange(500, 20_000))),)
-        given = _given(member, inputs, content, shared, at)
-        result = step(member, given, inputs, content, at)
+            continue
+        inputs = (given,)
+        told = _told(member, inputs, content, shared, at)
+        result = step(member, told, inputs, content, at)
         decisions = [entry for entry in result.entries if entry.kind == "decision"]
+        bought = isinstance(given, EventInput) and given.event.type == "purchase.completed"
         # reasons found before any rule is asked (stale, no address) are no decisions of the rules
-        if at > START + WARM and decisions and decisions[0].reason not in ("stale", "no_contact_point"):
+        if bought and at > START + WARM and decisions and decisions[0].reason not in ("stale", "no_contact_point"):
             assert member is not None
             for trail in _trails(decisions):
                 assert _asked(trail) >= LEAST_RULES, f"only {_asked(trail)} rules were asked"
-            cases.append(Case(member, given, inputs, at, decisions[0].verdict))
+            cases.append(Case(member, told, inputs, at, decisions[0].verdict))
         member = result.member
-        for reserved in result.reservations:
-            accepted = Outcome(
-                touch_id=reserved.touch_id, kind="accepted", attempt=1, attempted_at=at, occurred_at=at, final=True
-            )
-            member = step(member, given, (accepted,), content, at).member
+        to_come += result.timers
+        to_come += [(at, _accepted(reserved.touch_id, at)) for reserved in result.reservations]
+        to_come.sort(key=lambda each: each[0], reverse=True)
+    return cases
+
+
+def _purchases(name: str, random: Random) -> Iterator[tuple[datetime, Event]]:
+    at = START
+    while (at := at + timedelta(minutes=random.randrange(60, 6 * 24 * 60))) <= START + QUARTER:
+        yield at, purchase(name, at, random.randrange(500, 20_000))
+
+
+def _accepted(touch_id: str, at: datetime) -> Outcome:
+    return Outcome(touch_id=touch_id, kind="accepted", attempt=1, attempted_at=at, occurred_at=at, final=True)
 
 
 def _joins(name: str, number: int) -> Event:
@@ -125,10 +140,10 @@ def _joins(name: str, number: int) -> Event:
     return event("member.enrolled", name, START + timedelta(minutes=number), data)
 
 
-def _given(member: Member | None, inputs: tuple[Input, ...], content: Content, shared: Shared, at: datetime) -> Shared:
-    """What the pipeline would give: every do-not-contact list was read yesterday and names nobody."""
+def _told(member: Member | None, inputs: tuple[Input, ...], content: Content, shared: Shared, at: datetime) -> Shared:
+    """What the pipeline would give: every do-not-contact list was read at midnight and names nobody."""
     wants = needs(member, inputs, content, shared)
-    fresh = RegistryState(listed=False, checked_at=at - timedelta(days=1))
+    fresh = RegistryState(listed=False, checked_at=at.replace(hour=0, minute=0))
     return msgspec.structs.replace(shared, registries=dict.fromkeys(wants.registries, fresh))
 
 
@@ -137,14 +152,28 @@ def _rate(cases: Sequence[Case], content: Content) -> float:
     # enough of them for the watch
     repeat = max(1, 300 // len(cases))
 
-    def run() -> None:
-        for _ in range(repeat):
-            for member, shared, inputs, now, _verdict in cases:
+    def seconds(first: int) -> float:
+        told = [_dearer(case, cents) for cents in range(first, first + repeat) for case in cases]
+
+        def run() -> None:
+            for member, shared, inputs, now, _verdict in told:
                 needs(member, inputs, content, shared)
                 step(member, shared, inputs, content, now)
 
+        return timed(run).cpu_s / repeat
+
     decisions = sum(len(_trails(_entries(case, content))) for case in cases)
-    return decisions / min(timed(run).cpu_s / repeat for _ in range(ROUNDS))
+    return decisions / min(seconds(1 + number * repeat) for number in range(ROUNDS))
+
+
+def _dearer(case: Case, cents: int) -> Case:
+    """The same case, for a purchase of some cents more."""
+    (given,) = case.inputs
+    assert isinstance(given, EventInput)
+    data = given.event.data
+    assert isinstance(data, PurchaseCompleted)
+    more = msgspec.structs.replace(given.event, data=msgspec.structs.replace(data, amount=data.amount + cents))
+    return case._replace(inputs=(EventInput(more),))
 
 
 def _entries(case: Case, content: Content) -> Sequence[Entry]:

@@ -26,7 +26,6 @@ from orchestrator.content.law_file import (
     PackForm,
     RegistryForm,
 )
-from orchestrator.decide.caps import Window
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, Week, Windows
 from orchestrator.decide.law import DEFAULT, Cite, LawBook, LawPack, LawRule, Profile
 from orchestrator.decide.law_rules import (
@@ -44,6 +43,7 @@ from orchestrator.decide.law_rules import (
     HoursClause,
     RegistryClause,
 )
+from orchestrator.decide.windows import Window
 from orchestrator.errors import ContentError, Problem
 from orchestrator.located import Located, convert, nearest
 from orchestrator.times import duration

@@ -22,13 +22,15 @@ from orchestrator.content.policy_file import (
     PolicyWords,
     QuietHoursWords,
 )
-from orchestrator.decide.caps import CapRule, GapRule, Scope, Window
+from orchestrator.decide.caps import CapRule, GapRule
 from orchestrator.decide.consent import ConsentRule, MembershipRule
 from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
 from orchestrator.decide.content import Sender
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
 from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
 from orchestrator.decide.rules import Rule
+from orchestrator.decide.touches import Scope
+from orchestrator.decide.windows import Window
 from orchestrator.errors import ContentError, Problem
 from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import duration

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from orchestrator.decide.findings import Answering, Saw, keep
+from typing import ClassVar
+
+from msgspec import Struct
+
 from orchestrator.decide.member import Consent
-from orchestrator.decide.rules import Finding, Question
+from orchestrator.decide.rules import Finding, Question, Reading, Saw, standing
 
 
-def is_proven(consent: Consent) -> bool:
-    """Whether the record says what was agreed to and where the proof lies; an empty consent is not a consent."""
-    return bool(consent.wording.strip() and consent.evidence.strip())
-
-
-class ConsentRule(Answering, frozen=True, kw_only=True):
+class ConsentRule(Struct, frozen=True, kw_only=True):
     """A granted, proven, unexpired consent for this channel and purpose; withdrawn marketing is never contacted."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (standing,)
 
     id: str
     version: str
@@ -27,16 +27,6 @@ class ConsentRule(Answering, frozen=True, kw_only=True):
         consent = question.member.consents.get(f"{question.channel}/{question.purpose}")
         reason = self._reason(consent, question)
         if consent is None:
-            known = self.answers.get(reason)
-            return known if known is not None else keep(self.answers, reason, self._found(consent, reason))
-        if reason:
-            return self._found(consent, reason)
-        key = (consent.state, consent.record, consent.basis)
-        known = self.answers.get(key)
-        return known if known is not None else keep(self.answers, key, self._found(consent, ""))
-
-    def _found(self, consent: Consent | None, reason: str) -> Finding:
-        if consent is None:
             saw: Saw = {"consent": None, "required": self.required}
         else:
             saw = {"consent": consent.state, "record": consent.record, "basis": consent.basis}
@@ -44,23 +34,30 @@ class ConsentRule(Answering, frozen=True, kw_only=True):
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         if consent is not None:
             expires = consent.expires_at
-            saw |= {"proven": is_proven(consent), "expires_at": None if expires is None else expires.isoformat()}
+            saw |= {"proven": consent.proven, "expires_at": None if expires is None else expires.isoformat()}
         return Finding(rule=self.id, version=self.version, says="suppress", reason=reason, saw=saw)
+
+    def keeps(self, question: Question) -> bool:
+        """Unless the consent ends by itself."""
+        consent = question.member.consents.get(f"{question.channel}/{question.purpose}")
+        return consent is None or consent.expires_at is None
 
     def _reason(self, consent: Consent | None, question: Question) -> str:
         if consent is not None and consent.state == "withdrawn" and (self.required or question.purpose == "marketing"):
             return "consent_withdrawn"
         if not self.required:
             return ""
-        if consent is None or not is_proven(consent):
+        if consent is None or not consent.proven:
             return "no_consent"
         if consent.expires_at is not None and consent.expires_at <= question.at:
             return "consent_expired"
         return "" if consent.basis in self.accept else "consent_basis"
 
 
-class MembershipRule(Answering, frozen=True, kw_only=True):
+class MembershipRule(Struct, frozen=True, kw_only=True):
     """Who left the programme is not contacted for the purposes that this rule is asked about."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (standing,)
 
     id: str
     version: str
@@ -68,10 +65,11 @@ class MembershipRule(Answering, frozen=True, kw_only=True):
     def judge(self, question: Question) -> Finding:
         """Suppress with membership_ended once the membership is cancelled."""
         status = question.member.status
-        return self.answers.get(status) or keep(self.answers, status, self._found(status))
-
-    def _found(self, status: str) -> Finding:
         saw: Saw = {"status": status}
         if status == "cancelled":
             return Finding(rule=self.id, version=self.version, says="suppress", reason="membership_ended", saw=saw)
         return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+
+    def keeps(self, _: Question) -> bool:
+        """Always."""
+        return True

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import ClassVar
 
-from orchestrator.decide.findings import Answering, Saw, keep
-from orchestrator.decide.rules import Finding, Question
+from msgspec import Struct
+
+from orchestrator.decide.rules import Finding, Question, Reading, Saw, standing
 from orchestrator.times import rfc3339
 
 
-class ContactPointRule(Answering, frozen=True, kw_only=True):
+class ContactPointRule(Struct, frozen=True, kw_only=True):
     """A member without a contact point, or with one that is dead, is not contacted; after a soft bounce we pause."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (standing,)
 
     id: str
     version: str
@@ -24,9 +28,7 @@ class ContactPointRule(Answering, frozen=True, kw_only=True):
             saw: Saw = {"contact": None}
             return Finding(rule=self.id, version=self.version, says="suppress", reason="no_contact_point", saw=saw)
         if contact.health == "ok":
-            return self.answers.get(None) or keep(
-                self.answers, None, Finding(rule=self.id, version=self.version, says="pass", saw={"health": "ok"})
-            )
+            return Finding(rule=self.id, version=self.version, says="pass", saw={"health": "ok"})
         since = contact.health_since or question.now
         saw = {"health": contact.health, "since": rfc3339(since)}
         reason = "contact_point_unhealthy"
@@ -37,9 +39,15 @@ class ContactPointRule(Answering, frozen=True, kw_only=True):
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         return Finding(rule=self.id, version=self.version, says="defer", reason=reason, until=until, saw=saw)
 
+    def keeps(self, question: Question) -> bool:
+        """Unless something is wrong with the contact point: then it tells since when."""
+        return question.contact is None or question.contact.health == "ok"
 
-class ClosedWindowRule(Answering, frozen=True, kw_only=True):
+
+class ClosedWindowRule(Struct, frozen=True, kw_only=True):
     """Windows that the dispatcher found closed for this intent stay closed to their end."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (standing,)
 
     id: str
     version: str
@@ -47,9 +55,7 @@ class ClosedWindowRule(Answering, frozen=True, kw_only=True):
     def judge(self, question: Question) -> Finding:
         """Defer with dispatch_window_closed to the end of the closed windows, which may touch or overlap."""
         if not question.closed:
-            return self.answers.get(None) or keep(
-                self.answers, None, Finding(rule=self.id, version=self.version, says="pass", saw={"windows": 0})
-            )
+            return Finding(rule=self.id, version=self.version, says="pass", saw={"windows": 0})
         until = question.at
         for start, end in sorted(question.closed):
             if start <= until < end:
@@ -59,3 +65,7 @@ class ClosedWindowRule(Answering, frozen=True, kw_only=True):
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         reason = "dispatch_window_closed"
         return Finding(rule=self.id, version=self.version, says="defer", reason=reason, until=until, saw=saw)
+
+    def keeps(self, question: Question) -> bool:
+        """While there are none."""
+        return not question.closed

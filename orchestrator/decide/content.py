@@ -7,11 +7,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from orchestrator.decide.journey import Journey
+from orchestrator.decide.panel import Panel
 from orchestrator.decide.rules import Rule
 from orchestrator.render.contract import Templates
+
+# panels kept by one revision: countries, and those of telephone numbers, by channels and journeys
+MOST_PANELS = 1_000
 
 
 class Sender(Struct, frozen=True, kw_only=True):
@@ -96,3 +101,20 @@ class Content(Struct, frozen=True, kw_only=True):
     public_url: str
     # places older than this are forgotten
     keep_places: timedelta
+    # panels made before, by jurisdictions, channel, purpose and journey
+    panels: dict[tuple[tuple[str, ...], str, str, str], Panel] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A copy with a difference makes its own panels."""
+        force_setattr(self, "panels", {})
+
+    def panel(self, jurisdictions: tuple[str, ...], channel: str, purpose: str, journey: str) -> Panel:
+        """All rules that such a contact is asked: the house's own, then those of the law."""
+        key = (jurisdictions, channel, purpose, journey)
+        panel = self.panels.get(key)
+        if panel is None:
+            if len(self.panels) >= MOST_PANELS:
+                self.panels.clear()
+            house = self.policies.rules_for(channel, purpose, journey)
+            panel = self.panels[key] = Panel(house + self.laws.rules_for(jurisdictions, channel, purpose))
+        return panel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -12,13 +13,16 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.events.types import Data
 
+# JSON has these as they are
+_PLAIN = frozenset((str, int, float, bool, NoneType))
+
 
 def plain(data: Data) -> dict[str, object]:
     """An event's data as plain JSON values; fields left out are there as None, so that a condition can ask."""
-    values: dict[str, Any] = {}
-    for name in data.__struct_fields__:
-        value = getattr(data, name)
-        values[name] = value if isinstance(value, str | int | float | None) else msgspec.to_builtins(value)
+    values: dict[str, Any] = {name: getattr(data, name) for name in data.__struct_fields__}
+    for name, value in values.items():
+        if value.__class__ not in _PLAIN:
+            values[name] = msgspec.to_builtins(value)
     return values
 
 

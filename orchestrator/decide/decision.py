@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.decide.panel import Asked, Panel
 from orchestrator.decide.result import Tried
-from orchestrator.decide.rules import Finding, Question, Rule, strictest
+from orchestrator.decide.rules import Finding, Question, Rule
 
 # a release time that is not found in this many rounds is no release time: rules that push each other on for ever
 ROUNDS = 64
+
+
+class Weighed(Struct, frozen=True):
+    """A contact weighed by a panel."""
+
+    asked: Asked
+    # ready for the log: in the place of a finding may stand its JSON
+    tried: Tried
+
+    @property
+    def reason(self) -> str:
+        """As `reason_of`."""
+        return _first_reason(self.asked.findings())
 
 
 def weigh(rules: tuple[Rule, ...], question: Question, drop_on: frozenset[str] = frozenset()) -> Tried:
@@ -20,47 +36,58 @@ def weigh(rules: tuple[Rule, ...], question: Question, drop_on: frozenset[str] =
     a lower bound while something is in flight. A deferral without such an instant is a suppression, and so is one for
     a reason in `drop_on`: the contact is not worth waiting for.
     """
-    findings = [rule.judge(question) for rule in rules]
-    says = strictest(findings)
+    weighed = weigh_by(Panel(rules), question, drop_on)
+    return replace(weighed.tried, findings=weighed.asked.findings())
+
+
+def weigh_by(panel: Panel, question: Question, drop_on: frozenset[str]) -> Weighed:
+    """As `weigh`, by rules that are prepared."""
+    asked = panel.ask(question)
+    says = asked.says
     release: datetime | None = None
     if says == "defer":
-        if not any(found.says == "defer" and not found.advisory and found.reason in drop_on for found in findings):
-            release = release_at(rules, question, findings)
+        if not any(found.reason in drop_on for found in asked.waits):
+            release = _release_at(panel, question, asked)
         if release is None:
             says = "suppress"
-    return Tried(
+    contact = question.contact
+    tried = Tried(
         channel=question.channel,
         says=says,
-        contact=question.contact.fingerprint if question.contact is not None else "",
+        contact="" if contact is None else contact.fingerprint,
         release_at=release,
-        findings=tuple(findings),
+        findings=asked.written(),
     )
+    return Weighed(asked, tried)
 
 
-def release_at(rules: tuple[Rule, ...], question: Question, findings: list[Finding]) -> datetime | None:
+def barred_by(suppression: Finding, weighed: Weighed) -> Weighed:
+    """The same contact, with one more finding that suppresses it."""
+    tried = weighed.tried
+    tried = replace(tried, says="suppress", release_at=None, findings=(*tried.findings, suppression))
+    return Weighed(weighed.asked.and_also(suppression), tried)
+
+
+def _release_at(panel: Panel, question: Question, asked: Asked) -> datetime | None:
     """The earliest instant after `question.at` at which every binding rule passes; None when there is none to find."""
     at = question.at
-    for _ in range(ROUNDS):
-        until = _latest(findings)
+    for _round in range(ROUNDS):
+        until = _latest(asked.waits)
         if until is None or until <= at:
             return None
         at = until
-        later = replace(question, at=at)
-        findings = [rule.judge(later) for rule in rules]
-        says = strictest(findings)
-        if says == "pass":
+        asked = panel.ask_again(asked, replace(question, at=at))
+        if asked.says == "pass":
             return at
-        if says == "suppress":
+        if asked.says == "suppress":
             return None
     return None
 
 
-def _latest(findings: list[Finding]) -> datetime | None:
+def _latest(waits: list[Finding]) -> datetime | None:
     """The latest `until` of the binding deferrals; None if one of them knows no end."""
     latest: datetime | None = None
-    for finding in findings:
-        if finding.says != "defer" or finding.advisory:
-            continue
+    for finding in waits:
         if finding.until is None:
             return None
         if latest is None or finding.until > latest:
@@ -70,8 +97,15 @@ def _latest(findings: list[Finding]) -> datetime | None:
 
 def reason_of(tried: Tried) -> str:
     """The reason code of the strictest binding finding, first in order; "" when all pass."""
-    for says in ("suppress", "defer"):
-        for finding in tried.findings:
-            if finding.says == says and not finding.advisory:
-                return finding.reason
-    return ""
+    return _first_reason(tried.findings)
+
+
+def _first_reason(findings: Sequence[Finding]) -> str:
+    reason = ""
+    for finding in findings:
+        if finding.says == "pass" or finding.advisory:
+            continue
+        if finding.says == "suppress":
+            return finding.reason
+        reason = reason or finding.reason
+    return reason

@@ -59,7 +59,7 @@ def rolling(aggregate: Aggregate, days: int, now: datetime) -> tuple[int, int]:
 def _amount(data: types.Data) -> int:
     if isinstance(data, types.PurchaseCompleted):
         return data.amount
-    if isinstance(data, types.PointsEarned | types.PointsExpiring | types.RewardDelivered):
+    if isinstance(data, (types.PointsEarned, types.PointsExpiring, types.RewardDelivered)):
         return data.points
     return 0
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from orchestrator.decide.local import DAY, aware, naive, stretch_before, stretches, wall
+from orchestrator.decide.local import CLOCK, DAY, aware, naive, stretch_before, stretches, wall
 from orchestrator.decide.rules import Finding, Question, Rule
 
 Windows = tuple[tuple[int, int], ...]
@@ -22,8 +22,6 @@ MIDNIGHT = 1440
 LIMIT = timedelta(days=60)
 OPEN: Windows = ((0, MIDNIGHT),)
 QUIET = "quiet_hours"
-# the minutes of a day as a wall clock shows them
-_CLOCK = tuple(f"{minute // 60:02}:{minute % 60:02}" for minute in range(MIDNIGHT))
 
 
 class Week(Struct, frozen=True, cache_hash=True):
@@ -87,6 +85,8 @@ def next_open(
         return None
     found = at if at.tzinfo is UTC else at.astimezone(UTC)
     end = found + limit
+    if len(zones) == 1:
+        return _forward(week, zones[0], holiday, found, end)
     settled = 0
     while settled < len(zones):
         for zone in zones:
@@ -276,8 +276,8 @@ class QuietHoursRule(Struct, frozen=True, kw_only=True):
                 if start <= minute < end:
                     break
             else:
-                return self._closed(question, zone, _CLOCK[minute])
-        saw = {"local": _CLOCK[minute], "zone": zone.key}
+                return self._closed(question, zone, CLOCK[minute])
+        saw = {"local": CLOCK[minute], "zone": zone.key}
         return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
 
     def open_until(self, question: Question) -> datetime | None:
@@ -304,4 +304,4 @@ class QuietHoursRule(Struct, frozen=True, kw_only=True):
 @lru_cache(maxsize=1024)
 def _calendar(holiday_in: Callable[[str, date], bool], places: tuple[str, ...]) -> Callable[[date], bool]:
     """Whether a day is a holiday in any of these places; the same one each time, so that `_spans` finds it again."""
-    return lambda day: any(holiday_in(place, day) for place in places)
+    return lru_cache(maxsize=400)(lambda day: any(holiday_in(place, day) for place in places))

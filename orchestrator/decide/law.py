@@ -28,7 +28,7 @@ from orchestrator.decide.law_rules import (
     excepted,
     for_channel,
 )
-from orchestrator.decide.rules import Finding, Question, Rule
+from orchestrator.decide.rules import Finding, Question, Rule, Version, edges_of, fixed, version_at
 
 Authority = Literal[
     "statute",
@@ -152,19 +152,22 @@ class AskedRule(Struct, frozen=True):
 
     def judge(self, question: Question) -> Finding:
         """The answer of the version in force, exceptions considered."""
-        at = question.at
+        return self.version_at(question.at).judge(question)
+
+    @property
+    def edges(self) -> tuple[datetime, ...]:
+        """When versions begin and cease to answer."""
+        own = tuple(edge for clause in self.clauses for edge in (clause.starts, clause.ends))
+        return own if self.otherwise is None else own + edges_of(self.otherwise)
+
+    def version_at(self, at: datetime) -> Version:
+        """The version in force; where there is none, what is asked otherwise, or a pass."""
         for clause in self.clauses:
             if clause.starts <= at < clause.ends:
-                finding = clause.answer(question)
-                if clause.exceptions and finding.says != "pass":
-                    why = excepted(clause.exceptions, question)
-                    if why:
-                        return clause.found("pass", {**finding.saw, "unless": why})
-                return finding
+                return clause.version_at(at)
         if self.otherwise is not None:
-            return self.otherwise.judge(question)
-        clause = self.clauses[-1]
-        return replace(clause, notes={}).found("pass", {"in_force": False})
+            return version_at(self.otherwise, at)
+        return fixed(replace(self.clauses[-1], notes={}).found("pass", {"in_force": False}))
 
     def open_until(self, question: Question) -> datetime | None:
         """When the permitted hours that hold at `question.at` end; None for other rules, and under an exception."""

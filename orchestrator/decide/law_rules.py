@@ -7,19 +7,20 @@ to both. All times of day are the member's; a member without a known zone is jud
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
-from orchestrator.decide.caps import Window, counted, free_at
-from orchestrator.decide.findings import Answering, Saw, keep
-from orchestrator.decide.hours import HOLIDAY, Week, Windows, next_closed, next_open
-from orchestrator.decide.local import wall
+from orchestrator.decide.hours import HOLIDAY, Week, next_closed, next_open
+from orchestrator.decide.local import minute_text, wall
 from orchestrator.decide.member import Consent, Member, Place
-from orchestrator.decide.rules import Finding, Question, Says
+from orchestrator.decide.rules import Finding, Question, Reading, Saw, Says, Version, never, standing
+from orchestrator.decide.touches import Count, Scope, touches_of
+from orchestrator.decide.windows import Window, counted, free_at
 
 Model = Literal["none", "opt_out", "soft_opt_in", "opt_in", "opt_in_separate"]
 
@@ -54,7 +55,7 @@ class Calendar(Struct, frozen=True):
         return self.regions.get(region, self.national)
 
 
-class Clause(Answering, frozen=True, kw_only=True):
+class Clause(Struct, frozen=True, kw_only=True):
     """One dated version of one rule. Each kind says in `answer` what it makes of a question."""
 
     rule: str
@@ -75,6 +76,25 @@ class Clause(Answering, frozen=True, kw_only=True):
     def answer(self, question: Question) -> Finding:
         """What the rule says of the question, exceptions apart."""
         raise NotImplementedError
+
+    @property
+    def reads(self) -> tuple[Reading, ...]:
+        """What the answer rests on where it is kept, as `rules.Version` has it."""
+        return ()
+
+    def keeps(self, _: Question) -> bool:
+        """Whether the answer is kept, exceptions apart."""
+        return False
+
+    def judge(self, question: Question) -> Finding:
+        """What the rule says of the question: an exception that holds makes it pass."""
+        finding = self.answer(question)
+        why = excepted(self.exceptions, question) if finding.says != "pass" else ""
+        return self.found("pass", {**finding.saw, "unless": why}) if why else finding
+
+    def version_at(self, _: datetime) -> Version:
+        """Itself; exceptions look at much more than the rule."""
+        return Version(self.judge, (), never) if self.exceptions else Version(self.answer, self.reads, self.keeps)
 
     @property
     def looks_back(self) -> timedelta:
@@ -123,25 +143,28 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
         record = question.member.consents.get(question.channel + "/" + question.purpose)
         if self.scope:
             return self._objections(question, record)
-        saw: Saw
+        saw: Saw = {"model": self.model}
         if record is None:
-            known = self.answers.get(None)
-            if known is not None:
-                return known
-            saw = {"model": self.model}
             enough = self.model in ("none", "opt_out")
-            return keep(
-                self.answers, None, self.found("pass", saw) if enough else self.found("suppress", saw, "no_consent")
-            )
-        saw = {"model": self.model, "state": record.state, "basis": record.basis, "consent": record.record}
+            return self.found("pass", saw) if enough else self.found("suppress", saw, "no_consent")
+        saw |= {"state": record.state, "basis": record.basis, "consent": record.record}
         reason = self._refusal(question, record, saw)
-        if "ended" in saw:
-            return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
-        key = (record.state, record.basis, record.record, reason)
-        known = self.answers.get(key)
-        if known is not None:
-            return known
-        return keep(self.answers, key, self.found("suppress", saw, reason) if reason else self.found("pass", saw))
+        return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
+
+    @property
+    def reads(self) -> tuple[Reading, ...]:
+        """The record on this channel and purpose; or whether there is any objection."""
+        return (_objected,) if self.scope else (standing,)
+
+    def keeps(self, question: Question) -> bool:
+        """Where nothing but the record counts, and no date."""
+        if self.scope:
+            return not _objected(question)
+        record = question.member.consents.get(question.channel + "/" + question.purpose)
+        if record is None:
+            return True
+        lapses = self.lapse_months and record.basis == "soft_opt_in"
+        return record.expires_at is None and not self.renew_months and not lapses and self.model != "opt_in_separate"
 
     def _refusal(self, question: Question, record: Consent, saw: Saw) -> str:
         if self.model == "none":
@@ -181,7 +204,7 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
                 saw["state"], saw["channel"], saw["purpose"] = other.state, other.channel, other.purpose
                 saw["consent"] = other.record
                 return self.found("suppress", saw, "consent_withdrawn")
-        return self.answers.get("none") or keep(self.answers, "none", self.found("pass", saw))
+        return self.found("pass", saw)
 
 
 class HoursClause(Clause, frozen=True, kw_only=True):
@@ -197,34 +220,40 @@ class HoursClause(Clause, frozen=True, kw_only=True):
     def answer(self, question: Question) -> Finding:
         """Passes within the windows in every candidate zone; else defers to the first instant that is."""
         zones = question.zones or self.zones
-        holidays = self.calendar.days(question.member.region)
-        open_everywhere = bool(zones)
-        saw: Saw = {}
-        # the hot path: each zone's wall clock is worked out once, for the answer and for what the trail shows
+        at, memo, days = question.at, question.memo, self.week.days
+        # what the trail shows: the first zone, or the first of them where it is closed
+        shown: tuple[ZoneInfo, int] | None = None
         for zone in zones:
-            local, day, minute = wall(question.memo, zone, question.at)
-            if self.week.days[HOLIDAY] is not None and local.date() in holidays:
+            local, day, minute = wall(memo, zone, at)
+            if days[HOLIDAY] is not None and local.date() in self.calendar.days(question.member.region):
                 day = HOLIDAY
-            is_open = _within(self.week.days[day] or (), minute)
-            if not saw or not is_open:
-                saw = {"local": local.isoformat(timespec="minutes"), "zone": zone.key, "window": self.words[day]}
-                if day == HOLIDAY:
-                    saw["holiday"] = True
-            if not is_open:
-                open_everywhere = False
-                break
+            for start, end in days[day] or ():
+                if start <= minute < end:
+                    break
+            else:
+                return self._closed(question, zones, self._saw(question, zones, zone, day))
+            if shown is None:
+                shown = (zone, day)
+        if shown is None:
+            return self.found("suppress", {"zone_known": False}, "zone_unknown")
+        return self.found("pass", self._saw(question, zones, *shown))
+
+    def _saw(self, question: Question, zones: tuple[ZoneInfo, ...], zone: ZoneInfo, day: int) -> Saw:
+        local = minute_text(question.memo, zone, question.at)
+        saw: Saw = {"local": local, "zone": zone.key, "window": self.words[day]}
+        if day == HOLIDAY:
+            saw["holiday"] = True
         if len(zones) > 1:
             saw["zones"] = len(zones)
         if not question.zones:
             saw["zone_known"] = False
-        if open_everywhere:
-            return self.found("pass", saw)
-        if not zones:
-            return self.found("suppress", saw, "zone_unknown")
-        until = next_open(self.week, zones, holidays.__contains__, question.at)
-        if until is None:
-            return self.found("suppress", saw, "law_hours")
-        return self.found("defer", saw, "law_hours", until)
+        return saw
+
+    def _closed(self, question: Question, zones: tuple[ZoneInfo, ...], saw: Saw) -> Finding:
+        until = next_open(self.week, zones, self.calendar.days(question.member.region).__contains__, question.at)
+        return (
+            self.found("suppress", saw, "law_hours") if until is None else self.found("defer", saw, "law_hours", until)
+        )
 
     def open_until(self, question: Question) -> datetime | None:
         """When these hours end; None when they stay open, or bind nobody under the profile."""
@@ -252,6 +281,14 @@ class CapClause(Clause, frozen=True, kw_only=True):
     # counted is the instant that this attribute of the member holds (RFC 3339) instead of touches
     attribute: str = ""
     zones: tuple[ZoneInfo, ...] = ()
+    # worked out: the touches that are counted, where their channel, purpose and journey say which
+    scope: Scope | None = None
+
+    def __post_init__(self) -> None:
+        """Looks at its own terms once."""
+        if not self.attribute and not self.by_contact:
+            channels, purposes = self.channels or None, self.purposes or None
+            force_setattr(self, "scope", Scope(channels=channels, purposes=purposes, same_journey=self.by_subject))
 
     @property
     def looks_back(self) -> timedelta:
@@ -261,23 +298,35 @@ class CapClause(Clause, frozen=True, kw_only=True):
     def answer(self, question: Question) -> Finding:
         """Passes while one more keeps to the maximum; else defers to the first instant that has room."""
         zones = question.zones or self.zones
-        if self.attribute:
-            instants = self._inside(self._told(question), question, zones)
-        else:
-            places = self._counted(question)
-            if not places:
-                return self._room(0)
-            if self.distinct:
-                return self._channels(places, question, zones)
-            instants = self._inside(places, question, zones)
-        if len(instants) < self.maximum:
-            return self._room(len(instants))
-        return self._full(instants, self.maximum, question.at, zones)
+        taken = self._taken(question, zones)
+        if len(taken) < self.maximum:
+            return self.found("pass", {"n": len(taken), "max": self.maximum, "per": self.per})
+        return self._full(taken, self.maximum, question.at, zones)
 
-    def _room(self, n: int) -> Finding:
-        """The answer where `n` of the places are taken, and one is left."""
-        saw: Saw = {"n": n, "max": self.maximum, "per": self.per}
-        return self.answers.get(n) or keep(self.answers, n, self.found("pass", saw))
+    @property
+    def reads(self) -> tuple[Reading, ...]:
+        """How many places are taken."""
+        if self.window is not None and self.scope is not None and not self.distinct:
+            return (standing, Count(self.scope, self.window))
+        return (self._number,)
+
+    def keeps(self, question: Question) -> bool:
+        """While one is left; what is read of touches goes by the member's own zone."""
+        return self._number(question) < self.maximum and (bool(question.zones) or self.distinct or not self.scope)
+
+    def _number(self, question: Question) -> int:
+        return len(self._taken(question, question.zones or self.zones))
+
+    def _taken(self, question: Question, zones: tuple[ZoneInfo, ...]) -> list[datetime]:
+        """The instants, in order, at which places of the stretch were taken."""
+        if self.attribute:
+            return self._inside(self._told(question), question, zones)
+        if self.window is None or self.scope is None or not question.zones:
+            places = self._counted(question)
+            return self._channels(places, question, zones) if self.distinct else self._inside(places, question, zones)
+        if not self.distinct:
+            return touches_of(question).inside(self.scope, self.window, question)
+        return touches_of(question).channels(self.scope, self.window, question)
 
     def _counted(self, question: Question) -> tuple[Place, ...]:
         """The touches of the kind that this cap counts."""
@@ -324,16 +373,14 @@ class CapClause(Clause, frozen=True, kw_only=True):
             return self.found("suppress", saw, "law_cap")
         return self.found("defer", saw, "law_cap", until)
 
-    def _channels(self, places: tuple[Place, ...], question: Question, zones: tuple[ZoneInfo, ...]) -> Finding:
-        """Other channels within the window leave room for this one, or it waits until enough of them are out of it."""
+    def _channels(self, places: tuple[Place, ...], question: Question, zones: tuple[ZoneInfo, ...]) -> list[datetime]:
+        """When each of the other channels within the window was last used: a place is a channel."""
         latest: list[datetime] = []
         for channel in {place.channel for place in places} - {question.channel}:
             of_channel = tuple(place for place in places if place.channel == channel)
             inside = self._inside(of_channel, question, zones)
             latest.extend(inside[-1:])
-        if len(latest) < self.maximum:
-            return self._room(len(latest))
-        return self._full(sorted(latest), self.maximum, question.at, zones)
+        return sorted(latest)
 
 
 class RegistryClause(Clause, frozen=True, kw_only=True):
@@ -357,13 +404,9 @@ class RegistryClause(Clause, frozen=True, kw_only=True):
             reason = "registry_listed"
         else:
             reason = "registry_unknown" if question.now - checked_at > self.max_age else ""
-        key = (listed, checked_at, reason)
-        return self.answers.get(key) or keep(self.answers, key, self._found(listed, checked_at, reason))
-
-    def _found(self, listed: bool, checked_at: datetime | None, reason: str) -> Finding:
         saw: Saw = {"registry": self.name, "max_age_days": self.max_age.days}
         if checked_at is not None:
-            saw["listed"], saw["checked_at"] = listed, checked_at.isoformat(timespec="minutes")
+            saw["listed"], saw["checked_at"] = listed, _minutes(checked_at, checked_at.tzinfo)
         return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
 
 
@@ -372,10 +415,11 @@ class BlockClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, question: Question) -> Finding:
         """Suppresses, always."""
-        channel = question.channel
-        return self.answers.get(channel) or keep(
-            self.answers, channel, self.found("suppress", {"channel": channel}, "platform_block")
-        )
+        return self.found("suppress", {"channel": question.channel}, "platform_block")
+
+    def keeps(self, _: Question) -> bool:
+        """Always."""
+        return True
 
 
 class AgeClause(Clause, frozen=True, kw_only=True):
@@ -387,20 +431,29 @@ class AgeClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, question: Question) -> Finding:
         """Passes from the birthday on; somebody born on 29 February has theirs on 1 March of other years."""
-        birthday, at = question.member.birthday, question.at
-        reached: bool | None = None
-        if birthday is not None:
-            today = min([wall(question.memo, zone, at)[0].date() for zone in question.zones or (_UTC,)])
-            years = today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
-            reached = years >= self.minimum
-        return self.answers.get(reached) or keep(self.answers, reached, self._found(reached))
-
-    def _found(self, reached: bool | None) -> Finding:
         saw: Saw = {"min": self.minimum}
+        reached = self._reached(question)
         if reached is None:
             saw["birthday_known"] = False
             reached = self.unknown == "pass"
         return self.found("pass", saw) if reached else self.found("suppress", saw, "under_age")
+
+    @property
+    def reads(self) -> tuple[Reading, ...]:
+        """Whether the age is reached."""
+        return (self._reached,)
+
+    def keeps(self, _: Question) -> bool:
+        """Always."""
+        return True
+
+    def _reached(self, question: Question) -> bool | None:
+        birthday, at = question.member.birthday, question.at
+        if birthday is None:
+            return None
+        today = min([wall(question.memo, zone, at)[0].date() for zone in question.zones or (_UTC,)])
+        years = today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
+        return years >= self.minimum
 
 
 class ExemptClause(Clause, frozen=True, kw_only=True):
@@ -410,8 +463,11 @@ class ExemptClause(Clause, frozen=True, kw_only=True):
 
     def answer(self, _: Question) -> Finding:
         """Passes, naming what is exempt."""
-        saw: Saw = {"exempt": ", ".join(self.what)}
-        return self.answers.get(None) or keep(self.answers, None, self.found("pass", saw))
+        return self.found("pass", {"exempt": ", ".join(self.what)})
+
+    def keeps(self, _: Question) -> bool:
+        """Always."""
+        return True
 
 
 def _granted_opt_in(question: Question) -> bool:
@@ -447,6 +503,11 @@ EXCEPTIONS: dict[str, Callable[[Question], bool]] = {
 OWN_WORD = frozenset({"opt_in"})
 
 
+def _objected(question: Question) -> bool:
+    """A reading: whether the member took back any word."""
+    return any(record.state == "withdrawn" for record in question.member.consents.values())
+
+
 def for_channel(clause: Clause, channel: str) -> Clause:
     """The clause as it is asked about this channel: which list to look at."""
     if isinstance(clause, RegistryClause) and clause.per_channel:
@@ -459,11 +520,13 @@ def excepted(names: tuple[str, ...], question: Question) -> str:
     return next((name for name in names if EXCEPTIONS[name](question)), "")
 
 
-def _within(windows: Windows, minute: int) -> bool:
-    for start, end in windows:  # noqa: SIM110  # on the hot path; a generator takes three times as long
-        if start <= minute < end:
-            return True
-    return False
+@lru_cache(maxsize=1024)
+def _minutes(at: datetime, _zone: tzinfo | None) -> str:
+    """An instant to the minute; a list that was read once is named in the trails of a whole day.
+
+    Instants are equal whatever the zone they are told in, hence the second argument.
+    """
+    return at.isoformat(timespec="minutes")
 
 
 def _last_dealing(member: Member, since: datetime) -> datetime:

@@ -8,7 +8,7 @@ Zones change their clocks at whole seconds. Instants in this module are naive UT
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +16,13 @@ DAY = timedelta(days=1)
 _SAMPLE = timedelta(hours=6)
 _SECOND = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
+# the minutes of a day as a wall clock shows them
+CLOCK = tuple(f"{minute // 60:02}:{minute % 60:02}" for minute in range(24 * 60))
 
 # from (inclusive), until (exclusive), offset
 Stretch = tuple[datetime, datetime, timedelta]
+# what is known of walls: shared by all who ask about the same instants
+Walls = dict[object, Any]
 
 
 def naive(at: datetime) -> datetime:
@@ -31,7 +35,7 @@ def aware(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC)
 
 
-def wall(memo: dict[object, Any], zone: tzinfo, at: datetime) -> tuple[datetime, int, int]:
+def wall(memo: Walls, zone: tzinfo, at: datetime) -> tuple[datetime, int, int]:
     """(local time, weekday, minute of the day) of an instant; worked out once for all who share the memo."""
     key = (zone, at)
     found: tuple[datetime, int, int] | None = memo.get(key)
@@ -39,6 +43,28 @@ def wall(memo: dict[object, Any], zone: tzinfo, at: datetime) -> tuple[datetime,
         local = at.astimezone(zone)
         found = memo[key] = (local, local.weekday(), local.hour * 60 + local.minute)
     return found
+
+
+def minute_text(memo: Walls, zone: tzinfo, at: datetime) -> str:
+    """`2026-11-22T02:46+01:00`: an instant on the wall of a zone, to the minute; shared as `wall` is."""
+    key = (at, zone)
+    found: str | None = memo.get(key)
+    if found is None:
+        local, _, minute = wall(memo, zone, at)
+        found = memo[key] = f"{_day_text(local.toordinal())}T{CLOCK[minute]}{_offset_text(local.utcoffset())}"
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _day_text(ordinal: int) -> str:
+    """`2026-11-22`. `datetime.isoformat` would say it all, and take five times as long."""
+    return date.fromordinal(ordinal).isoformat()
+
+
+@lru_cache(maxsize=1024)
+def _offset_text(offset: timedelta | None) -> str:
+    """`+01:00`."""
+    return datetime.min.replace(tzinfo=timezone(offset or timedelta(0))).isoformat()[len("0001-01-01T00:00:00") :]
 
 
 def stretch_at(zone: tzinfo, at: datetime) -> Stretch:

@@ -16,7 +16,7 @@ from msgspec.structs import force_setattr
 
 from orchestrator.decide.content import Sender
 from orchestrator.decide.hours import HOLIDAY, QuietHoursRule, Week, Windows, has_hours, open_until
-from orchestrator.decide.rules import Finding, Question, Rule
+from orchestrator.decide.rules import Finding, Question, Rule, Version, fixed, version_at
 
 T = TypeVar("T")
 # (from, value) in order of time; None: not in force from then on
@@ -64,26 +64,28 @@ class Dated(Struct, frozen=True, kw_only=True):
 
     id: str
     versions: Timeline[Rule | None]
-    # worked out of the versions: whether any binds hours, the last one, and from when on it answers
+    # worked out of the versions: whether any binds hours
     has_hours: bool = False
-    last: Rule | None = None
-    last_since: datetime = NEVER
 
     def __post_init__(self) -> None:
         """Looks at the versions once."""
         force_setattr(self, "has_hours", any(has_hours(rule) for _, rule in self.versions if rule is not None))
-        since, last = self.versions[-1]
-        if last is not None:
-            force_setattr(self, "last", last)
-            force_setattr(self, "last_since", since)
 
     def judge(self, question: Question) -> Finding:
         """The answer of the version in force; a pass where there is none."""
-        # nearly every question is about the last version
-        rule = self.last if question.at >= self.last_since else in_force(self.versions, question.at, None)
+        return self.version_at(question.at).judge(question)
+
+    @property
+    def edges(self) -> tuple[datetime, ...]:
+        """When each version begins to answer."""
+        return tuple(since for since, _ in self.versions)
+
+    def version_at(self, at: datetime) -> Version:
+        """The version in force; where there is none, a pass."""
+        rule = in_force(self.versions, at, None)
         if rule is not None:
-            return rule.judge(question)
-        return Finding(rule=self.id, version="none", says="pass", saw={"in_force": False})
+            return version_at(rule, at)
+        return fixed(Finding(rule=self.id, version="none", says="pass", saw={"in_force": False}))
 
     def open_until(self, question: Question) -> datetime | None:
         """When the hours that hold at `question.at` end, by the version in force then; None for other rules."""

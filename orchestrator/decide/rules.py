@@ -6,9 +6,9 @@ strictest answer wins: suppress over defer over pass. An advisory finding is kep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
@@ -16,6 +16,8 @@ from msgspec import Struct, field
 from orchestrator.decide.member import ContactPoint, Member
 
 Says = Literal["pass", "defer", "suppress"]
+# the numbers of a finding, while they are gathered
+Saw = dict[str, str | int | bool | None]
 
 # why a contact is not made now: closed list, each explained for people in `contact_log/sentences.py`
 REASONS = (
@@ -107,6 +109,73 @@ class Rule(Protocol):
 
     def judge(self, question: Question) -> Finding:
         """The rule's answer at `question.at`."""
+
+
+# something small that rules read off a question: how many touches a window holds, what the consent record is called
+Reading = Callable[[Question], Hashable]
+
+
+class Version(NamedTuple):
+    """Who answers for a rule over a stretch of time."""
+
+    judge: Callable[[Question], Finding]
+    # where it keeps its answer, the answer rests on these and on the kind of contact: read the same, it is the same
+    reads: tuple[Reading, ...]
+    # whether it keeps the answer to such a question, by what it reads; as long as the version answers, a pass that is
+    # kept is a pass at any later instant too
+    keeps: Callable[[Question], bool]
+
+
+def version_at(rule: Rule, at: datetime) -> Version:
+    """Who answers at an instant.
+
+    A rule whose answers can be kept has `reads` and `keeps`; one with dated versions has a method `version_at`, and
+    `edges` where another version begins to answer.
+    """
+    dated: Callable[[datetime], Version] | None = getattr(rule, "version_at", None)
+    return (
+        Version(rule.judge, getattr(rule, "reads", ()), getattr(rule, "keeps", never)) if dated is None else dated(at)
+    )
+
+
+def edges_of(rule: Rule) -> tuple[datetime, ...]:
+    """The instants at which another version of a rule begins to answer, in any order."""
+    edges: tuple[datetime, ...] = getattr(rule, "edges", ())
+    return edges
+
+
+def fixed(finding: Finding) -> Version:
+    """A version that says the same whatever it is asked."""
+    return Version(lambda _: finding, (), always)
+
+
+def always(_: Question) -> bool:
+    """The answer is always kept."""
+    return True
+
+
+def never(_: Question) -> bool:
+    """The answer is never kept."""
+    return False
+
+
+def standing(question: Question) -> Hashable:
+    """A reading: all that stays for weeks, and that many rules look at.
+
+    Status of the membership; health of the contact point; whether windows were found closed, whether a zone is known;
+    of the consent to this channel and purpose: state, record, basis, whether it is proven, whether it ends by itself.
+    """
+    member, contact = question.member, question.contact
+    consent = member.consents.get(f"{question.channel}/{question.purpose}")
+    return (
+        member.status,
+        "none" if contact is None else contact.health,
+        bool(question.closed),
+        bool(question.zones),
+        None
+        if consent is None
+        else (consent.state, consent.record, consent.basis, consent.proven, consent.expires_at is not None),
+    )
 
 
 def strictest(findings: list[Finding]) -> Says:

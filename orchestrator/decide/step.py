@@ -19,13 +19,13 @@ from msgspec.structs import replace
 from orchestrator.channels.contract import Message
 from orchestrator.decide import context, ids
 from orchestrator.decide.content import Content
-from orchestrator.decide.decision import reason_of, weigh
+from orchestrator.decide.decision import Weighed, barred_by, weigh_by
 from orchestrator.decide.entry import barred, facts_of_silence
 from orchestrator.decide.facts import Changed, apply_event, withdrawn
-from orchestrator.decide.findings import write_trail
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send, Wait
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
+from orchestrator.decide.panel import said
 from orchestrator.decide.result import Entry, Reservation, Result, Trail, Tried
 from orchestrator.decide.rules import Finding, Question, RegistryState
 from orchestrator.events.envelope import Event
@@ -486,38 +486,37 @@ class _Turn:
     def _decide(self, journey: Journey, send: Send, intent: Pending, *, waiting: bool) -> str:
         """Weighs an intent on each of its channels in turn; the verdict it came to: send, defer, suppress."""
         member = self._known()
-        tried: list[Tried] = []
+        weighed: list[Weighed] = []
         # what the channels' rules share: the same places, the same clock on the wall
         memo: dict[object, Any] = {}
         for channel in send.channels:
             contact = _contact_for(member, channel)
             if contact is None:
-                tried.append(Tried(channel=channel, says="suppress", findings=(NO_CONTACT_POINT,)))
+                nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
+                weighed.append(Weighed(NO_CONTACT_POINT, nothing))
                 continue
             question = self._question(member, journey, channel, contact, intent, memo)
-            rules = self.content.policies.rules_for(channel, journey.purpose, journey.name) + (
-                self.content.laws.rules_for(member.residence.jurisdictions, channel, journey.purpose)
-            )
-            found = weigh(rules, question, send.drop_on)
+            panel = self.content.panel(member.residence.jurisdictions, channel, journey.purpose, journey.name)
+            found = weigh_by(panel, question, send.drop_on)
             if (suppression := _suppression_of(member, contact, journey.purpose)) is not None:
-                found = replace(found, says="suppress", release_at=None, findings=(*found.findings, suppression))
-            tried.append(found)
-            if found.says == "pass":
-                return self._send(journey, send, intent, question, contact, tuple(tried), waiting=waiting)
-        waits = [found for found in tried if found.says == "defer" and found.release_at is not None]
+                found = barred_by(suppression, found)
+            weighed.append(found)
+            if found.tried.says == "pass":
+                return self._send(journey, send, intent, question, contact, weighed, waiting=waiting)
+        waits = [each for each in weighed if each.tried.says == "defer"]
         if waits:
-            soonest = min(waits, key=lambda found: found.release_at or self.now)
-            release = soonest.release_at or self.now
+            soonest = min(waits, key=lambda each: each.tried.release_at or self.now)
+            release = soonest.tried.release_at or self.now
             if release < intent.valid_until:
-                self._log_decision(journey, intent, soonest.channel, "defer", reason_of(soonest), tried, release)
+                self._log_decision(journey, intent, soonest, "defer", weighed, release)
                 self._keep(intent)
                 if not waiting:
                     self._add("waiting", 1)
                 self._arm(f"intent:{intent.intent_id}", release)
                 return "defer"
-            self._log_decision(journey, intent, soonest.channel, "suppress", reason_of(soonest), tried, release)
+            self._log_decision(journey, intent, soonest, "suppress", weighed, release)
         else:
-            self._log_decision(journey, intent, tried[0].channel, "suppress", reason_of(tried[0]), tried, None)
+            self._log_decision(journey, intent, weighed[0], "suppress", weighed, None)
         self._settle(intent, "silent", waiting=waiting)
         return "suppress"
 
@@ -554,7 +553,7 @@ class _Turn:
         intent: Pending,
         question: Question,
         contact: ContactPoint,
-        tried: tuple[Tried, ...],
+        weighed: list[Weighed],
         *,
         waiting: bool,
     ) -> str:
@@ -571,10 +570,10 @@ class _Turn:
             until = intent.valid_until if closes is None else min(closes, intent.valid_until)
             message = self._message(member, contact, journey, send, intent, touch, until)
         except RenderError as error:
-            self._log_decision(journey, intent, channel, "suppress", "content_error", tried, None, str(error))
+            self._log_decision(journey, intent, weighed[-1], "suppress", weighed, None, str(error))
             self._settle(intent, "silent", waiting=waiting)
             return "suppress"
-        self._log_decision(journey, intent, channel, "send", "", tried, None)
+        self._log_decision(journey, intent, weighed[-1], "send", weighed, None)
         intent = replace(intent, touch_id=touch)
         self._settle(intent, "touched", waiting=waiting)
         place = Place(
@@ -832,19 +831,19 @@ class _Turn:
         self,
         journey: Journey,
         intent: Pending,
-        channel: str,
+        decisive: Weighed,
         verdict: str,
-        reason: str,
-        tried: list[Tried] | tuple[Tried, ...],
+        weighed: list[Weighed],
         release: datetime | None,
         note: str = "",
     ) -> None:
+        """`note` tells of an error in the content: it is the reason then, whatever the rules said."""
         residence = self._known().residence
         trail = Trail(
             zones=residence.zones,
             zone_from=residence.zone_from,
             packs=self.content.laws.names(residence.jurisdictions),
-            tried=tuple(tried),
+            tried=tuple([each.tried for each in weighed]),
             note=note,
         )
         self.entries.append(
@@ -854,18 +853,18 @@ class _Turn:
                 step=intent.step,
                 occurrence=intent.occurrence,
                 intent_id=intent.intent_id,
-                channel=channel,
+                channel=decisive.tried.channel,
                 purpose=journey.purpose,
                 verdict=verdict,
-                reason=reason,
+                reason="content_error" if note else "" if verdict == "send" else decisive.reason,
                 release_at=release,
-                trail=write_trail(trail),
+                trail=_encode(trail).decode(),
             )
         )
 
 
 # without an address there is nothing to ask the rules about
-NO_CONTACT_POINT = Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point")
+NO_CONTACT_POINT = said(Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point"))
 # a suppression that an operator ordered
 ORDERED = "suppressed"
 # suppressions that a later consent ends

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.decide.caps import CapRule, GapRule, Scope, Window, counted, free_at
+from orchestrator.decide.caps import CapRule, GapRule
 from orchestrator.decide.member import Member, Place
 from orchestrator.decide.rules import Question
+from orchestrator.decide.touches import Scope
+from orchestrator.decide.windows import Window, counted, free_at
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

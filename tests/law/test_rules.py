@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.decide.caps import Window
 from orchestrator.decide.law_rules import AgeClause, CapClause, ConsentClause, RegistryClause, months_after
 from orchestrator.decide.member import Consent, ContactPoint, Member, Place
 from orchestrator.decide.rules import Question, RegistryState
+from orchestrator.decide.windows import Window
 
 NOW = datetime(2026, 9, 10, 15, 0, tzinfo=UTC)
 BOGOTA = ZoneInfo("America/Bogota")

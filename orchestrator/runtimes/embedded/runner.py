@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -82,11 +81,9 @@ class Runner:
 
     def open_message(self, touch: TouchRow) -> Message | None:
         """The rendered message of a touch; None where the member's key is gone."""
-        pipeline = self.engine.pipeline
-        known = pipeline.cache.get(touch.member)
+        known = self.engine.pipeline.cache.get(touch.member)
         if known is not None and known.sealer is not None and known.ref == touch.ref:
-            # sealed a moment ago by this process: the same bytes hold the same message
-            return pipeline.fresh.get(touch.message) or read_body(known.sealer.open(touch.message))
+            return read_body(known.sealer.open(touch.message))
         return self.opening.message(touch)
 
     def permitted(self, touch: TouchRow, at: int) -> Closed | None:
@@ -104,15 +101,13 @@ class Runner:
         return self.loop.run(self.dispatcher.drain(now)).called
 
     def __enter__(self) -> Self:
-        """The runner itself; what is loaded by now is not walked by the garbage collector until it is left."""
-        gc.freeze()
+        """The runner itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the adapters' connections."""
-        gc.unfreeze()
 
         async def close() -> None:
             for adapter in self.adapters.values():
