@@ -51,7 +51,7 @@ def known(store: Store, vault: Vault, member_id: str) -> Member:
 def must_know(store: Store, vault: Vault, member_id: str) -> None:
     """Raises UsageError where nobody of this id is known, or was erased: an order about nobody does nothing."""
     if not store.knows(vault.member(member_id)):
-        raise UsageError(f"nobody is known as {member_id}")
+        raise UsageError(UNKNOWN)
 
 
 def everything(store: Store, vault: Vault, member_id: str) -> Everything:

@@ -110,7 +110,7 @@ def test_a_broker_that_can_not_be_trusted_or_does_not_trust_us_is_a_setup_error_
     [
         ('security = "sasl"\nuser = "a"', "allow_sasl_without_tls"),
         ('security = "sasl_tls"', "needs a user"),
-        ('security = "ssl"', "Invalid enum value"),
+        ('security = "ssl"', "`ssl` is not known here"),
         ('key_file = "k.pem"', "cert_file"),
         ("replication = 0", "replication"),
         ("replicas = 3", "replicas"),
