@@ -116,7 +116,7 @@ def run(store: SqlStore, load: Load) -> dict[str, float]:
         last = changes.seen[-1].bucket
         batch.seen((last - 1, last), (row.identity for row in changes.seen))
         done("seen")
-        due = batch.due([row.partition for row in held], 2**62, TIMERS // PARTITIONS + 1)
+        due = batch.due({row.partition: 2**62 for row in held}, TIMERS // PARTITIONS + 1)
         batch.quarantined(row.member for row in changes.members)
         done("due")
         batch.write(changes._replace(consumed=[(row.partition, row.seq) for row in due[:TIMERS]]))

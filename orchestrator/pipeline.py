@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from orchestrator.channels.contract import Message
 from orchestrator.contact_log import chain
 from orchestrator.decide import ids
 from orchestrator.decide.content import Content
@@ -161,6 +162,8 @@ class Pipeline:
         self.horizon = int(horizon.total_seconds()) * _MICROSECOND
         self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
+        # sealed message -> what was sealed, of the last batch where it is to be dispatched at once
+        self.fresh: dict[bytes, Message] = {}
 
     def arrival(
         self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0, offset: int = -1
@@ -209,6 +212,8 @@ class Pipeline:
             changes = batch.run(quarantined)
             tx.write(changes._replace(positions=[*positions, *changes.positions]))
         self._remember(batch.members)
+        reserved = changes.reserved if stop_at_touch else ()
+        self.fresh = {row.message: batch.reserved[row.touch_id].reservation.message for row in reserved}
         return batch.ran()
 
     def forget(self) -> None:
@@ -241,10 +246,12 @@ class _Batch:
         self.pipeline, self.tx, self.held, self.arrivals, self.tick = pipeline, tx, held, arrivals, tick
         self.vault, self.content = pipeline.vault, pipeline.content
         self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
-        # no row due later than this is taken: arrivals need not be in the order of their instants
-        self.latest = max((arrival.at for queue in arrivals.values() for arrival in queue), default=0)
+        # partition -> no row due later than this is taken; arrivals need not be in the order of their instants
+        self.latest = {
+            partition: max((arrival.at for arrival in arrivals.get(partition, ())), default=0) for partition in held
+        }
         if tick is not None:
-            self.latest = max(self.latest, tick)
+            self.latest = {partition: max(latest, tick) for partition, latest in self.latest.items()}
         self.members: dict[bytes, _Known] = {}
         self.changed: dict[bytes, int] = {}
         self.seen: dict[bytes, bytes] = {}
@@ -318,7 +325,7 @@ class _Batch:
         """The due rows by partition; more than the limit only where so many share one instant, which is never split."""
         while True:
             due: dict[int, list[InboxRow]] = {}
-            for row in self.tx.due(list(self.held), self.latest, self.due_limit):
+            for row in self.tx.due(self.latest, self.due_limit):
                 due.setdefault(row.partition, []).append(row)
             if not any(len(rows) >= self.due_limit and rows[0].due == rows[-1].due for rows in due.values()):
                 return due
@@ -329,7 +336,7 @@ class _Batch:
         due = self._due()
         wanted: dict[bytes, int] = {row.member: row.partition for rows in due.values() for row in rows if row.member}
         identities: list[bytes] = []
-        first = self.latest
+        first, last = min(self.latest.values(), default=0), max(self.latest.values(), default=0)
         for partition, queue in self.arrivals.items():
             for arrival in queue:
                 # one that is sent on says nothing of where its member is: that one is in another partition
@@ -340,7 +347,7 @@ class _Batch:
         if identities:
             size = self.pipeline.bucket
             clocks = [progress.clock for progress in self.held.values()]
-            newest = max(self.latest, *clocks)
+            newest = max(last, *clocks)
             oldest = min(first, *clocks) - self.pipeline.horizon
             self.seen = self.tx.seen(range(max(oldest, 0) // size, newest // size + 1), identities)
         self.load(wanted)

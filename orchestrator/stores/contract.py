@@ -315,8 +315,8 @@ class Batch(Protocol):
     def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
         """identity -> content hash, for those known in any of these buckets."""
 
-    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
-        """Inbox rows with due <= until, by (due, member, seq), at most `limit` of each partition.
+    def due(self, until: Mapping[int, int], limit: int) -> list[InboxRow]:
+        """Inbox rows by (due, member, seq): of each partition those due at its `until` or before, at most `limit`.
 
         A limit may cut through a member's rows of one moment; the caller that gets `limit` rows of a partition leaves
         the last moment of it for the next batch.

@@ -246,11 +246,11 @@ class StoreComparison(RuleBasedStateMachine):
         self.both(lambda store: store.cursors())
         self.both(lambda store: store.news(dict.fromkeys(range(4), before), 2))
 
-    @rule(number=partitions, until=instants, limit=few)
-    def due(self, number: int, until: int, limit: int) -> None:
+    @rule(number=partitions, until=instants, later=instants, limit=few)
+    def due(self, number: int, until: int, later: int, limit: int) -> None:
         def ask(store: Store) -> object:
             with store.batch([]) as batch:
-                rows = batch.due([number, (number + 1) % PARTITIONS], until, limit)
+                rows = batch.due({number: until, (number + 1) % PARTITIONS: later}, limit)
                 return [unnumbered(row) for row in rows]
 
         self.both(ask)

@@ -131,7 +131,7 @@ def looking(store: Store) -> Iterator[Batch]:
 def inbox(store: Store, until: int = FOREVER, limit: int = 10_000) -> list[InboxRow]:
     """The inbox of all partitions."""
     with looking(store) as batch:
-        return batch.due(range(store.partitions), until, limit)
+        return batch.due(dict.fromkeys(range(store.partitions), until), limit)
 
 
 def unnumbered(row: InboxRow) -> InboxRow:

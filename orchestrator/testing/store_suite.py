@@ -361,9 +361,10 @@ class Inboxes(StoreFixtures):
         owner = Owner(store, [0, 1])
         owner.commit(inbox=[NewInbox(p, due, b"", b"%d/%d" % (p, due)) for p in (0, 1) for due in (1, 2, 3, 4)])
         with looking(store) as batch:
-            assert [b"0/1", b"1/1", b"0/2", b"1/2"] == [row.input for row in batch.due([0, 1], 3, 2)]
-            assert [b"1/1", b"1/2", b"1/3"] == [row.input for row in batch.due([1], 3, 10)]
-            assert [] == batch.due([2, 3], 3, 10)
+            assert [b"0/1", b"1/1", b"0/2", b"1/2"] == [row.input for row in batch.due({0: 3, 1: 3}, 2)]
+            assert [b"0/1", b"1/1", b"0/2"] == [row.input for row in batch.due({0: 2, 1: 1}, 10)]
+            assert [b"1/1", b"1/2", b"1/3"] == [row.input for row in batch.due({1: 3}, 10)]
+            assert [] == batch.due({2: 3, 3: 3}, 10)
 
     def test_consumed_rows_are_gone_and_numbers_are_never_given_twice(self, store: Store, reopen: Reopen) -> None:
         owner = Owner(store)

@@ -87,7 +87,7 @@ def told(store: Store) -> list[InternalInput]:
     """What the inbox holds for members, in order."""
     (held,) = store.take([0]).values()
     with store.batch([held]) as batch:
-        return [read_input(row.input) for row in batch.due([0], 1 << 62, 10_000)]
+        return [read_input(row.input) for row in batch.due({0: 1 << 62}, 10_000)]
 
 
 def due_next(store: Store) -> int:

@@ -28,7 +28,7 @@ def _store(*touches: str) -> Store:
 def _inbox(store: Store) -> list[object]:
     before = store.take([0])[0]
     with store.batch([before]) as batch:
-        return [(row.due, row.member, read_input(row.input)) for row in batch.due([0], HEARD, 100)]
+        return [(row.due, row.member, read_input(row.input)) for row in batch.due({0: HEARD}, 100)]
 
 
 def test_a_receipt_is_due_when_it_is_heard_and_says_when_it_happened() -> None:

@@ -50,7 +50,7 @@ def frozen(store: SqlStore) -> None:
         with store.batch([owner.held[0]]) as batch:
             say("locked")
             while True:
-                batch.due([0], 1, 1)
+                batch.due({0: 1}, 1)
                 time.sleep(0.01)
     except Interrupted:
         say("interrupted")

@@ -288,9 +288,9 @@ def test_a_former_owner_that_opened_a_new_session_is_ended_too(
     owner = furnish(former)
     end_session(postgres_url, session_of(postgres_url))
     with pytest.raises(Interrupted), former.batch([owner.held[0]]) as batch:
-        batch.due([0], 10, 10)
+        batch.due({0: 10}, 10)
         assert 2 == new.take([0])[0].epoch
-        batch.due([0], 10, 10)
+        batch.due({0: 10}, 10)
 
 
 def test_a_former_owner_is_not_ended_for_partitions_that_it_keeps(opened: Callable[[], PostgresStore]) -> None:

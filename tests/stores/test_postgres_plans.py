@@ -30,7 +30,7 @@ ROWS = f"{TOUCHES}; {INBOX}; {LOG}"
 ids, members, numbers = ["1", "2"], [bytes(16), bytes(15) + b"1"], [1, 2]
 # statement, values, the indexes it must go through, as patterns
 ASKED: dict[str, tuple[str, tuple[Any, ...], list[str]]] = {
-    "what is due": (words.DUE, (numbers, 100, 50), ["ix_inbox_partition_due_member_seq"]),
+    "what is due": (words.DUE, (numbers, [100] * len(numbers), 50), ["ix_inbox_partition_due_member_seq"]),
     "when the next is due": (words.SHARED.next_due, (32,), ["ix_inbox_partition_due_member_seq"]),
     "inbox rows consumed": (words.CONSUME, (numbers, numbers), ["pk_inbox"]),
     "lapsed claims": (words.GIVE_BACK, (None,), ["ix_touches_(one_)?in_flight"]),

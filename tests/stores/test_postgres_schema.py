@@ -245,7 +245,7 @@ def test_a_reader_reads_everything(as_role: Callable[[str], SqlStore]) -> None:
     assert 1 == len(list(store.log())) == len(list(store.journal(0)))
     assert 2 == len(list(store.touches()))
     with looking(store) as batch:
-        assert [b"t1"] == [row.input for row in batch.due([0], 10, 10)]
+        assert [b"t1"] == [row.input for row in batch.due({0: 10}, 10)]
 
 
 @pytest.mark.parametrize("role", RIGHTS)

@@ -80,12 +80,17 @@ def _mail(message: Message, at: datetime) -> str:
     lang = escape(message.locale)
     html = (
         f'<h2 id="html">As mail programs show it</h2><div class="card"><iframe sandbox="" loading="lazy" '
-        f'title="The message" srcdoc="{escape(message.html)}"></iframe></div>'
+        f'title="The message" srcdoc="{_quoted(message.html)}"></iframe></div>'
         if message.html
         else ""
     )
     text = f'<h2>Text part</h2><div class="card"><pre lang="{lang}" dir="auto">{escape(message.text)}</pre></div>'
     return f'<h1 lang="{lang}" dir="auto">{escape(message.subject)}</h1>{_list(headers)}{html}{text}'
+
+
+def _quoted(html: str) -> str:
+    """A document as the value of an attribute: these two are all that HTML asks for, and a page is long."""
+    return html.replace("&", "&amp;").replace('"', "&quot;")
 
 
 def _phone(message: Message, at: datetime) -> str:

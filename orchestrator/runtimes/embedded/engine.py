@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
+from statistics import mean
 
 from msgspec import Struct
 
@@ -117,7 +118,7 @@ class Engine:
             if ran.touched:
                 self._drain(drain, Clock.partition)
             # partitions stop at a touch: what a batch looks up for arrivals that it does not consume is for nothing
-            size = min(SLICE, 1 + 2 * max(ran.consumed.values(), default=1))
+            size = min(SLICE, 1 + 2 * round(mean(ran.consumed.values() or (1,))))
         end = until if until is not None else max(p.clock for p in self.held.values())
         self._finish(end, drain, extra + self._low_water())
         self.totals.took += time.perf_counter() - started

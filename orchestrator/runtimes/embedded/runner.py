@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -81,9 +82,11 @@ class Runner:
 
     def open_message(self, touch: TouchRow) -> Message | None:
         """The rendered message of a touch; None where the member's key is gone."""
-        known = self.engine.pipeline.cache.get(touch.member)
+        pipeline = self.engine.pipeline
+        known = pipeline.cache.get(touch.member)
         if known is not None and known.sealer is not None and known.ref == touch.ref:
-            return read_body(known.sealer.open(touch.message))
+            # sealed a moment ago by this process: the same bytes hold the same message
+            return pipeline.fresh.get(touch.message) or read_body(known.sealer.open(touch.message))
         return self.opening.message(touch)
 
     def permitted(self, touch: TouchRow, at: int) -> Closed | None:
@@ -101,13 +104,15 @@ class Runner:
         return self.loop.run(self.dispatcher.drain(now)).called
 
     def __enter__(self) -> Self:
-        """The runner itself."""
+        """The runner itself; what is loaded by now is not walked by the garbage collector until it is left."""
+        gc.freeze()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the adapters' connections."""
+        gc.unfreeze()
 
         async def close() -> None:
             for adapter in self.adapters.values():

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress
@@ -43,8 +43,9 @@ class MemoryBatch:
             if (bucket, identity) in seen
         }
 
-    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
-        rows = (row for partition in partitions for row in self._tables.inbox.due(partition, until, limit))
+    def due(self, until: Mapping[int, int], limit: int) -> list[InboxRow]:
+        inbox = self._tables.inbox
+        rows = (row for partition, last in until.items() for row in inbox.due(partition, last, limit))
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:

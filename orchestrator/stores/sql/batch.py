@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from sqlite3 import Connection
 from typing import Any
@@ -22,8 +22,8 @@ from orchestrator.stores.contract import (
 from orchestrator.stores.outbox import told, told_late
 from orchestrator.stores.sql.statements import Words, marks
 
-# values of one look-up, padded with the last: few texts, so that the driver finds them prepared
-_LOOKUP_SIZES = (1, 8, 64, 512)
+# values of one look-up at most
+_LOOKUP = 512
 
 # queues looked into by one statement
 _QUEUES = 64
@@ -63,11 +63,12 @@ class SqliteBatch:
         words = self._words.seen.replace("{buckets}", marks(len(buckets)))
         return {row[0]: row[1] for row in self._among(words, identities, tuple(buckets))}
 
-    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
+    def due(self, until: Mapping[int, int], limit: int) -> list[InboxRow]:
         rows: list[InboxRow] = []
-        for start in range(0, len(partitions), _QUEUES):
-            some = partitions[start : start + _QUEUES]
-            values = [value for partition in some for value in (partition, until, limit)]
+        queues = list(until.items())
+        for start in range(0, len(queues), _QUEUES):
+            some = queues[start : start + _QUEUES]
+            values = [value for queue in some for value in (*queue, limit)]
             found = self._connection.execute(_union(self._words.due, len(some)), values)
             rows += map(InboxRow._make, found)
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
@@ -150,10 +151,10 @@ class SqliteBatch:
     def _among(self, statement: str, values: Iterable[Any], first: tuple[Any, ...] = ()) -> Iterator[Row]:
         """The rows for which a column is one of `values`, looked up in few round trips."""
         unique = list(dict.fromkeys(values))
-        most = _LOOKUP_SIZES[-1]
-        for start in range(0, len(unique), most):
-            chunk = unique[start : start + most]
-            size = next(size for size in _LOOKUP_SIZES if size >= len(chunk))
+        for start in range(0, len(unique), _LOOKUP):
+            chunk = unique[start : start + _LOOKUP]
+            # padded with the last, so that there are few texts and the driver finds them prepared
+            size = 1 << (len(chunk) - 1).bit_length()
             chunk += chunk[-1:] * (size - len(chunk))
             yield from self._connection.execute(_sized(statement, size), (*first, *chunk)).fetchall()
 

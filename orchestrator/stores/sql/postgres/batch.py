@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -46,8 +46,8 @@ class PostgresBatch:
     def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
         return dict(self._asked(words.SEEN_OF, list(buckets), list(dict.fromkeys(identities))))
 
-    def due(self, partitions: Sequence[int], until: int, limit: int) -> list[InboxRow]:
-        rows = map(InboxRow._make, self._rows(words.DUE, (list(partitions), until, limit)) if partitions else ())
+    def due(self, until: Mapping[int, int], limit: int) -> list[InboxRow]:
+        rows = map(InboxRow._make, self._rows(words.DUE, (list(until), list(until.values()), limit)) if until else ())
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:

@@ -168,8 +168,8 @@ KEYS_OF = "SELECT ref, wrapped FROM keys WHERE ref = ANY(%b::text[])"
 SEEN_OF = "SELECT identity, content FROM seen WHERE bucket = ANY(%b::int8[]) AND identity = ANY(%b::bytea[])"
 # partitions, until, limit
 DUE = f"""
-SELECT waiting.* FROM unnest(%b::int8[]) AS queue(partition) CROSS JOIN LATERAL (
-  SELECT {quoted(InboxRow._fields)} FROM inbox WHERE inbox.partition = queue.partition AND due <= %s
+SELECT waiting.* FROM unnest(%b::int8[], %b::int8[]) AS queue(partition, until) CROSS JOIN LATERAL (
+  SELECT {quoted(InboxRow._fields)} FROM inbox WHERE inbox.partition = queue.partition AND due <= queue.until
    ORDER BY due, member, seq LIMIT %s) AS waiting"""
 REGISTRIES_OF = "SELECT name, checked_at FROM registries WHERE name = ANY(%b::text[])"
 # names, contacts, side by side
