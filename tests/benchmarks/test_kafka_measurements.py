@@ -15,6 +15,9 @@ from tests.conftest import skip_or_fail
 from tests.servers import ROOT, kafka_missing, postgres_missing
 
 
+# it starts a broker, a database and five engines to look whether their measurements still run: minutes that no change
+# of the product should wait for
+@pytest.mark.soak
 @pytest.mark.kafka
 @pytest.mark.timeout(600)
 def test_the_quick_size_measures_everything_on_real_servers(tmp_path: Path) -> None:
