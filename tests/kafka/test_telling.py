@@ -243,8 +243,8 @@ def test_a_crash_before_the_cursor_moved_tells_dead_letters_again_and_loses_none
 # --- gaps
 
 
-async def produce(settings: KafkaSettings, n: int, *, commit: bool) -> None:
-    """`n` records in partition 0 in one transaction, which leaves a marker."""
+async def produce(settings: KafkaSettings, n: int, *, commit: bool, end: int) -> None:
+    """`n` records in partition 0 in one transaction, which leaves a marker: the log then ends at `end`."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, transactional_id=uuid.uuid4().hex)
     await producer.start()
     await producer.begin_transaction()
@@ -252,13 +252,23 @@ async def produce(settings: KafkaSettings, n: int, *, commit: bool) -> None:
         await producer.send_and_wait(settings.events, b"{}", partition=0)
     await (producer.commit_transaction() if commit else producer.abort_transaction())
     await producer.stop()
+    # a broker acknowledges the end of a transaction before it writes the marker: the next record must not overtake it
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    partition = TopicPartition(settings.events, 0)
+    try:
+        async with asyncio.timeout(60):
+            while (await consumer.end_offsets([partition]))[partition] < end:  # noqa: ASYNC110 - no broker calls back
+                await asyncio.sleep(0.01)
+    finally:
+        await consumer.stop()
 
 
 def proving(settings: KafkaSettings, first: int, end: int) -> None:
     async def run() -> None:
-        await produce(settings, 2, commit=True)
-        await produce(settings, 1, commit=False)
-        await produce(settings, 1, commit=True)
+        await produce(settings, 2, commit=True, end=3)
+        await produce(settings, 1, commit=False, end=5)
+        await produce(settings, 1, commit=True, end=7)
         gaps = GapReader(settings.events, {"bootstrap_servers": settings.bootstrap})
         try:
             await gaps.prove_empty(0, first, end)
@@ -282,7 +292,7 @@ def test_an_event_that_did_not_arrive_is_found(settings: KafkaSettings, first: i
 
 def test_a_gap_that_retention_made_stops_the_worker(settings: KafkaSettings) -> None:
     async def run() -> None:
-        await produce(settings, 3, commit=True)
+        await produce(settings, 3, commit=True, end=4)
         admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
         admin.delete_records({_tp(settings): 2})
         admin.close()
