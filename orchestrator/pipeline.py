@@ -48,8 +48,12 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     TouchRow,
 )
+from orchestrator.stores.outbox import covering_contact, told_late
 from orchestrator.times import instant, micros, rfc3339
 from orchestrator.vault import Sealer, Vault
+
+# (subject, channel, purpose) of a suppression
+Covered = tuple[str, str, str]
 
 NOBODY = b""
 DUE_LIMIT = 2_000
@@ -149,6 +153,8 @@ class _Reserved(NamedTuple):
     ref: str
     sealer: Sealer
     reservation: Reservation
+    # reserved, or cancelled where a suppression stood
+    state: str
 
 
 class Pipeline:
@@ -207,9 +213,19 @@ class Pipeline:
         the member's next turn. Raises Refused when the partitions are no longer held, TurnFailed for an input that
         can't be applied; in both cases nothing is written. `arrivals` are only read: the caller drops the consumed.
         """
+        standing: dict[Covered, SuppressionRow] = {}
         with self.store.batch(list(held.values())) as tx:
-            batch = _Batch(self, tx, held, arrivals, tick, stop_at_touch=stop_at_touch, max_turns=max_turns)
-            changes = batch.run(quarantined)
+            while True:
+                batch = _Batch(
+                    self, tx, held, arrivals, tick, standing, stop_at_touch=stop_at_touch, max_turns=max_turns
+                )
+                changes = batch.run(quarantined)
+                # few touches are reserved, and next to none under a suppression: only then are the turns taken anew,
+                # so that what the outbox refuses is known in its own moment and not after whatever shared the batch
+                more = {row[:3]: row for row in tx.suppressions(batch.subjects)} if batch.subjects else {}
+                if more.keys() <= standing.keys():
+                    break
+                standing |= more
             tx.write(changes._replace(positions=[*positions, *changes.positions]))
         self._remember(batch.members)
         reserved = changes.reserved if stop_at_touch else ()
@@ -239,11 +255,14 @@ class _Batch:
         held: Mapping[int, Progress],
         arrivals: Mapping[int, Sequence[Arrival]],
         tick: int | None,
+        standing: Mapping[Covered, SuppressionRow],
         *,
         stop_at_touch: bool,
         max_turns: int,
     ) -> None:
         self.pipeline, self.tx, self.held, self.arrivals, self.tick = pipeline, tx, held, arrivals, tick
+        # suppressions that stood before this batch, as far as it had to ask
+        self.standing = standing
         self.vault, self.content = pipeline.vault, pipeline.content
         self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
         # partition -> no row due later than this is taken; arrivals need not be in the order of their instants
@@ -279,9 +298,11 @@ class _Batch:
         self.moved: dict[str, str] = {}
         self.inbox: list[NewInbox] = []
         self.taken: list[tuple[int, int]] = []
-        # (subject, channel, purpose) -> the suppression that the batch leaves there, and up to when it ended others
-        self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
-        self.unsuppressed: dict[tuple[str, str, str], int] = {}
+        # the suppressions that the batch leaves, and up to when it ended others
+        self.suppressions: dict[Covered, SuppressionRow] = {}
+        self.unsuppressed: dict[Covered, int] = {}
+        # members and contact points, as suppressions name them, for whom touches were reserved
+        self.subjects: set[str] = set()
         self.dead: list[DeadRow] = []
         self.parked: list[ParkedRow] = []
         self.redriven: list[bytes] = []
@@ -424,6 +445,14 @@ class _Batch:
         if known.member is None or known.sealer is None:
             return MemberRow(partition, key, known.ref, b"", erased=True)
         return MemberRow(partition, key, known.ref, known.sealer.seal(_encode(known.member)), erased=False)
+
+    def covering(self, member: bytes, reservation: Reservation) -> list[SuppressionRow]:
+        """The suppressions under which a touch is reserved now; none of them is known to the member's own record."""
+        if not self.standing and not self.suppressions:
+            return []
+        keys = covering_contact(member, reservation.contact, reservation.channel, reservation.purpose)
+        stood = [row for key in keys if (row := self.standing.get(key)) and row.since > self.unsuppressed.get(key, -1)]
+        return stood + [row for key in keys if (row := self.suppressions.get(key))]
 
     def given(self, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
         """What `step` must be given for this turn, read under the batch's lock."""
@@ -669,12 +698,12 @@ class _Partition:
                 JournalRow(self.partition, self.turn, i, now, kind, offset, member, ref, sealer.seal(body))
             )
         self._record(now, ref, result.entries)
+        if anew:
+            self._born_anew(member, result, now)
         self._apply(now, member, ref, sealer, result)
         if result.reservations or any(isinstance(given, Tick) for given in inputs):
             batch.touched.add(self.partition)
             self.stopped = self.stopped or batch.stop_at_touch
-        if anew:
-            self._born_anew(member, result, now)
 
     def _failed(self, key: int, member: bytes) -> TurnFailed:
         return TurnFailed(self.partition, key, member, self.turn - self.before.turn)
@@ -682,8 +711,15 @@ class _Partition:
     def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
         batch, partition = self.batch, self.partition
         for reservation in result.reservations:
-            batch.reserved[reservation.touch_id] = _Reserved(partition, member, ref, sealer, reservation)
-            batch.moved[reservation.touch_id] = "reserved"
+            batch.subjects |= {member.hex(), reservation.contact}
+            covering = batch.covering(member, reservation)
+            state = "cancelled" if covering else "reserved"
+            reserved = _Reserved(partition, member, ref, sealer, reservation, state)
+            batch.reserved[reservation.touch_id] = reserved
+            batch.moved[reservation.touch_id] = state
+            if covering:
+                told = told_late(_touch_row(reserved), covering)
+                self._put(told.due, member, told.input)
         for touch in result.cancels:
             batch.cancelled.append(touch)
             batch.reserved.pop(touch, None)
@@ -804,7 +840,7 @@ def _alone(*rows: tuple[int, bytes, int, int, bytes]) -> bool:
 
 
 def _touch_row(reserved: _Reserved) -> TouchRow:
-    partition, member, ref, sealer, reservation = reserved
+    partition, member, ref, sealer, reservation, state = reserved
     return TouchRow(
         touch_id=reservation.touch_id,
         partition=partition,
@@ -818,7 +854,7 @@ def _touch_row(reserved: _Reserved) -> TouchRow:
         rank=reservation.rank,
         due=micros(reservation.due),
         valid_until=micros(reservation.valid_until),
-        state="reserved",
+        state=state,
         token="",
         lease_until=0,
         attempts=0,

@@ -328,6 +328,9 @@ class Batch(Protocol):
     def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
         """touch id -> state, for those that exist; the rows stay locked until the batch ends."""
 
+    def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
+        """Those that stand for any of these subjects, by (subject, channel, purpose)."""
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         """Those of these members whose inputs must be parked."""
 

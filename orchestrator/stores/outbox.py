@@ -40,11 +40,16 @@ def covers(row: SuppressionRow, touch: TouchRow) -> bool:
 
 def covering(touch: TouchRow) -> list[tuple[str, str, str]]:
     """The (subject, channel, purpose) of every suppression that would cover the touch."""
+    return covering_contact(touch.member, touch.contact, touch.channel, touch.purpose)
+
+
+def covering_contact(member: bytes, contact: str, channel: str, purpose: str) -> list[tuple[str, str, str]]:
+    """The (subject, channel, purpose) of every suppression that would cover such a contact."""
     return [
-        (subject, channel, purpose)
-        for subject in (touch.contact, touch.member.hex())
-        for channel in (touch.channel, ANY)
-        for purpose in (touch.purpose, ANY)
+        (subject, its_channel, its_purpose)
+        for subject in (contact, member.hex())
+        for its_channel in (channel, ANY)
+        for its_purpose in (purpose, ANY)
     ]
 
 

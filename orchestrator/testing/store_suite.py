@@ -431,6 +431,18 @@ class Reservations(StoreFixtures):
         with looking(store) as batch:
             assert {"a": "claimed", "b": "reserved"} == batch.touch_states(["a", "b", "c"])
 
+    def test_a_batch_sees_the_suppressions_of_those_it_asks_for(self, store: Store) -> None:
+        ann, bob = digest("ann").hex(), digest("bob").hex()
+        rows = [
+            SuppressionRow(ann, "*", "marketing", 7, "opted_out"),
+            SuppressionRow(ann, "sms", "*", 5, "suppressed"),
+            SuppressionRow("contact-cid", "email", "*", 6, "hard_bounced"),
+        ]
+        store.suppress([*rows, SuppressionRow(bob, "*", "*", 5, "erased")], [])
+        with looking(store) as batch:
+            assert sorted(rows) == batch.suppressions(["contact-cid", ann, "contact-ann", ann])
+            assert [] == batch.suppressions([])
+
     def test_one_touch_is_found_by_its_id(self, store: Store) -> None:
         reserve(store, touch_row("t1"), touch_row("t2", "bob"))
         assert touch_row("t2", "bob") == store.touch("t2")

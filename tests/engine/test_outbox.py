@@ -113,6 +113,31 @@ def test_a_suppression_and_what_comes_after_it_may_share_a_batch_or_not(
     assert [] == differences(canonical(world.store), canonical(other.store))
 
 
+def test_a_touch_under_a_suppression_that_stood_is_cancelled_in_its_own_moment(
+    world: World, new_world: Callable[[], World]
+) -> None:
+    """Her address bounced in an earlier life, of which her record knows nothing. Found by the parity runs: she was told
+    of it after whatever shared the batch, at its time.
+    """
+    other = new_world()
+    for each, cut in ((world, False), (other, True)):
+        each.live(ANA)
+        (touch,) = each.touches("ana")
+        at = datetime.fromisoformat("2026-03-02T18:00:00Z")
+        each.tell("ana", "2026-03-02T18:00:00Z", Receipt(touch_id=touch.touch_id, state="bounced", occurred_at=at))
+        each.tell("ana", "2026-03-02T19:00:00Z", Command(verb="erase", actor="privacy desk"))
+        each.live(until="2026-03-02T20:00:00Z")
+        again = enrolled("ana", "2026-03-03T17:00:00Z")
+        bought = purchase("ana", "2026-03-04T17:00:00Z")
+        for part in [[again], [bought]] if cut else [[again, bought]]:
+            each.live(*part, dispatch=False)
+        each.live(until="2026-03-20T00:00:00Z", dispatch=False)
+        assert 1 == len(each.calls())
+    assert ["2026-03-03T17:00:00Z"] * 2 == [when(row) for row in world.log("ana", "touch")[:2]]
+    assert ["reserved", "cancelled hard_bounced"] == world.states("ana")[:2]
+    assert [] == differences(canonical(world.store), canonical(other.store))
+
+
 def test_a_touch_not_called_by_its_end_is_cancelled_as_expired(world: World) -> None:
     world.live(ANA, until="2026-03-04T16:59:59Z", dispatch=False)
     assert ["reserved"] == world.states("ana")

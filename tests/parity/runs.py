@@ -13,7 +13,7 @@ from orchestrator.decide.content import Content
 from orchestrator.stores.contract import Store
 from orchestrator.testing.canonical import Canonical, Difference, canonical, differences
 from orchestrator.vault import KeyFile, Vault
-from tests.kafka.workers import Town
+from tests.kafka.workers import WITHIN_S, Town
 from tests.parity import engines, grocer, history, quick, recording
 from tests.parity.recording import DAY, Recording
 from tests.servers import Kafka, Postgres
@@ -23,6 +23,8 @@ WORKERS = (1, 2, 4)
 # 0 stands for the embedded one
 ENGINES = (0, *WORKERS)
 SEED = 1
+# records a second that the slowest of machines applies
+SLOWEST = 20
 
 
 class Scale(NamedTuple):
@@ -107,7 +109,7 @@ def lived(folder: Path, kafka: Kafka, postgres: Postgres, scale: Scale, data: Pa
             for town in towns.values():
                 engines.tell(town, part)
             for town in towns.values():
-                engines.until_applied(town, forwarded)
+                engines.until_applied(town, forwarded, WITHIN_S + len(part) / SLOWEST)
 
         arrived = Recording(engines.told(towns[1]), planned.heard)
         embedded = engines.embedded(folder / "embedded.db", PARTITIONS, arrived, vault, content)

@@ -28,7 +28,7 @@ from tests.parity.recording import DAY, Record
 from tests.parity.runs import ENGINES, PARTITIONS, WORKERS, Runs, Scale, lived
 from tests.servers import Kafka, Postgres
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.kafka
 
 REFERENCE_DATA = os.environ.get("REFERENCE_DATA")
 needs_the_grocer = pytest.mark.skipif(not REFERENCE_DATA, reason="REFERENCE_DATA is not set: no data of the grocer")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from orchestrator.errors import Refused
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow
 from orchestrator.stores.memory.tables import Tables
 from orchestrator.stores.outbox import WAITING, covering, known, told, told_late
 
@@ -57,6 +57,10 @@ class MemoryBatch:
     def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
         rows = self._tables.outbox.rows
         return {touch_id: rows[touch_id].state for touch_id in touch_ids if touch_id in rows}
+
+    def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
+        wanted = set(subjects)
+        return [row for key, row in sorted(self._tables.suppressions.items()) if key[0] in wanted]
 
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         return {member for member in members if member in self._tables.quarantine}

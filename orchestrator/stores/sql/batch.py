@@ -85,6 +85,9 @@ class SqliteBatch:
     def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
         return {row[0]: row[1] for row in self._among(self._words.touch_states, touch_ids)}
 
+    def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
+        return sorted(map(SuppressionRow._make, self._among(self._words.suppressions_of, subjects)))
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._connection.execute(self._words.any_quarantined).fetchone():
             return set()

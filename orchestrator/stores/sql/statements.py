@@ -68,6 +68,7 @@ class Words(NamedTuple):
     # member
     parked: str
     touch_states: str
+    suppressions_of: str
     # --- a batch writes
     advance: str
     put_member: str
@@ -198,6 +199,7 @@ SQLITE = Words(
     any_quarantined="SELECT 1 FROM quarantine LIMIT 1",
     quarantined="SELECT member FROM quarantine WHERE member IN ({marks})",
     parked=f"SELECT {quoted(ParkedRow._fields)} FROM parked WHERE member = ? ORDER BY seq",
+    suppressions_of=f"SELECT {quoted(SuppressionRow._fields)} FROM suppressions WHERE subject IN ({{marks}})",
     touch_states="SELECT touch_id, state FROM touches WHERE touch_id IN ({marks})",
     advance=(
         "UPDATE progress SET next_offset = ?, turn = ?, clock = ?, log_n = ?, head = ? "

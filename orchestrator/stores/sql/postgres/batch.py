@@ -63,6 +63,9 @@ class PostgresBatch:
     def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
         return dict(self._asked(words.TOUCH_STATES, list(dict.fromkeys(touch_ids))))
 
+    def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
+        return sorted(map(SuppressionRow._make, self._asked(words.SUPPRESSIONS_OF, list(dict.fromkeys(subjects)))))
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._rows(words.ANY_QUARANTINED):
             return set()

@@ -180,6 +180,7 @@ QUARANTINED_OF = "SELECT member FROM quarantine WHERE member = ANY(%b::bytea[])"
 PARKED_OF = f"SELECT {quoted(ParkedRow._fields)} FROM parked WHERE member = %b::bytea ORDER BY seq"
 # the rows stay locked until the batch ends
 TOUCH_STATES = "SELECT touch_id, state FROM touches WHERE touch_id = ANY(%b::text[]) ORDER BY touch_id FOR UPDATE"
+SUPPRESSIONS_OF = f"SELECT {quoted(SuppressionRow._fields)} FROM suppressions WHERE subject = ANY(%b::text[])"
 
 # --- a batch writes
 # offset, turn, clock, log_n, head after; then partition, epoch, offset, turn before
