@@ -34,7 +34,7 @@ class ConsentRule(Struct, frozen=True, kw_only=True):
             return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
         if consent is not None:
             expires = consent.expires_at
-            saw |= {"proven": consent.proven, "expires_at": None if expires is None else expires.isoformat()}
+            saw |= {"proven": consent.is_proven(), "expires_at": None if expires is None else expires.isoformat()}
         return Finding(rule=self.id, version=self.version, says="suppress", reason=reason, saw=saw)
 
     def keeps(self, question: Question) -> bool:
@@ -47,7 +47,7 @@ class ConsentRule(Struct, frozen=True, kw_only=True):
             return "consent_withdrawn"
         if not self.required:
             return ""
-        if consent is None or not consent.proven:
+        if consent is None or not consent.is_proven():
             return "no_consent"
         if consent.expires_at is not None and consent.expires_at <= question.at:
             return "consent_expired"

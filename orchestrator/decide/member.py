@@ -45,8 +45,7 @@ class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     # event that said so (source and id): the consent record's name in trails
     record: str = ""
 
-    @property
-    def proven(self) -> bool:
+    def is_proven(self) -> bool:
         """Whether it says what was agreed to and where the proof lies; an empty consent is not a consent."""
         return bool(self.wording.strip() and self.evidence.strip())
 

@@ -79,8 +79,8 @@ class Asked(Struct, frozen=True):
 
     def _filled(self, form: list[Any]) -> tuple[Finding, ...]:
         findings = form.copy()
-        for (place, _), found in zip(self.form.blanks, self.answers, strict=True):
-            findings[place] = found
+        for i, found in enumerate(self.answers):
+            findings[self.form.blanks[i][0]] = found
         return tuple(findings)
 
 
@@ -98,8 +98,9 @@ class Stretch:
         self._versions = versions
         self._until = until
         reads = dict.fromkeys(read for version in versions for read in version.reads)
-        counts = [read for read in reads if isinstance(read, Count)]
-        self._reads: tuple[Reading, ...] = (Counts(counts), *[read for read in reads if not isinstance(read, Count)])
+        counts = Counts(read for read in reads if isinstance(read, Count))
+        others = [read for read in reads if not isinstance(read, Count)]
+        self._reads: tuple[Reading, ...] = (counts.read, *others)
         self._forms: dict[tuple[Hashable, ...], Form] = {}
 
     def __len__(self) -> int:
@@ -164,9 +165,10 @@ class Panel:
 
 
 def _filled_in(form: Form, question: Question) -> Asked:
-    says, waits = form.says, [*form.waits]
-    answers = [judge(question) for _, judge in form.blanks]
-    for found in answers:
+    says, waits, answers = form.says, [*form.waits], []
+    for _, judge in form.blanks:
+        found = judge(question)
+        answers.append(found)
         if found.says != "pass" and not found.advisory:
             if found.says == "defer":
                 waits.append(found)

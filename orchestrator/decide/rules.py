@@ -174,7 +174,7 @@ def standing(question: Question) -> Hashable:
         bool(question.zones),
         None
         if consent is None
-        else (consent.state, consent.record, consent.basis, consent.proven, consent.expires_at is not None),
+        else (consent.state, consent.record, consent.basis, consent.is_proven(), consent.expires_at is not None),
     )
 
 

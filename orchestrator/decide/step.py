@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -146,11 +147,8 @@ class _Turn:
     def result(self) -> Result:
         member = self.member
         if member is not None and member.places:
-            oldest = self.now - self.content.keep_places
-            kept = tuple([place for place in member.places if place.at is None or place.at > oldest])
-            if len(kept) > MAX_PLACES:
-                kept = _fewer(kept)
-            if len(kept) != len(member.places):
+            kept = _remembered(member.places, self.now - self.content.keep_places)
+            if kept is not member.places:
                 member = replace(member, places=kept)
         return Result(
             member=member,
@@ -379,18 +377,17 @@ class _Turn:
         self, member: Member, journey: Journey, facts: dict[str, object], occurrence: str, occasion: datetime
     ) -> None:
         """Starts a journey if its conditions hold; a condition that can't be read is a silence `content_error`."""
-        first = next(given for given in journey.steps if isinstance(given, Send))
         try:
             if barred(member, journey, facts, self.content, self.now):
                 return
         except RenderError as error:
-            self._silence(journey, first, occurrence, "content_error", str(error))
+            self._silence(journey, _first_of(journey), occurrence, "content_error", str(error))
             return
         if occasion + journey.trigger.fresh_for < self.now:
-            self._silence(journey, first, occurrence, "stale")
+            self._silence(journey, _first_of(journey), occurrence, "stale")
             return
         if len(member.instances) >= MAX_INSTANCES:
-            self._silence(journey, first, occurrence, "journey_limit")
+            self._silence(journey, _first_of(journey), occurrence, "journey_limit")
             return
         if journey.reentry != "each":
             self.member = replace(member, entered={**member.entered, journey.name: self.now})
@@ -489,13 +486,14 @@ class _Turn:
         weighed: list[Weighed] = []
         # what the channels' rules share: the same places, the same clock on the wall
         memo: dict[object, Any] = {}
+        zones = tuple([self.content.zones[name] for name in member.residence.zones])
         for channel in send.channels:
             contact = _contact_for(member, channel)
             if contact is None:
                 nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
                 weighed.append(Weighed(NO_CONTACT_POINT, nothing))
                 continue
-            question = self._question(member, journey, channel, contact, intent, memo)
+            question = self._question(member, journey, channel, contact, intent, zones, memo)
             panel = self.content.panel(member.residence.jurisdictions, channel, journey.purpose, journey.name)
             found = weigh_by(panel, question, send.drop_on)
             if (suppression := _suppression_of(member, contact, journey.purpose)) is not None:
@@ -527,11 +525,12 @@ class _Turn:
         channel: str,
         contact: ContactPoint,
         intent: Pending,
+        zones: tuple[ZoneInfo, ...],
         memo: dict[object, Any],
     ) -> Question:
-        names = self.content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose)
-        registries = {name: self.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY) for name in names}
-        zones = self.content.zones
+        registries: dict[str, RegistryState] = {}
+        for name in self.content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose):
+            registries[name] = self.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY)
         return Question(
             at=self.now,
             now=self.now,
@@ -540,7 +539,7 @@ class _Turn:
             journey=journey.name,
             member=member,
             contact=contact,
-            zones=tuple([zones[name] for name in member.residence.zones]),
+            zones=zones,
             registries=registries,
             closed=intent.closed,
             memo=memo,
@@ -774,6 +773,8 @@ class _Turn:
 
     def _drop_instance(self, instance: Instance) -> None:
         member = self._known()
+        if not member.instances:
+            return
         name = (instance.journey, instance.occurrence)
         kept = tuple(i for i in member.instances if (i.journey, i.occurrence) != name)
         if len(kept) != len(member.instances):
@@ -902,12 +903,28 @@ def _suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Find
     return None
 
 
+def _first_of(journey: Journey) -> Send:
+    return next(given for given in journey.steps if isinstance(given, Send))
+
+
 def _contact_for(member: Member, channel: str) -> ContactPoint | None:
     """The member's point for a channel: a preferred one that is well, else one that is well, else the first."""
-    points = [point for point in member.contact_points if point.channel == channel]
-    if len(points) <= 1:
-        return points[0] if points else None
-    return min(points, key=lambda point: (point.health != "ok", not point.preferred))
+    best: ContactPoint | None = None
+    for point in member.contact_points:
+        if point.channel == channel and (
+            best is None or (point.health != "ok", not point.preferred) < (best.health != "ok", not best.preferred)
+        ):
+            best = point
+    return best
+
+
+def _remembered(places: tuple[Place, ...], oldest: datetime) -> tuple[Place, ...]:
+    """Those after `oldest`, and what is in flight, MAX_PLACES at most; the same ones as given where all of them are."""
+    for place in places:
+        if place.at is not None and place.at <= oldest:
+            places = tuple([place for place in places if place.at is None or place.at > oldest])
+            break
+    return places if len(places) <= MAX_PLACES else _fewer(places)
 
 
 def _fewer(places: tuple[Place, ...]) -> tuple[Place, ...]:

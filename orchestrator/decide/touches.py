@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -17,7 +16,6 @@ from orchestrator.decide.windows import Window, begins, within
 
 # (channel, purpose, journey) of a touch
 Kind = tuple[str, str, str]
-_FIRST = itemgetter(0)
 
 
 class Scope(Struct, frozen=True, cache_hash=True):
@@ -34,19 +32,15 @@ class Scope(Struct, frozen=True, cache_hash=True):
     # but for touches of these journeys
     apart: frozenset[str] = frozenset()
 
-    def of(self, kinds: Iterable[Kind], journey: str) -> list[Kind]:
-        """Those of the kinds of touches that count for a touch of this journey."""
-        channels, purposes, journeys, apart = self.channels, self.purposes, self.journeys, self.apart
-        if self.same_journey:
-            journeys = frozenset((journey,))
-        return [
-            kind
-            for kind in kinds
-            if (purposes is None or kind[1] in purposes)
-            and (channels is None or kind[0] in channels)
-            and (journeys is None or kind[2] in journeys)
-            and kind[2] not in apart
-        ]
+    def holds(self, kind: Kind, journey: str) -> bool:
+        """Whether a touch of this kind counts for a touch of this journey."""
+        return (
+            (self.purposes is None or kind[1] in self.purposes)
+            and (self.channels is None or kind[0] in self.channels)
+            and (self.journeys is None or kind[2] in self.journeys)
+            and (not self.same_journey or kind[2] == journey)
+            and kind[2] not in self.apart
+        )
 
 
 class Counted(NamedTuple):
@@ -64,40 +58,43 @@ NOTHING = Counted([], 0)
 class Touches:
     """A member's touches, sorted for all questions of one decision."""
 
-    __slots__ = ("_all", "_counted", "_flying", "_kinds", "_starts")
+    __slots__ = ("_counted", "_flying", "_instants", "_starts", "in_flight")
 
     def __init__(self, places: Iterable[Place], now: datetime) -> None:
         """What is in flight, or later than `now`, counts as now."""
-        dated: list[tuple[datetime, Kind]] = []
-        self._flying: list[Kind] = []
+        # of each kind, in order
+        self._instants: dict[Kind, list[datetime]] = {}
+        self._flying: dict[Kind, int] = {}
         for place in places:
             at, kind = place.at, (place.channel, place.purpose, place.journey)
             if at is None:
-                self._flying.append(kind)
-            dated.append((now if at is None or at > now else at, kind))
-        dated.sort(key=_FIRST)
-        self._all = dated
-        self._kinds = {kind for _, kind in dated}
+                self._flying[kind] = self._flying.get(kind, 0) + 1
+            if at is None or at > now:
+                at = now
+            known = self._instants.get(kind)
+            if known is None:
+                self._instants[kind] = [at]
+            else:
+                known.append(at)
+        for instants in self._instants.values():
+            instants.sort()
+        # whether any is on its way
+        self.in_flight = bool(self._flying)
         self._counted: dict[Scope, Counted] = {}
         self._starts: dict[tuple[str, datetime], datetime | None] = {}
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether any is on its way."""
-        return bool(self._flying)
 
     def counted(self, scope: Scope, journey: str) -> Counted:
         """What a scope counts for a touch of this journey; worked out once for all rules of that scope."""
         found = self._counted.get(scope)
         if found is None:
-            kinds = scope.of(self._kinds, journey)
-            if not kinds:
-                found = NOTHING
-            elif len(kinds) == len(self._kinds):
-                found = Counted([at for at, _ in self._all], len(self._flying))
-            else:
-                instants = [at for at, kind in self._all if kind in kinds]
-                found = Counted(instants, sum([kind in kinds for kind in self._flying]))
+            found = NOTHING
+            for kind, instants in self._instants.items():
+                if scope.holds(kind, journey):
+                    flying = self._flying.get(kind, 0)
+                    if found is NOTHING:
+                        found = Counted(instants, flying)
+                    else:
+                        found = Counted(sorted(found.instants + instants), found.flying + flying)
             self._counted[scope] = found
         return found
 
@@ -121,8 +118,7 @@ class Touches:
 
     def channels(self, scope: Scope, window: Window, question: Question) -> list[datetime]:
         """When each channel but the one asked about was last used in the window, in order."""
-        used = {kind[0] for kind in scope.of(self._kinds, question.journey)}
-        used.discard(question.channel)
+        used = {kind[0] for kind in self._instants if scope.holds(kind, question.journey)} - {question.channel}
         one_each = [replace(scope, channels=frozenset((channel,))) for channel in used]
         return sorted([at for each in one_each for at in self.inside(each, window, question)[-1:]])
 
@@ -174,23 +170,32 @@ class Counts:
         # each scope with the places of its windows among their starts
         self._scopes = tuple((scope, tuple(places)) for scope, places in scopes.items())
 
-    def __call__(self, question: Question) -> tuple[int, ...]:
-        """The numbers, scope by scope; a single -1 for a scope without touches; () for a member whom nobody touched."""
+    def read(self, question: Question) -> tuple[int, ...]:
+        """The numbers, scope by scope; -1 alone for a scope without touches, nothing for a member whom nobody touched.
+
+        Where windows are no single stretch of time, or touches lie after `at`: -2, and the numbers count by count.
+        """
         if not question.member.places:
             return ()
         at, journey, touches = question.at, question.journey, touches_of(question)
+        if at < question.now:
+            return self._one_by_one(question)
         starts = [at - length for length in self._lengths]
         for kind in self._kinds:
             start = touches.begins(kind, question)
             if start is None:
-                return tuple([count(question) for count in self._counts])
+                return self._one_by_one(question)
             starts.append(start)
         numbers: list[int] = []
         for scope, places in self._scopes:
             instants = touches.counted(scope, journey).instants
             if instants:
                 n = len(instants)
-                numbers += [n - bisect_right(instants, starts[place]) for place in places]
+                for place in places:
+                    numbers.append(n - bisect_right(instants, starts[place]))  # noqa: PERF401  # two or three: quicker
             else:
                 numbers.append(-1)
         return tuple(numbers)
+
+    def _one_by_one(self, question: Question) -> tuple[int, ...]:
+        return (-2, *[count(question) for count in self._counts])

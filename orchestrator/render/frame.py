@@ -9,20 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jinja2.utils import missing
+from msgspec import Struct, field
 
 from orchestrator.render.limits import LIMITS, Refusal
 
 
-class Frame:
+class Frame(Struct):
     """One rendering. Not shared, not kept."""
 
-    __slots__ = ("built", "data", "exported_vars", "locale", "steps", "value", "vars")
-
-    def __init__(self, data: Mapping[str, object], locale: str, steps: int, built: int) -> None:
-        self.data, self.locale, self.steps, self.built = data, locale, steps, built
-        self.vars: dict[str, object] = {}
-        self.exported_vars: set[str] = set()
-        self.value: object = None
+    data: Mapping[str, object]
+    # that numbers and dates are written in
+    locale: str
+    # what is left of the budget, as in `limits`
+    steps: int
+    built: int
+    # the template's own variables, as Jinja keeps them
+    vars: dict[str, object] = field(default_factory=dict)
+    exported_vars: set[str] = field(default_factory=set)
+    # of an expression
+    value: object = None
 
     def resolve_or_missing(self, name: str) -> object:
         """The named datum, or Jinja's marker of absence."""

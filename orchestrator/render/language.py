@@ -187,7 +187,16 @@ def _filter(node: nodes.Node, name: str, *args: nodes.Expr) -> nodes.Filter:
 
 
 class Generator(CodeGenerator):
-    """Jinja's own generator, which also hands each field access the path it was written as, for errors."""
+    """Jinja's own generator, which also hands each field access the path it was written as, for errors.
+
+    What is put out into HTML goes through `environment.escaped`.
+    """
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape or finalize.src is not None:
+            super()._output_child_pre(node, frame, finalize)
+        else:
+            self.write("environment.escaped(")
 
     @optimizeconst
     def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:

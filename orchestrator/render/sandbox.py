@@ -8,6 +8,7 @@ What Jinja's own sandbox leaves open (time and memory) is bounded by counting: s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, time
 from types import CodeType, TracebackType
@@ -19,6 +20,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import LoopContext, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
+from markupsafe import escape
 from msgspec import Struct
 
 from orchestrator.render import filters
@@ -30,6 +32,7 @@ from orchestrator.render.missing import Missing, present
 
 _LOOP_FIELDS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
 _DATE_FIELDS = frozenset({"year", "month", "day", "hour", "minute"})
+_TO_ESCAPE = re.compile("[&<>'\"]")
 Root = Callable[[Frame], Iterator[str]]
 
 
@@ -75,6 +78,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def soft_field(self, of: object, name: str, path: str) -> object:
         """As `field`, but a field of what is missing is missing too."""
         return of if isinstance(of, Undefined) else self.field(of, name, path)
+
+    def escaped(self, value: object) -> str:
+        """HTML of what is put out, as `markupsafe.escape` writes it: most of it has nothing to escape."""
+        if value.__class__ is str and _TO_ESCAPE.search(value) is None:
+            return value
+        return escape(value)
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ARG002  # Jinja's own signature
         """Not offered: our generator writes `field`."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
+from babel import Locale
+from babel.localedata import locale_identifiers
+from babel.numbers import get_currency_precision, parse_pattern
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import escape
 
 from orchestrator.render.contract import RenderError
-from orchestrator.render.filters import OFFERED
+from orchestrator.render.filters import OFFERED, _written
+from orchestrator.render.limits import LIMITS
 from orchestrator.render.program import Program
-from orchestrator.render.sandbox import TEXT, compile_expression
+from orchestrator.render.sandbox import HTML, TEXT, compile_expression
 
 DATA: dict[str, object] = {
     "day": date(2026, 11, 22),
@@ -82,6 +90,26 @@ def test_money_is_written_as_the_reader_writes_it_without_needless_decimals(
 ) -> None:
     expression = compile_expression(f"({minor})|money('{currency}', '{locale}')")
     assert text.replace(" ", "") == "".join(str(expression({})).split())
+
+
+@given(
+    st.sampled_from(sorted(locale_identifiers())),
+    st.sampled_from(("EUR", "USD", "COP", "JPY", "KWD", "CLF", "CHF", "INR")),
+    st.integers(-LIMITS.number, LIMITS.number)
+    | st.integers(-200_000, 200_000)
+    | st.integers(-99, 99).map(lambda n: n * 100),
+)
+def test_money_is_written_as_babel_writes_it(name: str, currency: str, minor: int) -> None:
+    locale, digits = Locale.parse(name), int(get_currency_precision(currency))
+    pattern = parse_pattern(locale.currency_formats["standard"].pattern)
+    pattern.frac_prec = (0, 0) if minor % 10**digits == 0 else (digits, digits)
+    expected = pattern.apply(Decimal(minor).scaleb(-digits), locale, currency=currency, currency_digits=False)
+    assert expected == _written(minor, currency, locale)
+
+
+@given(st.text(alphabet="ab&<>'\"é \n") | st.text() | st.integers() | st.floats())
+def test_what_is_put_out_is_escaped_as_markupsafe_does(value: object) -> None:
+    assert str(escape(value)) == str(HTML.escaped(value))
 
 
 @pytest.mark.parametrize(
