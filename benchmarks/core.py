@@ -25,7 +25,8 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry, Trail
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.step import Shared, needs, step
+from orchestrator.decide.shared import Shared
+from orchestrator.decide.step import needs, step
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import EventInput, Input, Outcome
 from orchestrator.events.types import PurchaseCompleted

@@ -22,9 +22,11 @@ from orchestrator.contact_log import chain
 from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
+from orchestrator.decide.occasions import operator_entry
 from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.step import NOTHING, Needs, Shared, needs, operator_entry, registries_of, step
+from orchestrator.decide.shared import NOTHING, Needs, Shared
+from orchestrator.decide.step import needs, registries_of, step
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
 from orchestrator.events.inputs import Command, EventInput, Input, Redriven, Tick, read_input, write_input

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from orchestrator.decide.step import ORDERED
+from orchestrator.decide.ends import ORDERED
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Command
 from orchestrator.events.types import Channel, Purpose

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.step import Shared
+from orchestrator.decide.shared import Shared
 from orchestrator.events.envelope import read_event
 from orchestrator.events.inputs import EventInput, Input, read_input
 from orchestrator.pipeline import Given

@@ -29,7 +29,8 @@ from orchestrator.contact_log import chain
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry, Result
-from orchestrator.decide.step import Shared, step
+from orchestrator.decide.shared import Shared
+from orchestrator.decide.step import step
 from orchestrator.events.inputs import EventInput, Input, Outcome
 from orchestrator.events.partition import partition_of
 from orchestrator.project import Project, open_project

@@ -60,3 +60,15 @@ class Journey(Struct, frozen=True, kw_only=True):
     gap: timedelta | None = None
     # event types that end it
     exit: frozenset[str] = frozenset()
+
+
+def send_of(journey: Journey | None, name: str) -> Send | None:
+    """The step `send` of this name; None where there is none."""
+    if journey is None:
+        return None
+    return next((given for given in journey.steps if isinstance(given, Send) and given.name == name), None)
+
+
+def first_of(journey: Journey) -> Send:
+    """The first `send`: every journey has one."""
+    return next(given for given in journey.steps if isinstance(given, Send))

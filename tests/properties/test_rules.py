@@ -15,7 +15,8 @@ from orchestrator.decide.content import Content, Policies, Sender
 from orchestrator.decide.decision import weigh
 from orchestrator.decide.member import Member, Place
 from orchestrator.decide.rules import Finding, Question, Rule
-from orchestrator.decide.step import Shared, step
+from orchestrator.decide.shared import Shared
+from orchestrator.decide.step import step
 from orchestrator.events.inputs import EventInput
 from orchestrator.testing.builders import enrolled, purchase
 from orchestrator.testing.world import shipped_content

@@ -1,0 +1,287 @@
+"""Intents: each is weighed on its channels, and is sent, put off or ends as a silence."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.channels.contract import Message
+from orchestrator.decide import context, ids
+from orchestrator.decide.decision import Weighed, barred_by, weigh_by
+from orchestrator.decide.ends import settle
+from orchestrator.decide.hours import open_until
+from orchestrator.decide.journey import Journey, Send
+from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
+from orchestrator.decide.panel import said
+from orchestrator.decide.result import Entry, Reservation, Trail, Tried
+from orchestrator.decide.rules import Finding, Question, RegistryState
+from orchestrator.decide.turn import Turn
+from orchestrator.events.inputs import Expired
+from orchestrator.render.contract import RenderError
+
+MAX_PENDING = 200
+MAX_CLOSED = 8
+# without an address there is nothing to ask the rules about
+NO_CONTACT_POINT = said(Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point"))
+UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> str:
+    """A send step is reached: its intent is weighed, and comes to send, defer or suppress."""
+    member = turn.known()
+    if len(member.pending) >= MAX_PENDING:
+        silence(turn, journey, send, instance.occurrence, "journey_limit")
+        return "suppress"
+    intent = Pending(
+        intent_id=ids.intent_id(turn.shared.key, member.id, journey.name, send.name, instance.occurrence),
+        journey=journey.name,
+        step=send.name,
+        occurrence=instance.occurrence,
+        created_at=turn.now,
+        valid_until=turn.now + send.valid_for,
+        trigger=instance.trigger,
+    )
+    turn.add("intents", 1)
+    return decide(turn, journey, send, intent, waiting=False)
+
+
+def silence(turn: Turn, journey: Journey, send: Send, occurrence: str, reason: str, note: str = "") -> None:
+    """An intent that ends as it begins."""
+    turn.add("intents", 1)
+    turn.add("silent", 1)
+    intent = ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.name, occurrence)
+    turn.entries.append(
+        Entry(
+            kind="decision",
+            journey=journey.name,
+            step=send.name,
+            occurrence=occurrence,
+            intent_id=intent,
+            channel=send.channels[0],
+            purpose=journey.purpose,
+            verdict="suppress",
+            reason=reason,
+            trail=_encode(Trail(note=note)).decode(),
+        )
+    )
+
+
+def decide(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting: bool) -> str:
+    """Weighs an intent on each of its channels in turn; the verdict it came to: send, defer, suppress."""
+    member = turn.known()
+    weighed: list[Weighed] = []
+    # what the channels' rules share: the same places, the same clock on the wall
+    memo: dict[object, Any] = {}
+    zones = tuple([turn.content.zones[name] for name in member.residence.zones])
+    for channel in send.channels:
+        contact = _contact_for(member, channel)
+        if contact is None:
+            nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
+            weighed.append(Weighed(NO_CONTACT_POINT, nothing))
+            continue
+        question = _question(turn, member, journey, channel, contact, intent, zones, memo)
+        panel = turn.content.panel(member.residence.jurisdictions, channel, journey.purpose, journey.name)
+        found = weigh_by(panel, question, send.drop_on)
+        if (suppression := _suppression_of(member, contact, journey.purpose)) is not None:
+            found = barred_by(suppression, found)
+        weighed.append(found)
+        if found.tried.says == "pass":
+            return _reserve(turn, journey, send, intent, question, contact, weighed, waiting=waiting)
+    waits = [each for each in weighed if each.tried.says == "defer"]
+    if waits:
+        soonest = min(waits, key=lambda each: each.tried.release_at or turn.now)
+        release = soonest.tried.release_at or turn.now
+        if release < intent.valid_until:
+            turn.log_decision(journey, intent, soonest, "defer", weighed, release)
+            turn.keep(intent)
+            if not waiting:
+                turn.add("waiting", 1)
+            turn.arm(f"intent:{intent.intent_id}", release)
+            return "defer"
+        turn.log_decision(journey, intent, soonest, "suppress", weighed, release)
+    else:
+        turn.log_decision(journey, intent, weighed[0], "suppress", weighed, None)
+    settle(turn, intent, "silent", waiting=waiting)
+    return "suppress"
+
+
+def _question(
+    turn: Turn,
+    member: Member,
+    journey: Journey,
+    channel: str,
+    contact: ContactPoint,
+    intent: Pending,
+    zones: tuple[ZoneInfo, ...],
+    memo: dict[object, Any],
+) -> Question:
+    registries: dict[str, RegistryState] = {}
+    for name in turn.content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose):
+        registries[name] = turn.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY)
+    return Question(
+        at=turn.now,
+        now=turn.now,
+        channel=channel,
+        purpose=journey.purpose,
+        journey=journey.name,
+        member=member,
+        contact=contact,
+        zones=zones,
+        registries=registries,
+        closed=intent.closed,
+        memo=memo,
+    )
+
+
+def _reserve(
+    turn: Turn,
+    journey: Journey,
+    send: Send,
+    intent: Pending,
+    question: Question,
+    contact: ContactPoint,
+    weighed: list[Weighed],
+    *,
+    waiting: bool,
+) -> str:
+    """Renders and reserves; a message that can't be rendered is a silence, never a blank."""
+    member, channel = question.member, question.channel
+    margin = turn.content.policies.latency_margin(channel, turn.now)
+    closes, call_rule = _closes(turn, journey, question)
+    if closes is not None and closes - margin <= turn.now:
+        # too little is left of the open hours to reach the member within them: this stretch counts as closed
+        return decide(turn, journey, send, closed_too(intent, turn.now, closes), waiting=waiting)
+    touch = ids.touch_id(turn.shared.key, intent.intent_id, channel)
+    try:
+        until = intent.valid_until if closes is None else min(closes, intent.valid_until)
+        message = _message(turn, member, contact, journey, send, intent, touch, until)
+    except RenderError as error:
+        turn.log_decision(journey, intent, weighed[-1], "suppress", weighed, None, str(error))
+        settle(turn, intent, "silent", waiting=waiting)
+        return "suppress"
+    turn.log_decision(journey, intent, weighed[-1], "send", weighed, None)
+    intent = replace(intent, touch_id=touch)
+    settle(turn, intent, "touched", waiting=waiting)
+    place = Place(
+        touch_id=touch,
+        channel=channel,
+        purpose=journey.purpose,
+        journey=journey.name,
+        contact=contact.fingerprint,
+        at=None,
+    )
+    known = turn.known()
+    turn.member = replace(known, places=(*known.places, place), pending={**known.pending, intent.intent_id: intent})
+    turn.reservations.append(
+        Reservation(
+            touch_id=touch,
+            intent_id=intent.intent_id,
+            journey=journey.name,
+            channel=channel,
+            purpose=journey.purpose,
+            contact=contact.fingerprint,
+            rank=turn.content.policies.rank(journey.purpose, turn.now),
+            due=turn.now,
+            valid_until=intent.valid_until,
+            call_by=None if closes is None else closes - margin,
+            call_rule=call_rule,
+            message=message,
+        )
+    )
+    turn.timers.append((intent.valid_until, Expired(touch_id=touch)))
+    turn.entries.append(
+        replace(turn.touch_entry(intent, touch, "reserved"), channel=channel, valid_until=intent.valid_until)
+    )
+    return "send"
+
+
+def _message(
+    turn: Turn,
+    member: Member,
+    contact: ContactPoint,
+    journey: Journey,
+    send: Send,
+    intent: Pending,
+    touch: str,
+    until: datetime,
+) -> Message:
+    content, channel = turn.content, contact.channel
+    url = ""
+    if content.public_url and journey.purpose == "marketing":
+        url = f"{content.public_url}/u/{ids.opaque(turn.shared.key, 'opt-out', member.ref, journey.purpose)}"
+    view = context.view(member, intent.trigger, content, turn.now)
+    view["unsubscribe_url"] = url
+    view["journey"] = journey.name
+    words = content.templates.render(journey.name, send.name, channel, member.locale or content.locale, view)
+    sender = content.policies.sender(channel, turn.now)
+    return Message(
+        touch_id=touch,
+        channel=channel,
+        to=contact.address,
+        purpose=journey.purpose,
+        journey=journey.name,
+        locale=words.locale,
+        subject=words.subject,
+        html=words.html,
+        text=words.text,
+        sender_name=sender.name or content.identity.programme,
+        sender=sender.address,
+        reply_to=sender.reply_to,
+        unsubscribe=url,
+        template=words.template,
+        content_sid=words.content_sid,
+        template_language=words.template_language,
+        variables=words.variables,
+        media=words.media,
+        deliver_by=until,
+    )
+
+
+def _closes(turn: Turn, journey: Journey, question: Question) -> tuple[datetime | None, str]:
+    """When the first of the permitted hours that hold now ends, and whose they are; None: no hours bind."""
+    rules = turn.content.policies.hours_for(question.channel, journey.purpose, journey.name) + (
+        turn.content.laws.hours_for(question.member.residence.jurisdictions, question.channel, journey.purpose)
+    )
+    first: datetime | None = None
+    name = ""
+    for rule in rules:
+        end = open_until(rule, question)
+        if end is not None and (first is None or end < first):
+            first, name = end, rule.id
+    return first, name
+
+
+def closed_too(intent: Pending, since: datetime, until: datetime) -> Pending:
+    """The intent for which this window counts as closed as well."""
+    return replace(intent, closed=(*intent.closed, (since, until))[-MAX_CLOSED:])
+
+
+def _suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Finding | None:
+    """What the outbox would refuse to call, whatever the rules say."""
+    if not member.suppressed:
+        return None
+    for subject in ("member", contact.fingerprint):
+        for channel in (contact.channel, "*"):
+            for covered in (purpose, "*"):
+                why = member.suppressed.get(f"{subject}/{channel}/{covered}")
+                if why is not None:
+                    saw: dict[str, str | int | bool | None] = {"why": why, "all_channels": channel == "*"}
+                    return Finding(rule="suppression", version="engine", says="suppress", reason="suppressed", saw=saw)
+    return None
+
+
+def _contact_for(member: Member, channel: str) -> ContactPoint | None:
+    """The member's point for a channel: a preferred one that is well, else one that is well, else the first."""
+    best: ContactPoint | None = None
+    for point in member.contact_points:
+        if point.channel == channel and (
+            best is None or (point.health != "ok", not point.preferred) < (best.health != "ok", not best.preferred)
+        ):
+            best = point
+    return best

@@ -1,0 +1,241 @@
+"""What came in, one function a kind of input."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.decide.ends import ORDERED, agreed, cancel, end, end_suppression, suppress, unhealthy
+from orchestrator.decide.facts import Changed, apply_event, withdrawn
+from orchestrator.decide.intents import closed_too
+from orchestrator.decide.journeys.triggers import silence_over, trigger, watch_silence
+from orchestrator.decide.journeys.walking import leave, resume, woken
+from orchestrator.decide.member import Member
+from orchestrator.decide.result import Entry
+from orchestrator.decide.turn import Turn, pending_of
+from orchestrator.events.envelope import Event
+from orchestrator.events.inputs import (
+    Cancelled,
+    Command,
+    EventInput,
+    Expired,
+    Input,
+    Outcome,
+    Receipt,
+    Returned,
+    Tick,
+    TimerDue,
+)
+
+# how long after `valid_until` a touch that is being called is looked at again
+STILL_CALLING = timedelta(minutes=5)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def take(turn: Turn, given: Input) -> None:
+    """Applies one input; what is about nobody we know changes nothing, unless it is an event."""
+    if isinstance(given, EventInput):
+        _event(turn, given.event)
+    elif turn.member is None:
+        return
+    elif isinstance(given, TimerDue):
+        _timer(turn, turn.member, given)
+    elif isinstance(given, Outcome):
+        _outcome(turn, turn.member, given)
+    elif isinstance(given, Returned):
+        _returned(turn, turn.member, given)
+    elif isinstance(given, Expired):
+        _expired(turn, turn.member, given)
+    elif isinstance(given, Cancelled):
+        _cancelled(turn, turn.member, given)
+    elif isinstance(given, Receipt):
+        _receipt(turn, turn.member, given)
+    elif isinstance(given, Command):
+        _command(turn, turn.member, given)
+
+
+def _event(turn: Turn, event: Event) -> None:
+    former = turn.member
+    before = former if former is not None else Member(id=event.subject, ref=turn.shared.new_ref)
+    changed = apply_event(before, event, turn.content, turn.shared.fingerprint)
+    turn.member = changed.member
+    turn.entries.extend(changed.entries)
+    for channel, purpose in changed.withdrawn:
+        suppress(turn, "member", channel, purpose, "consent_withdrawn")
+    for channel, purpose in changed.granted:
+        agreed(turn, channel, purpose)
+    leave(turn, turn.member, event.type)
+    for journey in turn.content.silent_after.get(event.type, ()):
+        watch_silence(turn, turn.member, journey, event)
+    if not event.history:
+        for journey in turn.content.started_by.get(event.type, ()):
+            trigger(turn, journey, event)
+
+
+def _timer(turn: Turn, member: Member, timer: TimerDue) -> None:
+    if member.timers.get(timer.name) != timer.due:
+        return
+    timers = dict(member.timers)
+    del timers[timer.name]
+    turn.member = member = replace(member, timers=timers)
+    kind, _, rest = timer.name.partition(":")
+    if kind == "intent":
+        pending = member.pending.get(rest)
+        if pending is not None and not pending.touch_id:
+            resume(turn, pending)
+    elif kind == "journey":
+        woken(turn, member, rest)
+    elif kind == "inactive":
+        journey = turn.content.journeys.get(rest)
+        if journey is not None and journey.trigger.inactivity is not None:
+            silence_over(turn, member, journey, journey.trigger.inactivity)
+
+
+def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
+    place = next((place for place in member.places if place.touch_id == outcome.touch_id), None)
+    pending = pending_of(member, outcome.touch_id)
+    base = Entry(
+        kind="touch",
+        journey=pending.journey if pending else place.journey if place else "",
+        step=pending.step if pending else "",
+        occurrence=pending.occurrence if pending else "",
+        intent_id=pending.intent_id if pending else "",
+        touch_id=outcome.touch_id,
+        channel=place.channel if place else "",
+        purpose=place.purpose if place else "",
+    )
+    turn.entries.append(replace(base, state="attempting", occurred_at=outcome.attempted_at))
+    state = _state_of(outcome)
+    facts = _encode({"attempt": outcome.attempt, "code": outcome.code, "provider_id": outcome.provider_id}).decode()
+    turn.entries.append(
+        replace(
+            base,
+            state=state,
+            reason="" if outcome.kind == state else outcome.kind,
+            occurred_at=outcome.occurred_at,
+            release_at=outcome.retry_at,
+            trail=facts,
+        )
+    )
+    if not outcome.final:
+        if outcome.retry_at is not None:
+            # a turn at that moment: on the virtual clock it is when the outbox is asked again
+            turn.timers.append((outcome.retry_at, Tick(outcome.retry_at)))
+        if pending is not None and pending.valid_until <= turn.now:
+            # it was being called when its time was up
+            _expired(turn, member, Expired(touch_id=outcome.touch_id))
+        return
+    if state == "rejected":
+        turn.drop_place(outcome.touch_id)
+    else:
+        turn.set_place(outcome.touch_id, outcome.attempted_at)
+    if pending is not None:
+        turn.forget(pending)
+    if outcome.opted_out and place is not None:
+        _opted_out(turn, place.channel, "opted_out", outcome.occurred_at)
+    elif outcome.kind == "rejected_recipient" and place is not None:
+        unhealthy(turn, place.contact, place.channel, "invalid", outcome.occurred_at)
+
+
+def _returned(turn: Turn, member: Member, returned: Returned) -> None:
+    pending = pending_of(member, returned.touch_id)
+    if pending is None:
+        return
+    turn.drop_place(returned.touch_id)
+    turn.entries.append(turn.touch_entry(pending, returned.touch_id, "cancelled", "dispatch_window_closed"))
+    pending = replace(closed_too(pending, returned.closed_from, returned.closed_until), touch_id="")
+    turn.keep(pending)
+    turn.add("touched", -1)
+    turn.add("waiting", 1)
+    resume(turn, pending)
+
+
+def _expired(turn: Turn, member: Member, expired: Expired) -> None:
+    pending = pending_of(member, expired.touch_id)
+    if pending is None:
+        return
+    state = turn.shared.touches.get(expired.touch_id, "")
+    if state == "attempting":
+        turn.timers.append((turn.now + STILL_CALLING, expired))
+    elif state in ("reserved", "claimed"):
+        cancel(turn, pending, "expired")
+
+
+def _cancelled(turn: Turn, member: Member, cancelled: Cancelled) -> None:
+    pending = pending_of(member, cancelled.touch_id)
+    if pending is not None:
+        cancel(turn, pending, cancelled.reason, outbox=False, occurred_at=cancelled.occurred_at)
+
+
+def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
+    place = next((place for place in member.places if place.touch_id == receipt.touch_id), None)
+    turn.entries.append(
+        Entry(
+            kind="touch",
+            touch_id=receipt.touch_id,
+            journey=place.journey if place else "",
+            channel=place.channel if place else "",
+            purpose=place.purpose if place else "",
+            state=receipt.state,
+            occurred_at=receipt.occurred_at,
+            trail=_encode({"code": receipt.code}).decode() if receipt.code else "",
+        )
+    )
+    if place is None:
+        return
+    if place.at is None:
+        turn.set_place(receipt.touch_id, receipt.occurred_at)
+    if receipt.state in ("complained", "opted_out"):
+        _opted_out(turn, place.channel, receipt.state, receipt.occurred_at)
+    if receipt.state == "bounced":
+        unhealthy(turn, place.contact, place.channel, "hard_bounced", receipt.occurred_at)
+    elif receipt.state == "complained":
+        unhealthy(turn, place.contact, place.channel, "complained", receipt.occurred_at)
+    elif receipt.state == "soft_bounced":
+        unhealthy(turn, place.contact, place.channel, "soft_bounced", receipt.occurred_at)
+
+
+def _opted_out(turn: Turn, channel: str, reason: str, at: datetime) -> None:
+    """Marketing on this channel is over; a consent told before this, whenever it was given, is over too."""
+    member = turn.known()
+    former = member.consents.get(f"{channel}/marketing")
+    at = at if former is None else max(at, former.at)
+    changed = withdrawn(Changed(member=member), channel, "marketing", reason, at)
+    turn.member = changed.member
+    turn.entries.extend(changed.entries)
+    suppress(turn, "member", channel, "marketing", reason)
+
+
+def _command(turn: Turn, member: Member, command: Command) -> None:
+    turn.entries.append(operator_entry(command))
+    if command.verb == "erase":
+        for pending in list(member.pending.values()):
+            end(turn, pending, "erased")
+        turn.suppressions.append(("member", "*", "*", "erased", None))
+        turn.entries.append(Entry(kind="member", state="erased"))
+        turn.member, turn.erase = None, True
+    elif command.verb in ("suppress", "unsuppress"):
+        channel, purpose = command.arguments.get("channel", "*"), command.arguments.get("purpose", "*")
+        if command.verb == "suppress":
+            suppress(turn, "member", channel, purpose, ORDERED, command.given_at)
+        else:
+            end_suppression(turn, channel, purpose, command.given_at)
+
+
+def operator_entry(command: Command) -> Entry:
+    """What the log says of an order: who gave it, with what words, and when, if that was not now."""
+    return Entry(
+        kind="operator",
+        reason=command.verb,
+        occurred_at=command.given_at,
+        trail=_encode({"actor": command.actor, **command.arguments}).decode(),
+    )
+
+
+def _state_of(outcome: Outcome) -> str:
+    if not outcome.final:
+        return "reserved"
+    return "rejected" if outcome.kind not in ("accepted", "unknown") else outcome.kind

@@ -1,0 +1,34 @@
+"""What a turn is given beside the member, and what it must be given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from orchestrator.decide.rules import RegistryState
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """What a turn is given beside the member: all of it data, or keyed hashes."""
+
+    # key of intent and touch ids
+    key: bytes
+    # (channel, address) -> keyed fingerprint
+    fingerprint: Callable[[str, str], str]
+    # random reference for a member who is not known yet
+    new_ref: str = ""
+    # (registry, fingerprint) -> what the list says
+    registries: Mapping[tuple[str, str], RegistryState] = {}
+    # touch id -> state in the outbox, locked for this turn
+    touches: Mapping[str, str] = {}
+
+
+class Needs(Struct, frozen=True):
+    """What `step` must be given for a turn."""
+
+    registries: frozenset[tuple[str, str]] = frozenset()
+    touches: frozenset[str] = frozenset()
+
+
+NOTHING = Needs()
