@@ -53,12 +53,21 @@ class Pace(NamedTuple):
     window_s: int
     session_s: int
     lease_s: int
+    # events a second that the play is made for
+    rate: int = 400
+
+    @property
+    def horizon_s(self) -> int:
+        """What is due so soon after the play is waited for: the longest that a message is of use."""
+        return max(65, self.valid_for_s * 3 // 2)
 
 
 # a short run shall end within a minute, servers and all
 BRISK = Pace(play_s=30, fault_s=6, valid_for_s=14, wait_s=3, window_s=16, session_s=4, lease_s=4)
 CALM = Pace(play_s=75, fault_s=9, valid_for_s=45, wait_s=10, window_s=60, session_s=6, lease_s=6)
-SHORT = 10_000
+# a long one is as much as two cores do beside servers and provider without most messages being over before their turn
+LONG = Pace(play_s=300, fault_s=60, valid_for_s=240, wait_s=20, window_s=180, session_s=10, lease_s=10, rate=110)
+SHORT, MANY = 10_000, 100_000
 
 
 class PlannedEvent(NamedTuple):
@@ -122,11 +131,11 @@ class Plan(NamedTuple):
 def make_plan(seed: int, events: int, faults: int, sabotage: str = "") -> Plan:
     """The plan of these numbers; at least 200 events. With a sabotage every other fault is the one it shows at."""
     draw = random.Random(f"chaos/{seed}/{events}/{faults}")
-    pace = BRISK if events < SHORT else CALM
-    play_s = max(pace.play_s, events / 400, faults * pace.fault_s)
+    pace = BRISK if events < SHORT else CALM if events < MANY else LONG
+    play_s = max(pace.play_s, events / pace.rate, faults * pace.fault_s)
     members = max(40, events // 10)
     history = sorted(_history(draw, events, members, play_s), key=lambda event: (event.at_s, event.number))
-    crowd = 4 if pace is CALM else 3
+    crowd = 3 if pace is BRISK else 4
     return Plan(
         seed=seed,
         pace=pace,

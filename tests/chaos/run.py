@@ -38,9 +38,8 @@ STARTS_WITHIN_S = 90.0
 STORM_S, STORM_AT = 1.5, 0.85
 # it crawls from the burst until after the hours have closed: what waits then meets closed hours
 CRAWL_S = 5.0
-# what is due so soon, in microseconds, is waited for
-HORIZON_US = 65_000_000
-QUIET_WITHIN_S = 150.0
+# beyond what is waited for anyway
+QUIET_WITHIN_S = 85.0
 
 
 class Run:
@@ -59,6 +58,11 @@ class Run:
         self.failed: list[str] = []
         self._over = threading.Event()
         self._began = time.monotonic()
+
+    @property
+    def quiet_within_s(self) -> float:
+        """How long after the play the run may take to come to rest."""
+        return self.plan.pace.horizon_s + QUIET_WITHIN_S
 
     def play(self) -> tuple[list[Violation], Evidence]:
         """The whole run; what did not hold, and what it was judged by."""
@@ -113,7 +117,7 @@ class Run:
             self._over.set()
             stage.close()
         self._part("harvest")
-        violations = [] if quiet else [Violation("not_quiet", f"work was left after {QUIET_WITHIN_S:.0f} s")]
+        violations = [] if quiet else [Violation("not_quiet", f"work was left after {self.quiet_within_s:.0f} s")]
         violations += [Violation("chaos_itself", text) for text in self.failed]
         violations += [Violation("orderly_end", f"a worker told to end exited with {code}") for code in exits if code]
         evidence = read(self.folder)
@@ -207,7 +211,7 @@ class Run:
 
     def _quiet(self) -> bool:
         """Waits until nothing is left to do: all read, nothing due soon, no live touch, all told."""
-        deadline = time.monotonic() + QUIET_WITHIN_S
+        deadline = time.monotonic() + self.quiet_within_s
         while time.monotonic() < deadline and not self.stage.hopeless:
             if until_it_works(self._is_quiet):
                 return True
@@ -215,7 +219,7 @@ class Run:
         return False
 
     def _is_quiet(self) -> bool:
-        if to_do(self.stage.database, HORIZON_US):
+        if to_do(self.stage.database, self.plan.pace.horizon_s * 1_000_000):
             return False
         read = self._ask("SELECT coalesce(sum(next_offset), 0) FROM progress")
         ends = sum(end_offsets(self.stage.kafka.bootstrap, "member-events").values())
