@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from benchmarks import core, grocer, startup, store
+from benchmarks import content_size, core, grocer, startup, store, waiting
 from benchmarks.engine import Job, Stretch, run
 from benchmarks.table import Line, show, write
 from orchestrator import starter
@@ -46,10 +46,13 @@ class Size(NamedTuple):
     # rows of history for the store alone, and batches measured
     store_rows: int
     store_batches: int
+    # members of each run of little and much content; rows that wait in the store
+    content_members: int
+    waiting: int
 
 
-FULL = Size(120, 250, 366, 12, 366, (1, 4, 16), True, (False, True), 5, 300_000, 60)
-QUICK = Size(3, 8, 40, 4, 40, (1,), False, (True,), 1, 1, 3)
+FULL = Size(120, 250, 366, 12, 366, (1, 4, 16), True, (False, True), 5, 300_000, 60, 120, 1_000_000)
+QUICK = Size(3, 8, 40, 4, 40, (1,), False, (True,), 1, 1, 3, 3, 2_000)
 
 
 class Part(NamedTuple):
@@ -141,12 +144,43 @@ def store_part(_folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
     return {"table": table}, lines
 
 
+def content_part(folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
+    """The core with little and with much content."""
+    found = content_size.compare(folder, size.content_members)
+    lines = []
+    for name in ("few", "many"):
+        some = found[name]
+        rate, ratio = some["decisions_per_cpu_s"]["all"], some["ratio"]["all"]
+        told = f"{some['rules_asked_median']:.0f} rules in a trail (median); {some['cases']}"
+        what = f"core, {some['journeys']} journeys, {some['policies']} policies"
+        lines.append(Line(what, f"{rate:,} decisions/s = {ratio:.3f} y", told))
+    lines.append(Line("core, speed kept", f"{found['kept']:.0%}", "with much content, of that with little"))
+    return found, lines
+
+
+def waiting_part(folder: Path, size: Size) -> tuple[dict[str, Any], list[Line]]:
+    """What taking those due costs, few and many waiting."""
+    sizes = (size.waiting // 100, size.waiting)
+    table = [waiting.measure(rows, f"sqlite:///{folder / str(rows)}.db") for rows in sizes]
+    lines = [
+        Line(
+            f"{row.waiting:,} members waiting",
+            f"{row.due_ms} ms",
+            f"{waiting.DUE:,} of them due: asked for ({row.asked_ms} ms), taken; {row.nothing_ms} ms where none is",
+        )
+        for row in table
+    ]
+    return {"table": [row._asdict() for row in table]}, lines
+
+
 PARTS = (
     Part("startup", startup_part),
     Part("core", core_part),
     Part("engine", engine_part),
     Part("growth", growth_part),
     Part("store", store_part),
+    Part("content", content_part),
+    Part("waiting", waiting_part),
 )
 
 

@@ -59,11 +59,11 @@ class Case(NamedTuple):
     verdict: str
 
 
-def measure(project: Path, members: int = 120) -> dict[str, Any]:
-    """Rates of `step` by what it decides, and the ratio to the yardstick."""
+def measure(project: Path, members: int = 120, least_rules: int = LEAST_RULES) -> dict[str, Any]:
+    """Rates of `step` by what it decides, and the ratio to the yardstick; each trail holds `least_rules` or more."""
     with open_project(project) as opened:
         content = opened.content
-    cases = [case for number in range(members) for case in lived(content, number)]
+    cases = [case for number in range(members) for case in lived(content, number, least_rules)]
     pieces = pieces_per_cpu_s()
     kinds: dict[str, Sequence[Case]] = {
         "all": cases,
@@ -84,7 +84,7 @@ def measure(project: Path, members: int = 120) -> dict[str, Any]:
     }
 
 
-def lived(content: Content, number: int) -> list[Case]:
+def lived(content: Content, number: int, least_rules: int = LEAST_RULES) -> list[Case]:
     """One member's quarter; the calls of `step` for purchases after the warm-up that came to a decision."""
     random = Random(number)  # noqa: S311 - a load, no secret
     name = f"m{number}"
@@ -108,7 +108,7 @@ def lived(content: Content, number: int) -> list[Case]:
         if bought and at > START + WARM and decisions and decisions[0].reason not in ("stale", "no_contact_point"):
             assert member is not None
             for trail in _trails(decisions):
-                assert _asked(trail) >= LEAST_RULES, f"only {_asked(trail)} rules were asked"
+                assert _asked(trail) >= least_rules, f"only {_asked(trail)} rules were asked"
             cases.append(Case(member, told, inputs, at, decisions[0].verdict))
         member = result.member
         to_come += result.timers

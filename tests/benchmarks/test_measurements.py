@@ -58,3 +58,22 @@ def test_the_core_is_measured_on_decisions_with_enough_rules_and_the_figures_are
     found = json.loads((tmp_path / "build/bench.json").read_text())["core"]
     assert found["rules_asked_least"] >= LEAST_RULES
     assert {"all", "silent", "deferred", "sent"} == set(found["ratio"])
+
+
+def test_little_and_much_content_are_what_they_say_and_waiting_takes_just_those_due(tmp_path: Path) -> None:
+    for part in ("content", "waiting"):
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks", "--quick", "--only", part],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=True,
+            capture_output=True,
+        )
+        found = json.loads((tmp_path / "build/bench.json").read_text())[part]
+        if part == "content":
+            sizes = [(found[name]["journeys"], found[name]["policies"]) for name in ("few", "many")]
+            assert [(5, 5), (20, 30)] == sizes
+            # the further rules are asked, or the comparison would say nothing
+            assert found["few"]["rules_asked_median"] < found["many"]["rules_asked_median"]
+        else:
+            assert [20, 2_000] == [row["waiting"] for row in found["table"]]
