@@ -17,9 +17,12 @@ Left = dict[str, str | int | bool | None]
 # why a contact was not made, or not yet: decide.rules.REASONS
 REASONS: dict[str, str] = {
     "no_consent": "the member never consented to it",
+    "consent_pending": "the member was asked to confirm the consent and did not",
     "consent_withdrawn": "the member took the consent back",
     "consent_expired": "the consent had ended",
     "consent_basis": "the consent on record is not of the kind that is needed here",
+    "consent_condition": "what the law asks for before a customer is written to unasked is not on record",
+    "reconfirmation_due": "the consent is old and must be given anew",
     "registry_listed": "the contact point stands on a do-not-contact list",
     "registry_unknown": "the do-not-contact list was never obtained, or is too old to rely on",
     "platform_block": "the channel is barred for this purpose",
@@ -82,6 +85,11 @@ STATES: dict[str, str] = {
 
 CONSENT: dict[str, str] = {
     "granted": "The member consented to {purpose} by {channel}",
+    "asked": "The member was asked to confirm the consent to {purpose} by {channel}",
+    "confirmed": "The member confirmed the consent to {purpose} by {channel}",
+    "late": "The member confirmed the consent to {purpose} by {channel} too late for it to count",
+    "unmatched": "The member confirmed a consent to {purpose} by {channel} that was not asked for, or is not told yet",
+    "unproven": "A consent to {purpose} by {channel} came without proof and does not count",
     "withdrawn": "The member took back the consent to {purpose} by {channel}",
 }
 
@@ -274,6 +282,23 @@ def _consent(left: Left) -> str:
     return f"consent record {first or 'without a name'} ({details})"
 
 
+def _asked(left: Left) -> str:
+    """The double opt-in that waits for its confirmation."""
+    asked, before = left.pop("asked", None), left.pop("confirm_before", None)
+    if asked is None:
+        return ""
+    return f"confirmation asked for {asked}" + (f", to be given before {before}" if before else "")
+
+
+def _conditions(left: Left) -> str:
+    """The conditions under which a customer may be written to unasked, and what each rests on."""
+    named = {key.removeprefix("if ").replace("_", " "): left.pop(key) for key in [*left] if key.startswith("if ")}
+    met = [f"{name} ({ground})" for name, ground in named.items() if ground]
+    missing = [name for name, ground in named.items() if not ground]
+    told = [f"met: {', '.join(met)}" if met else "", f"not on record: {', '.join(missing)}" if missing else ""]
+    return "; ".join(filter(None, told))
+
+
 def _registry(left: Left) -> str:
     """The do-not-contact list, and how old it was."""
     if "registry" not in left:
@@ -324,7 +349,10 @@ def _reading_of(saw: Saw) -> str:
     return "; ".join(filter(None, (*parts, f"sources {sure}" if sure else "")))
 
 
-_SAYINGS = (_in_force, _local, _count, _gap, _in_flight, _consent, _registry, _contact, _closed, _unless, _no_reading)
+_SAYINGS = (
+    *(_in_force, _local, _count, _gap, _in_flight, _consent, _asked, _conditions, _registry, _contact, _closed),
+    *(_unless, _no_reading),
+)
 
 
 def _plain(value: str | int | bool | None) -> str:

@@ -19,11 +19,11 @@ from msgspec import Meta, Struct
 from orchestrator.content.files import read_yaml
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.law import LawBook, Profile
-from orchestrator.decide.member import Aggregate, Consent, ContactPoint, Member, Place, Residence
+from orchestrator.decide.member import Aggregate, Asked, Consent, ContactPoint, Member, Place, Residence
 from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import Question, RegistryState
 from orchestrator.errors import ContentError, Problem
-from orchestrator.events.types import Channel, Purpose
+from orchestrator.events.types import Channel, Condition, Purpose
 from orchestrator.located import convert
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Word(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: Literal["granted", "withdrawn"]
     # RFC 9557, or local time in the case's zone; a month (granted) or a day (withdrawn) before the case where left out
     at: str = ""
-    wording: str = ""
+    wording: str = "another"
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +112,11 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     consent: Given = "none"
     # when the consent was given (date, or local time)
     given: str = ""
-    wording: str = ""
+    wording: str = "case"
+    # soft_opt_in: what its proof attests; all there is, where left out
+    attests: tuple[Condition, ...] | None = None
+    # when a further consent was asked for that was not confirmed yet (date, or local time)
+    asked: str = ""
     words: tuple[Word, ...] = ()
     prior: tuple[Prior, ...] = ()
     # y: listed; n: not listed; unknown: the list was never loaded
@@ -212,6 +216,7 @@ def question_of(book: LawBook, case: Case) -> Question:
             zone_from="nothing" if case.zone_unknown else "profile",
         ),
         consents={f"{consent.channel}/{consent.purpose}": consent for consent in _consents(case, at, zone)},
+        asked=_asked(case, zone),
         aggregates={"purchase.completed": Aggregate(count=1, sum=0, first=last, last=last)} if last else {},
         places=tuple(_place(i, prior, case, zone) for i, prior in enumerate(case.prior)),
     )
@@ -238,6 +243,7 @@ def _consents(case: Case, at: datetime, zone: ZoneInfo) -> Iterable[Consent]:
             state=word.state,
             at=said,
             wording=word.wording,
+            evidence="case",
             record=f"case:{word.channel}/{word.purpose}",
         )
     if case.consent == "none":
@@ -252,9 +258,21 @@ def _consents(case: Case, at: datetime, zone: ZoneInfo) -> Iterable[Consent]:
         at=given,
         basis="soft_opt_in" if case.consent == "soft_opt_in" else "opt_in",
         wording=case.wording,
+        evidence="case",
+        conditions=get_args(Condition) if case.attests is None else case.attests,
         expires_at=at if case.consent == "expired" else None,
         record="case",
     )
+
+
+def _asked(case: Case, zone: ZoneInfo) -> dict[str, Asked]:
+    if not case.asked:
+        return {}
+    at = _when(case.asked, zone)
+    consent = Consent(
+        channel=case.channel, purpose=case.purpose, state="granted", at=at, wording="case", evidence="case"
+    )
+    return {f"{case.channel}/{case.purpose}": Asked(consent=consent)}
 
 
 def _place(i: int, prior: Prior, case: Case, zone: ZoneInfo) -> Place:
@@ -304,7 +322,7 @@ def read_cases(path: Path, jurisdiction: str) -> list[tuple[int, Case]]:
 def _understood(case: Case) -> None:
     """Raises ValueError where an instant of the case can't be read."""
     at, zone = moment(case.at)
-    for text in (case.given, case.registry_checked, case.last_purchase, *(word.at for word in case.words)):
+    for text in (case.given, case.asked, case.registry_checked, case.last_purchase, *(word.at for word in case.words)):
         if text and _when(text, zone) > at:
             raise ValueError(f"{text!r} lies after the case's own moment")
     for prior in case.prior:
@@ -378,6 +396,8 @@ def _row(raw: dict[str, str], line: int) -> Row:
         region=raw["subdivision"],
         consent=consent,
         given=detail.get("consent_collected") or detail.get("last_interaction") or "",
+        # `similar=no`: what is advertised is not what the customer bought
+        attests=tuple(set(get_args(Condition)) - {"own_similar_products"}) if detail.get("similar") == "no" else None,
         words=words,
         prior=prior,
         registry=raw["registry_listed"] or "n",  # type: ignore[arg-type]  # checked above

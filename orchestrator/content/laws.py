@@ -43,6 +43,7 @@ from orchestrator.decide.law_rules import (
     HoursClause,
     RegistryClause,
 )
+from orchestrator.decide.soft_opt_in import CONDITIONS
 from orchestrator.decide.windows import Window
 from orchestrator.errors import ContentError, Problem
 from orchestrator.located import Located, convert, nearest
@@ -167,9 +168,7 @@ def _wrong_rule(
         yield located.problem(f"{rule.id}: ends before it begins", "`to` is the first day after", at=(*at, "effective"))
     if rule.pending and starts is None:
         yield located.problem(f"{rule.id}: pending without a day", "add `effective: {from: …}`", at=at)
-    for name in _exceptions(rule):
-        if name not in EXCEPTIONS:
-            yield located.problem(f"`{name}` is no exception we know", nearest(name, EXCEPTIONS), at=at)
+    yield from _unknown_words(located, at, rule)
     if isinstance(rule, HoursForm):
         yield from _wrong_week(located, (*at, "week"), rule, has_calendar)
     elif isinstance(rule, CapForm):
@@ -178,6 +177,17 @@ def _wrong_rule(
         yield from _wrong_value(located, (*at, "max_age"), duration, rule.max_age)
         if not rule.applies.channels:
             yield located.problem(f"{rule.id}: which channels?", "add `applies: {channels: […]}`", at=at)
+
+
+def _unknown_words(located: Located, at: tuple[str | int, ...], rule: AnyRule) -> Iterator[Problem]:
+    for name in _exceptions(rule):
+        if name not in EXCEPTIONS:
+            yield located.problem(f"`{name}` is no exception we know", nearest(name, EXCEPTIONS), at=at)
+    if isinstance(rule, ConsentForm) and rule.model == "soft_opt_in":
+        for i, name in enumerate(rule.conditions):
+            if name not in CONDITIONS:
+                what, cure = f"`{name}` is no condition we know", nearest(name, CONDITIONS)
+                yield located.problem(what, cure, at=(*at, "conditions", i))
 
 
 def _wrong_week(located: Located, at: tuple[str | int, ...], rule: HoursForm, has_calendar: bool) -> Iterator[Problem]:
@@ -311,6 +321,8 @@ def _clause(form: PackForm, rule: AnyRule, calendar: Calendar) -> Clause | None:
         case ConsentForm():
             return ConsentClause(
                 model=rule.model,
+                # conditions of another model are told by the law book, and none that a single contact is asked about
+                conditions=rule.conditions if rule.model == "soft_opt_in" else (),
                 scope=rule.scope,
                 scope_channels=channels,
                 lapse_months=rule.lapse.months if rule.lapse is not None else 0,

@@ -21,6 +21,8 @@ from orchestrator.render.language import reads
 from orchestrator.render.sandbox import Rejected
 from orchestrator.render.templates import CompiledTemplates
 
+# what a text message may tell to reply, by the words that carriers and members know
+_WAY_OUT = re.compile(r"\b(STOP|BAJA|ALTO|PARAR|SALIR|SAIR|CANCELAR)\b|unsubscribe_url")
 _PLACE = re.compile(r"(?P<file>[^:\n]+):(?P<line>\d+): (?P<what>.*)", re.DOTALL)
 
 
@@ -88,6 +90,8 @@ def lint(
             problems.extend(error.problems)
     for file in files:
         problems.extend(_names(file, journeys.get(file.journey, _Journey()).occasion))
+        if file.channel == "sms" and journeys.get(file.journey, _Journey()).purpose == "marketing":
+            problems.extend(_no_way_out(file))
     rendered = 0
     try:
         templates = compile_templates(files, default_locale)
@@ -139,6 +143,14 @@ def _names(file: TemplateFile, occasion: Occasion) -> list[Problem]:
             if missing is not None:
                 found.append(Problem(file.file, before + line, f"`{path}` is not known here", nearest(*missing)))
     return found
+
+
+def _no_way_out(file: TemplateFile) -> list[Problem]:
+    """A marketing text that does not say how to stop; the law's soft opt-in rests on each of them saying so."""
+    if _WAY_OUT.search(file.source):
+        return []
+    cure = "end with `Reply STOP to opt out.`, or with {{ unsubscribe_url }}"
+    return [Problem(file.file, 1, "a marketing text must say how to stop", cure)]
 
 
 def _undisclosed(

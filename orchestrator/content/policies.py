@@ -23,7 +23,7 @@ from orchestrator.content.policy_file import (
     QuietHoursWords,
 )
 from orchestrator.decide.caps import CapRule, GapRule
-from orchestrator.decide.consent import ConsentRule, MembershipRule
+from orchestrator.decide.consent import CONFIRM_WITHIN, ConsentRule, MembershipRule
 from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
 from orchestrator.decide.content import Sender
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
@@ -179,9 +179,35 @@ class _File:
         return self._bound(rule, None, says, words.why, at)
 
     def _consent(self, name: str, words: ConsentWords, at: Steps) -> Bound | None:
-        rule = ConsentRule(id=name, version=self.version, required=words.required, accept=frozenset(words.accept))
+        within, anew = self._duration(words.confirm_within, *at, "confirm_within"), words.reconfirm
+        if not within:
+            self._problem("a double opt-in needs time", "write `P7D`, for example", *at, "confirm_within")
+        self._known_journeys(words.journeys or (), (*at, "journeys"))
+        if anew is not None:
+            self._known_journeys(anew.asked_by, (*at, "reconfirm", "asked_by"))
+        rule = ConsentRule(
+            id=name,
+            version=self.version,
+            required=words.required,
+            accept=frozenset(words.accept),
+            accept_imported=words.imported == "accept",
+            confirm_within=within or CONFIRM_WITHIN,
+            reconfirm_months=anew.months if anew is not None else 0,
+            reconfirm_since=anew.since if anew is not None else "given",
+            reconfirmed_by=frozenset(anew.asked_by) if anew is not None else frozenset(),
+        )
         says = f"proven consent ({_and(words.accept)})" if words.required else "no contact after a withdrawal"
-        return self._bound(rule, words.purposes, says, words.why, at)
+        if words.imported == "refuse":
+            says += ", given here"
+        if anew is not None:
+            since = "it was given" if anew.since == "given" else "the last dealing"
+            says += f", anew {anew.months} months after {since}"
+        scope = Scope(
+            channels=None if self.channel == HOUSE else frozenset((self.channel,)),
+            purposes=frozenset(words.purposes),
+            journeys=frozenset(words.journeys) if words.journeys else None,
+        )
+        return self._bound(rule, words.purposes, says, words.why, at, scope)
 
     def _quiet_hours(self, name: str, words: QuietHoursWords, at: Steps) -> Bound | None:
         if isinstance(words.closed, str):

@@ -13,7 +13,7 @@ from orchestrator.content.files import read_yaml
 from orchestrator.content.policies import EVER, HOUSE, load_policies
 from orchestrator.content.policy_file import Words
 from orchestrator.decide.decision import reason_of, weigh
-from orchestrator.decide.member import Consent, ContactPoint, Health, Member, Place, Residence
+from orchestrator.decide.member import Aggregate, Asked, Consent, ContactPoint, Health, Member, Place, Residence
 from orchestrator.decide.policies import HousePolicies
 from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import REASONS, Question
@@ -31,9 +31,11 @@ HOUSE_REASONS = (
     "contact_point_unhealthy",
     "dispatch_window_closed",
     "no_consent",
+    "consent_pending",
     "consent_withdrawn",
     "consent_expired",
     "consent_basis",
+    "reconfirmation_due",
     "zone_unknown",
     "quiet_hours",
     "frequency_cap",
@@ -65,8 +67,13 @@ class Given(Words, frozen=True, kw_only=True):
     # none: the member has no contact point on the channel
     contact: Health | Literal["none"] = "ok"
     contact_since: Moment | None = None
-    # empty: a record without wording or evidence
-    consent: Literal["opt_in", "soft_opt_in", "none", "withdrawn", "empty"] = "opt_in"
+    # empty: a record without wording or evidence; pending: a double opt-in that was not confirmed
+    consent: Literal["opt_in", "soft_opt_in", "none", "withdrawn", "empty", "pending"] = "opt_in"
+    # left out: at the moment asked about
+    consent_given: Moment | None = None
+    # the consent was taken over from another system
+    imported: bool = False
+    last_purchase: Moment | None = None
     # exclusive
     consent_until: Moment | None = None
     touches: tuple[TouchGiven, ...] = ()
@@ -190,7 +197,13 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
         status=given.status,
         attributes=given.attributes,
         residence=Residence(jurisdictions=given.jurisdictions, zones=given.zones),
-        consents=_consents(given, channel, case.at),
+        consents=_consents(given, channel, case.at) if given.consent != "pending" else {},
+        asked={
+            key: Asked(consent=consent)
+            for key, consent in _consents(given, channel, case.at).items()
+            if given.consent == "pending"
+        },
+        aggregates=_aggregates(given.last_purchase),
         contact_points=(contact,) if contact else (),
         places=tuple(_place(i, touch, given, channel) for i, touch in enumerate(given.touches)),
     )
@@ -220,6 +233,10 @@ def _place(i: int, touch: TouchGiven, given: Given, channel: str) -> Place:
     )
 
 
+def _aggregates(last: datetime | None) -> dict[str, Aggregate]:
+    return {} if last is None else {"purchase.completed": Aggregate(count=1, sum=1, first=last, last=last)}
+
+
 def _consents(given: Given, channel: str, at: datetime) -> dict[str, Consent]:
     if given.consent == "none":
         return {}
@@ -228,7 +245,8 @@ def _consents(given: Given, channel: str, at: datetime) -> dict[str, Consent]:
         channel=channel,
         purpose=given.purpose,
         state="withdrawn" if given.consent == "withdrawn" else "granted",
-        at=at,
+        at=given.consent_given or at,
+        imported_from="elsewhere" if given.imported else "",
         basis="soft_opt_in" if given.consent == "soft_opt_in" else "opt_in",
         wording=proof,
         evidence=proof,

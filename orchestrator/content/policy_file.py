@@ -38,12 +38,29 @@ class MembershipWords(Words, frozen=True, kw_only=True):
     why: Why
 
 
+class ReconfirmWords(Words, frozen=True, kw_only=True):
+    """When a consent must be given anew, and who may ask for it."""
+
+    # so many months after
+    months: Annotated[int, Meta(ge=1, le=120)]
+    since: Literal["given", "last_dealing"] = "given"
+    # journeys that may still write: they ask for it
+    asked_by: tuple[str, ...] = ()
+
+
 class ConsentWords(Words, frozen=True, kw_only=True):
     """Which consent the house asks for, whatever the law allows."""
 
     purposes: Purposes = MARKETING
     required: bool
     accept: Annotated[tuple[Literal["opt_in", "soft_opt_in"], ...], Meta(min_length=1)] = ("opt_in", "soft_opt_in")
+    # whether a consent that was taken over from another system does
+    imported: Literal["accept", "refuse"] = "accept"
+    # ISO 8601 duration: how long a double opt-in may take
+    confirm_within: str = "P7D"
+    reconfirm: ReconfirmWords | None = None
+    # whose touches are bound; left out: those of all journeys
+    journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
     why: Why
 
 

@@ -55,6 +55,9 @@ class Policies(Protocol):
     def latency_margin(self, channel: str, at: datetime) -> timedelta:
         """How long before permitted hours end a call must be made."""
 
+    def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
+        """How long a double opt-in may take; confirmed so long after it was asked for, it is too late."""
+
     @property
     def longest_window(self) -> timedelta:
         """How far back any house rule looks."""

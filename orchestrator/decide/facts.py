@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, get_args
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.decide import ledger
 from orchestrator.decide.content import Content
-from orchestrator.decide.member import Aggregate, Consent, ContactPoint, Member
+from orchestrator.decide.ledger import Changed
+from orchestrator.decide.member import Aggregate, ContactPoint, Member
 from orchestrator.decide.residence import normalised, residence_of
 from orchestrator.decide.result import Entry
 from orchestrator.events import types
@@ -26,18 +26,6 @@ RESIDENCE = ("zone", "country", "region")
 CHANNELS: tuple[str, ...] = get_args(types.Channel)
 
 Fingerprint = Callable[[str, str], str]
-_encode = msgspec.json.Encoder().encode
-
-
-class Changed(Struct, frozen=True, kw_only=True):
-    """A member after an event, with what the log and the outbox must hear of it."""
-
-    member: Member
-    entries: tuple[Entry, ...] = ()
-    # (channel, purpose) withdrawn by this event
-    withdrawn: tuple[tuple[str, str], ...] = ()
-    # (channel, purpose) granted by this event
-    granted: tuple[tuple[str, str], ...] = ()
 
 
 def apply_event(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
@@ -117,7 +105,7 @@ def _updated(member: Member, event: Event, content: Content, fingerprint: Finger
         known = replace(known, residence=residence_of(known, content))
     changed = Changed(member=known)
     for consent in data.consents:
-        changed = _granted(changed, consent, event)
+        changed = _granted(changed, consent, event, content)
     return changed
 
 
@@ -154,45 +142,23 @@ def _cancelled(member: Member, event: Event, _content: Content, _fingerprint: Fi
     return Changed(member=replace(member, status="cancelled", since=event.time), entries=(entry,))
 
 
-def _consent_granted(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+def _consent_granted(member: Member, event: Event, content: Content, _fingerprint: Fingerprint) -> Changed:
     if not isinstance(event.data, types.ConsentData):
         raise TypeError(f"{event.type} carries {type(event.data).__name__}")
-    return _granted(Changed(member=member), event.data, event)
+    return _granted(Changed(member=member), event.data, event, content)
 
 
-def _granted(changed: Changed, data: types.ConsentData, event: Event) -> Changed:
-    at = data.at if data.at is not None else event.time
-    key = f"{data.channel}/{data.purpose}"
-    former = changed.member.consents.get(key)
-    if former is not None and former.at > at:
-        return changed
-    consent = Consent(
-        channel=data.channel,
-        purpose=data.purpose,
-        state="granted",
-        at=at,
-        basis=data.basis,
-        wording=data.wording,
-        method=data.method,
-        evidence=data.evidence,
-        expires_at=data.expires_at,
-        record=f"{data.wording}/{data.method}",
-    )
-    proof = {"record": consent.record, "basis": consent.basis, "wording": consent.wording, "method": consent.method}
-    entry = Entry(
-        kind="consent",
-        channel=data.channel,
-        purpose=data.purpose,
-        state="granted",
-        occurred_at=at,
-        trail=_encode(proof).decode(),
-    )
-    return replace(
-        changed,
-        member=replace(changed.member, consents={**changed.member.consents, key: consent}),
-        entries=(*changed.entries, entry),
-        granted=(*changed.granted, (data.channel, data.purpose)),
-    )
+def _granted(changed: Changed, data: types.ConsentData, event: Event, content: Content) -> Changed:
+    within = content.policies.confirm_within(data.channel, data.purpose, event.time)
+    return ledger.granted(changed, data, event, within)
+
+
+def _consent_confirmed(member: Member, event: Event, content: Content, _fingerprint: Fingerprint) -> Changed:
+    data = event.data
+    if not isinstance(data, types.ConsentConfirmed):
+        raise TypeError(f"{event.type} carries {type(data).__name__}")
+    within = content.policies.confirm_within(data.channel, data.purpose, event.time)
+    return ledger.confirmed(Changed(member=member), data, event, within)
 
 
 def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
@@ -201,32 +167,8 @@ def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerp
         raise TypeError(f"{event.type} carries {type(data).__name__}")
     changed = Changed(member=member)
     for channel in (data.channel,) if data.channel is not None else CHANNELS:
-        former = member.consents.get(f"{channel}/{data.purpose}")
-        if former is None or former.at <= event.time:
-            changed = withdrawn(changed, channel, data.purpose, data.method, event.time)
+        changed = ledger.withdrawn(changed, channel, data.purpose, data.method, event.time)
     return changed
-
-
-def withdrawn(changed: Changed, channel: str, purpose: str, method: str, at: datetime) -> Changed:
-    """The consent taken back at `at`, however that was said: in a form, by a link, by a complaint to the provider."""
-    consent = Consent(
-        channel=channel, purpose=purpose, state="withdrawn", at=at, method=method, record=f"withdrawn/{method}"
-    )
-    entry = Entry(
-        kind="consent",
-        channel=channel,
-        purpose=purpose,
-        state="withdrawn",
-        occurred_at=at,
-        trail=_encode({"method": method}).decode(),
-    )
-    consents = {**changed.member.consents, f"{channel}/{purpose}": consent}
-    return replace(
-        changed,
-        member=replace(changed.member, consents=consents),
-        entries=(*changed.entries, entry),
-        withdrawn=(*changed.withdrawn, (channel, purpose)),
-    )
 
 
 def _tier_changed(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
@@ -257,6 +199,7 @@ _CHANGES: dict[str, Callable[[Member, Event, Content, Fingerprint], Changed]] = 
     "member.updated": _updated,
     "member.cancelled": _cancelled,
     "consent.granted": _consent_granted,
+    "consent.confirmed": _consent_confirmed,
     "consent.withdrawn": _consent_withdrawn,
     "tier.changed": _tier_changed,
     "complaint.opened": _complaint_opened,

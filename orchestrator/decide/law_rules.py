@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
+from orchestrator.decide.dealings import last_dealing, months_after
 from orchestrator.decide.hours import HOLIDAY, Week, next_closed, next_open
 from orchestrator.decide.local import minute_text, wall
 from orchestrator.decide.member import Consent, Member, Place
 from orchestrator.decide.rules import Finding, Question, Reading, Saw, Says, Version, never, standing
+from orchestrator.decide.soft_opt_in import CONDITIONS
 from orchestrator.decide.touches import Count, Scope, touches_of
 from orchestrator.decide.windows import Window, counted, free_at
 
@@ -26,22 +28,8 @@ Model = Literal["none", "opt_out", "soft_opt_in", "opt_in", "opt_in_separate"]
 
 EVER = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
-_MONTHS_A_YEAR = 12
-_LAST_SURE_DAY = 28
 _UTC = ZoneInfo("UTC")
-# what counts as the member having dealt with the programme
-INTERACTIONS = ("purchase.completed", "points.earned", "survey.answered", "complaint.opened", "social.mentioned")
 EBR_MONTHS = 18
-
-
-def months_after(at: datetime, months: int) -> datetime:
-    """The same day and time so many months later; a day the month lacks becomes the first of the next one."""
-    year, month = divmod(at.year * _MONTHS_A_YEAR + at.month - 1 + months, _MONTHS_A_YEAR)
-    first = at.replace(year=year, month=month + 1, day=1)
-    if at.day <= _LAST_SURE_DAY:
-        return first.replace(day=at.day)
-    later = first + timedelta(days=at.day - 1)
-    return later if later.month == first.month else later.replace(day=1)
 
 
 class Calendar(Struct, frozen=True):
@@ -125,6 +113,8 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
     """
 
     model: Model
+    # of a soft opt-in: names from `soft_opt_in.CONDITIONS`, all of which must be met
+    conditions: tuple[str, ...] = ()
     # an objection counts beyond its own channel: to the same purpose, or to any purpose, on these channels
     scope: Literal["", "same_topic", "all_topics"] = ""
     scope_channels: frozenset[str] = frozenset()
@@ -139,17 +129,23 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
         return not self.scope and not self.renew_months
 
     def answer(self, question: Question) -> Finding:
-        """Passes where the member's latest word is enough at `question.at`."""
-        record = question.member.consents.get(question.channel + "/" + question.purpose)
+        """Passes where the member's latest word is enough at `question.at`; every condition stands in the trail."""
+        key = question.channel + "/" + question.purpose
+        record = question.member.consents.get(key)
         if self.scope:
             return self._objections(question, record)
         saw: Saw = {"model": self.model}
         if record is None:
-            enough = self.model in ("none", "opt_out")
-            return self.found("pass", saw) if enough else self.found("suppress", saw, "no_consent")
-        saw |= {"state": record.state, "basis": record.basis, "consent": record.record}
-        reason = self._refusal(question, record, saw)
-        return self.found("suppress", saw, reason) if reason else self.found("pass", saw)
+            reason = "" if self.model in ("none", "opt_out") else "no_consent"
+        else:
+            saw |= {"state": record.state, "basis": record.basis, "consent": record.record}
+            reason = self._refusal(question, record, saw)
+        if not reason:
+            return self.found("pass", saw)
+        if (asked := question.member.unconfirmed(key)) is not None:
+            reason = "consent_pending"
+            saw["asked"] = asked.at.isoformat(timespec="minutes")
+        return self.found("suppress", saw, reason)
 
     @property
     def reads(self) -> tuple[Reading, ...]:
@@ -160,11 +156,15 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
         """Where nothing but the record counts, and no date."""
         if self.scope:
             return not _objected(question)
-        record = question.member.consents.get(question.channel + "/" + question.purpose)
+        key = question.channel + "/" + question.purpose
+        if question.member.asked and key in question.member.asked:
+            return False
+        record = question.member.consents.get(key)
         if record is None:
             return True
-        lapses = self.lapse_months and record.basis == "soft_opt_in"
-        return record.expires_at is None and not self.renew_months and not lapses and self.model != "opt_in_separate"
+        if record.basis == "soft_opt_in" and (self.lapse_months or self.conditions):
+            return False
+        return record.expires_at is None and not self.renew_months and self.model != "opt_in_separate"
 
     def _refusal(self, question: Question, record: Consent, saw: Saw) -> str:
         if self.model == "none":
@@ -173,6 +173,8 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
             return "consent_withdrawn"
         if self.model == "opt_out":
             return ""
+        if not record.is_proven():
+            return "no_consent"
         if record.expires_at is not None and question.at >= record.expires_at:
             saw["ended"] = record.expires_at.isoformat(timespec="minutes")
             return "consent_expired"
@@ -183,12 +185,24 @@ class ConsentClause(Clause, frozen=True, kw_only=True):
             if self.model != "soft_opt_in":
                 return "consent_basis"
             if self.lapse_months and question.member.status != "enrolled":
-                end = months_after(_last_dealing(question.member, record.at), self.lapse_months)
+                end = months_after(last_dealing(question.member, record.at), self.lapse_months)
                 saw["ended"] = end.isoformat(timespec="minutes")
-                return "consent_expired" if question.at >= end else ""
+                if question.at >= end:
+                    return "consent_expired"
+            return self._condition_missing(question, record, saw)
         if self.model == "opt_in_separate" and not _separate(question.member, record):
             return "consent_basis"
         return ""
+
+    def _condition_missing(self, question: Question, record: Consent, saw: Saw) -> str:
+        """What each condition of a soft opt-in rests on goes into `saw`; false where it is not met."""
+        reason = ""
+        for name in self.conditions:
+            ground = CONDITIONS[name](question.member, record)
+            saw[f"if {name}"] = ground or False
+            if not ground:
+                reason = "consent_condition"
+        return reason
 
     def _objections(self, question: Question, record: Consent | None) -> Finding:
         """A word taken back on another channel, or about another topic, stops this contact; a later grant lifts it."""
@@ -527,11 +541,6 @@ def _minutes(at: datetime, _zone: tzinfo | None) -> str:
     Instants are equal whatever the zone they are told in, hence the second argument.
     """
     return at.isoformat(timespec="minutes")
-
-
-def _last_dealing(member: Member, since: datetime) -> datetime:
-    seen = (member.aggregates.get(kind) for kind in INTERACTIONS)
-    return max([since, *(aggregate.last for aggregate in seen if aggregate is not None)])
 
 
 def _separate(member: Member, record: Consent) -> bool:

@@ -42,12 +42,27 @@ class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: str = ""
     # exclusive end
     expires_at: datetime | None = None
+    # soft opt-in: which conditions the proof attests (events.types.Condition)
+    conditions: tuple[str, ...] = ()
+    # double opt-in: when confirmation was asked for; `at` is when it was given
+    asked_at: datetime | None = None
+    # the system it was taken over from; "" where it was given to this one
+    imported_from: str = ""
     # event that said so (source and id): the consent record's name in trails
     record: str = ""
 
     def is_proven(self) -> bool:
         """Whether it says what was agreed to and where the proof lies; an empty consent is not a consent."""
         return bool(self.wording.strip() and self.evidence.strip())
+
+
+class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Half of a double opt-in: what waits for its confirmation, or a confirmation that was told before it."""
+
+    # its `at` is when it was asked for; None: not told yet
+    consent: Consent | None = None
+    # where the request is not told yet
+    confirmed_at: datetime | None = None
 
 
 class Aggregate(Struct, frozen=True, kw_only=True):
@@ -137,6 +152,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     residence: Residence = field(default_factory=Residence)
     # key: "<channel>/<purpose>"
     consents: dict[str, Consent] = field(default_factory=dict)
+    # double opt-ins on their way, by the same key
+    asked: dict[str, Asked] = field(default_factory=dict)
     # key: event type
     aggregates: dict[str, Aggregate] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
@@ -151,3 +168,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     complaints: tuple[str, ...] = ()
     # what is not called any more, as the outbox has it: "<member | contact fingerprint>/<channel>/<purpose>" -> why
     suppressed: dict[str, str] = field(default_factory=dict)
+
+    def unconfirmed(self, key: str) -> Consent | None:
+        """The consent to "<channel>/<purpose>" that was asked for and waits for its confirmation."""
+        asked = self.asked.get(key) if self.asked else None
+        return None if asked is None else asked.consent

@@ -8,10 +8,11 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.decide.ends import ORDERED, agreed, cancel, end, end_suppression, suppress, unhealthy
-from orchestrator.decide.facts import Changed, apply_event, withdrawn
+from orchestrator.decide.facts import apply_event
 from orchestrator.decide.intents import closed_too
 from orchestrator.decide.journeys.triggers import silence_over, trigger, watch_silence
 from orchestrator.decide.journeys.walking import leave, resume, woken
+from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry
 from orchestrator.decide.turn import Turn, pending_of

@@ -14,6 +14,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from orchestrator.decide.consent import CONFIRM_WITHIN, ConsentRule
 from orchestrator.decide.content import Sender
 from orchestrator.decide.hours import HOLIDAY, QuietHoursRule, Week, Windows, has_hours, open_until
 from orchestrator.decide.rules import Finding, Question, Rule, Version, fixed, version_at
@@ -159,6 +160,18 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
         """How long before permitted hours end a call must be made: the channel's, else the house's, else none."""
         house = in_force(self.margins.get("all", ()), at, timedelta(0))
         return in_force(self.margins.get(channel, ()), at, house)
+
+    def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
+        """How long a double opt-in may take: the shortest that any rule on consent in force says."""
+        bounds = (in_force(rule.versions, at, None) for rule in self.rules)
+        return min(
+            (
+                bound.rule.confirm_within
+                for bound in bounds
+                if bound is not None and isinstance(bound.rule, ConsentRule) and bound.binds(channel, purpose, "")
+            ),
+            default=CONFIRM_WITHIN,
+        )
 
     def channel_order(self, at: datetime | None = None) -> tuple[str, ...]:
         """The channels from the least intrusive to the most."""

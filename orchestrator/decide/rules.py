@@ -22,9 +22,12 @@ Saw = dict[str, str | int | bool | None]
 # why a contact is not made now: closed list, each explained for people in `contact_log/sentences.py`
 REASONS = (
     "no_consent",
+    "consent_pending",
     "consent_withdrawn",
     "consent_expired",
     "consent_basis",
+    "consent_condition",
+    "reconfirmation_due",
     "registry_listed",
     "registry_unknown",
     "platform_block",
@@ -163,18 +166,24 @@ def standing(question: Question) -> Hashable:
     """A reading: all that stays for weeks, and that many rules look at.
 
     Status of the membership; health of the contact point; whether windows were found closed, whether a zone is known;
-    of the consent to this channel and purpose: state, record, basis, whether it is proven, whether it ends by itself.
+    of the consent to this channel and purpose: state, record, basis, whence it was taken over, whether it is proven,
+    whether it ends by itself; whether a double opt-in is on its way.
     """
     member, contact = question.member, question.contact
-    consent = member.consents.get(f"{question.channel}/{question.purpose}")
+    key = f"{question.channel}/{question.purpose}"
+    consent = member.consents.get(key)
     return (
         member.status,
         "none" if contact is None else contact.health,
         bool(question.closed),
         bool(question.zones),
+        bool(member.asked) and key in member.asked,
         None
         if consent is None
-        else (consent.state, consent.record, consent.basis, consent.is_proven(), consent.expires_at is not None),
+        else (
+            *(consent.state, consent.record, consent.basis, consent.imported_from),
+            *(consent.is_proven(), consent.expires_at is not None),
+        ),
     )
 
 

@@ -23,6 +23,15 @@ Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217: thre
 # naive ones are refused
 Instant = Annotated[datetime, Meta(tz=True)]
 Attributes = dict[str, str | int | float | bool | None]
+# what the record of a soft opt-in may attest; law packs name those that they ask for
+Condition = Literal[
+    "prior_contract",
+    "existing_customer",
+    "address_lawfully_obtained",
+    "own_similar_products",
+    "objection_offered",
+    "not_a_random_number",
+]
 
 
 class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -53,8 +62,19 @@ class ConsentData(Data, frozen=True, kw_only=True):
     at: Instant | None = None
     # it ends here by itself (exclusive)
     expires_at: Instant | None = None
-    # soft opt-in: address obtained at a sale, own similar products, objection offered
+    # soft opt-in: a customer who was offered to object, where the law lets that do
     basis: Literal["opt_in", "soft_opt_in"] = "opt_in"
+    # soft opt-in: what of the law's conditions the proof attests
+    conditions: Annotated[tuple[Condition, ...], Meta(max_length=6)] = ()
+    # double opt-in: it counts once a `consent.confirmed` says so, in time
+    double_opt_in: bool = False
+    # taken over from this other system; `at` then says when it was given
+    imported_from: Code | None = None
+
+    def __post_init__(self) -> None:
+        """An imported consent without its own date is none: nobody could tell when it was given."""
+        if self.imported_from is not None and self.at is None:
+            raise ValueError("a consent with `imported_from` needs `at`, when it was given")
 
 
 class ProfileData(Data, frozen=True, kw_only=True):
@@ -91,6 +111,19 @@ class MemberCancelled(Data, frozen=True, kw_only=True):
 
 class ConsentGranted(ConsentData, frozen=True, kw_only=True):
     """A member agreed to be contacted."""
+
+
+class ConsentConfirmed(Data, frozen=True, kw_only=True):
+    """A member confirmed what they were asked to: the second half of a double opt-in."""
+
+    channel: Channel
+    purpose: Purpose = "marketing"
+    # how it was confirmed
+    method: Code
+    # where the proof of it lies (click id, message id)
+    evidence: Text
+    # when it was confirmed; the event's time where left out
+    at: Instant | None = None
 
 
 class ConsentWithdrawn(Data, frozen=True, kw_only=True):
@@ -179,6 +212,7 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "member.updated": MemberUpdated,
     "member.cancelled": MemberCancelled,
     "consent.granted": ConsentGranted,
+    "consent.confirmed": ConsentConfirmed,
     "consent.withdrawn": ConsentWithdrawn,
     "purchase.completed": PurchaseCompleted,
     "points.earned": PointsEarned,

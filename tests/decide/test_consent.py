@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.decide.consent import ConsentRule, MembershipRule
-from orchestrator.decide.member import Consent, Member
-from orchestrator.decide.rules import Question
+from orchestrator.decide.member import Aggregate, Asked, Consent, Member
+from orchestrator.decide.rules import Finding, Question
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 RULE = ConsentRule(id="consent", version="1")
@@ -81,6 +82,60 @@ def test_where_no_consent_is_required_a_withdrawal_still_ends_marketing_but_not_
     assert ("suppress", "consent_withdrawn") == answer(
         RULE, granted(state="withdrawn", purpose="service"), purpose="service"
     )
+
+
+ANEW = ConsentRule(id="consent", version="1", reconfirm_months=24, reconfirmed_by=frozenset({"still-you"}))
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"), [("2024-11-18T12:00:00", "reconfirmation_due"), ("2024-11-18T12:00:01", "")]
+)
+def test_a_consent_must_be_given_anew_after_the_months_that_the_house_says(since: str, reason: str) -> None:
+    given = granted(at=datetime.fromisoformat(since).replace(tzinfo=UTC))
+    assert reason == answer(ANEW, given)[1]
+    assert answer(RULE, given) == PASS
+    # who asks for it may write, and the trail says that it is due
+    found = ANEW.judge(replace(question(given), journey="still-you"))
+    assert ("pass", bool(reason)) == (found.says, "reconfirm_from" in found.saw)
+
+
+def test_a_dealing_since_puts_it_off_where_the_house_says_so() -> None:
+    old = granted(at=NOON - timedelta(days=3000))
+    last = Aggregate(count=1, sum=1, first=NOON, last=NOON - timedelta(days=700))
+    asked = question(old, aggregates={"purchase.completed": last})
+    lenient = replace(ANEW, reconfirm_since="last_dealing")
+    assert ("reconfirmation_due", "") == (ANEW.judge(asked).reason, lenient.judge(asked).reason)
+    assert "reconfirmation_due" == lenient.judge(question(old)).reason
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [(), (granted(wording=""),), (granted(state="withdrawn"),), (granted(expires_at=NOON),), (granted(basis="other"),)],
+)
+def test_what_waits_for_its_confirmation_is_told_instead_of_what_does_not_do(standing: tuple[Consent, ...]) -> None:
+    waiting = {"email/marketing": Asked(consent=granted())}
+    found = RULE.judge(question(*standing, asked=waiting))
+    assert ("suppress", "consent_pending", "2026-11-25T12:00+00:00") == (
+        found.says, found.reason, found.saw["confirm_before"],
+    )  # fmt: skip
+    assert not RULE.keeps(question(*standing, asked=waiting))
+    # a confirmation of nothing is nothing, and a consent that stands is not touched
+    assert (
+        "consent_pending" != RULE.judge(question(*standing, asked={"email/marketing": Asked(confirmed_at=NOON)})).reason
+    )
+    assert answer(RULE, granted()) == PASS == _answer(RULE.judge(question(granted(), asked=waiting)))
+
+
+def _answer(found: Finding) -> tuple[str, str]:
+    return found.says, found.reason
+
+
+def test_a_house_may_refuse_what_another_system_collected() -> None:
+    strict = ConsentRule(id="consent", version="1", accept_imported=False)
+    taken_over = granted(imported_from="old till")
+    assert ("suppress", "consent_basis") == answer(strict, taken_over)
+    assert answer(RULE, taken_over) == PASS
+    assert answer(strict, granted()) == PASS
 
 
 @pytest.mark.parametrize(("status", "says"), [("known", "pass"), ("enrolled", "pass"), ("cancelled", "suppress")])

@@ -14,13 +14,17 @@ from msgspec.structs import replace
 
 from orchestrator.decide.consent import MembershipRule
 from orchestrator.decide.decision import weigh, weigh_by
-from orchestrator.decide.member import Aggregate, Consent, ContactPoint, Member, Place, Residence
+from orchestrator.decide.member import Aggregate, Asked, Consent, ContactPoint, Member, Place, Residence
 from orchestrator.decide.panel import MOST_FORMS, Panel
 from orchestrator.decide.rules import Question, RegistryState, Rule
 from orchestrator.testing.world import shipped_content
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PLACES = {"US-NY": "America/New_York", "ES": "Europe/Madrid", "CO": "America/Bogota", "BR": "America/Sao_Paulo"}
+WAITS = Asked(
+    consent=Consent(channel="email", purpose="marketing", state="granted", at=START, wording="w", evidence="e")
+)
+HEARD = Asked(confirmed_at=START)
 # one for all examples: each is asked after whatever the earlier ones left behind
 KEPT: dict[tuple[str, str], Panel] = {}
 
@@ -43,7 +47,8 @@ def questions(draw: Callable[..., Any]) -> tuple[str, Question]:
         state=st.sampled_from(("granted", "granted", "withdrawn")), at=some_time,
         basis=st.sampled_from(("opt_in", "soft_opt_in")), wording=st.sampled_from(("w", "w", " ")),
         evidence=st.sampled_from(("e", "e", "")), record=st.sampled_from(("r", "s")),
-        expires_at=st.none() | some_time,
+        expires_at=st.none() | some_time, imported_from=st.sampled_from(("", "", "till")),
+        conditions=st.sampled_from(((), ("own_similar_products", "objection_offered", "address_lawfully_obtained"))),
     )  # fmt: skip
     touches = st.builds(
         Place, touch_id=st.just("t"), channel=st.sampled_from(("email", "sms", "whatsapp")),
@@ -67,6 +72,7 @@ def questions(draw: Callable[..., Any]) -> tuple[str, Question]:
         aggregates=draw(
             st.sampled_from(({}, {"purchase.completed": Aggregate(count=1, sum=1, first=START, last=now)}))
         ),
+        asked=draw(st.sampled_from(({}, {}, {f"{channel}/marketing": WAITS}, {"email/marketing": HEARD}))),
         places=tuple(draw(st.lists(touches, max_size=5))),
     )
     state = draw(st.none() | st.builds(RegistryState, listed=st.booleans(), checked_at=st.none() | some_time))

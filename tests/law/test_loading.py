@@ -201,12 +201,36 @@ def test_before_a_consent_rule_began_the_default_answers(laws):
     assert judge(book, early).agrees
 
 
+def test_a_condition_of_a_soft_opt_in_that_nobody_can_check_is_refused_with_the_likely_one(laws):
+    rule = RULE.format(confidence="established", model="soft_opt_in") + ", conditions: [{}]"
+    assert [(10, "`own_products` is no condition we know")] == refused(laws([rule.format("own_products")]))
+    # of another model it is what the law book tells
+    told = RULE.format(confidence="established", model="opt_in") + ", conditions: [written]"
+    assert "send" == verdict(load_laws(laws([told])), "opt_in").got
+
+
+def test_each_condition_stands_in_the_trail_with_what_it_rests_on(laws):
+    rule = RULE.format(confidence="established", model="soft_opt_in")
+    rule += ", conditions: [prior_contract, objection_offered, objection_offered_each_time]"
+    book = load_laws(laws([rule]))
+    given = {"consent": "soft_opt_in", "attests": (), "last_purchase": "2026-11-01"}
+    outcome = verdict(book, **given)
+    (found,) = [finding for finding in outcome.tried.findings if finding.says != "pass"]
+    assert ("consent_condition", "a purchase on record", False, "the texts") == (
+        found.reason,
+        *(found.saw[f"if {name}"] for name in ("prior_contract", "objection_offered", "objection_offered_each_time")),
+    )
+    assert "send" == verdict(book, **{**given, "attests": ("objection_offered",)}).got
+    # a call can't offer anything in writing
+    assert "consent_condition" == verdict(book, channel="phone", **{**given, "attests": ("objection_offered",)}).reason
+
+
 def test_a_separate_consent_needs_a_wording_of_its_own(laws):
     book = load_laws(laws([RULE.format(confidence="established", model="opt_in_separate")]))
     shared = ({"channel": "sms", "purpose": "marketing", "state": "granted", "wording": "terms-1"},)
     words = judge_words(shared)
     assert "consent_basis" == verdict(book, "opt_in", wording="terms-1", words=words).reason
-    assert "consent_basis" == verdict(book, "opt_in").reason
+    assert "no_consent" == verdict(book, "opt_in", wording="").reason
     assert "send" == verdict(book, "opt_in", wording="email-1", words=words).got
 
 

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.decide.law_rules import AgeClause, CapClause, ConsentClause, RegistryClause, months_after
+from orchestrator.decide.dealings import months_after
+from orchestrator.decide.law_rules import AgeClause, CapClause, ConsentClause, RegistryClause
 from orchestrator.decide.member import Consent, ContactPoint, Member, Place
 from orchestrator.decide.rules import Question, RegistryState
 from orchestrator.decide.windows import Window

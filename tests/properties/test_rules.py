@@ -136,6 +136,9 @@ class Stricter(Struct, frozen=True):
     def latency_margin(self, channel: str, at: datetime) -> timedelta:
         return self.policies.latency_margin(channel, at)
 
+    def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
+        return self.policies.confirm_within(channel, purpose, at)
+
     @property
     def longest_window(self) -> timedelta:
         return self.policies.longest_window

@@ -25,7 +25,7 @@ FILES = {
     "hi/a.email.en.txt.j2": (
         "Subject: Hello {{ member.given_name }}\nPreheader: pre\n\nHello,\n{{ member.given_name }}\n"
     ),
-    "hi/a.sms.en.txt.j2": "Hello {{ member.given_name }}\n",
+    "hi/a.sms.en.txt.j2": "Hello {{ member.given_name }}, reply STOP\n",
 }
 
 

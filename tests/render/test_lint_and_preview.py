@@ -31,7 +31,7 @@ def test_a_sound_folder_has_no_problems(folder: Folder) -> None:
 
 
 def test_a_name_that_no_decision_offers_is_found_with_the_likely_one(folder: Folder) -> None:
-    folder.write("hi/a.sms.en.txt.j2", "Hello\n{{ member.givenname|default('you') }}\n")
+    folder.write("hi/a.sms.en.txt.j2", "Hello\n{{ member.givenname|default('you') }} STOP\n")
     (problem,) = found(folder)
     assert ("templates/hi/a.sms.en.txt.j2", 2, "`member.givenname` is not known here") == (
         problem.file, problem.line, problem.what,
@@ -49,7 +49,7 @@ def test_a_name_that_no_decision_offers_is_found_with_the_likely_one(folder: Fol
     ],
 )
 def test_names_are_known_by_the_journeys_trigger(folder: Folder, expression: str, cure: str) -> None:
-    folder.write("hi/a.sms.en.txt.j2", f"{{{{ {expression}|default('') }}}}x")
+    folder.write("hi/a.sms.en.txt.j2", f"{{{{ {expression}|default('') }}}}x STOP")
     assert [True] == [cure in problem.cure for problem in found(folder)]
 
 
@@ -59,16 +59,16 @@ def test_a_journey_that_starts_by_silence_offers_how_long_it_lasted(folder: Fold
         "hi/journey.yaml",
         (folder.path / "hi/journey.yaml").read_text().replace("trigger: {event: purchase.completed}", silence),
     )
-    folder.write("hi/a.sms.en.txt.j2", "{{ event.days }} days since {{ event.last|date }}")
+    folder.write("hi/a.sms.en.txt.j2", "{{ event.days }} days since {{ event.last|date }} STOP")
     assert [] == found(folder)
-    folder.write("hi/a.sms.en.txt.j2", "{{ event.amount }}")
+    folder.write("hi/a.sms.en.txt.j2", "{{ event.amount }} STOP")
     assert {"`event.amount` is not known here"} <= {problem.what for problem in found(folder)}
 
 
 def test_a_field_without_a_default_is_found_by_a_member_of_whom_nothing_is_known(folder: Folder) -> None:
-    folder.write("hi/a.sms.en.txt.j2", "a\n{{ member.attributes.shop }}")
+    folder.write("hi/a.sms.en.txt.j2", "a STOP\n{{ member.attributes.shop }}")
     assert [("templates/hi/a.sms.en.txt.j2", 2)] == [(p.file, p.line) for p in found(folder)]
-    folder.write("hi/a.sms.en.txt.j2", "a\n{{ event.store }}")
+    folder.write("hi/a.sms.en.txt.j2", "a STOP\n{{ event.store }}")
     assert ["a member of whom nothing is known"] == [p.what.rpartition("for ")[2] for p in found(folder)]
 
 
@@ -76,6 +76,17 @@ def test_marketing_without_an_unsubscribe_link_is_found_and_service_is_not(folde
     folder.write("_layout/email.en.txt.j2", "{# content #}\n")
     (problem,) = found(folder)
     assert "the text part of a (en) lacks `unsubscribe_url`, as the house asks" == problem.what
+    journey = folder.path / "hi/journey.yaml"
+    folder.write("hi/journey.yaml", journey.read_text().replace("marketing", "service"))
+    assert [] == found(folder)
+
+
+def test_a_marketing_text_that_does_not_say_how_to_stop_is_found_and_a_service_text_is_not(folder: Folder) -> None:
+    folder.write("hi/a.sms.en.txt.j2", "Don't stop now!\n")
+    assert ["a marketing text must say how to stop"] == [problem.what for problem in found(folder)]
+    folder.write("hi/a.sms.en.txt.j2", "Out: {{ unsubscribe_url }}\n")
+    assert [] == found(folder)
+    folder.write("hi/a.sms.en.txt.j2", "Don't stop now!\n")
     journey = folder.path / "hi/journey.yaml"
     folder.write("hi/journey.yaml", journey.read_text().replace("marketing", "service"))
     assert [] == found(folder)
@@ -153,7 +164,7 @@ class TestConfinement:
             confined_lint(LintRequest(folder=str(folder.path), default_locale="en", identity=CLUB, journey="zz"))
 
     def test_a_process_that_needs_too_much_memory_ends_as_a_content_error(self, folder: Folder) -> None:
-        folder.write("hi/b.sms.en.txt.j2", b"x" * 64 * 1024**2)
+        folder.write("hi/b.sms.en.txt.j2", b"STOP " + b"x" * 64 * 1024**2)
         request = LintRequest(folder=str(folder.path), default_locale="en", identity=CLUB)
         assert ["longer than 200000 characters"] == [problem.what for problem in confined_lint(request).problems]
         with pytest.raises(ContentError, match="rendering was stopped"):

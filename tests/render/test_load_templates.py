@@ -31,7 +31,7 @@ def test_an_email_has_subject_html_and_text_and_the_layout_around_both(folder: F
 
 def test_an_sms_is_text_alone(folder: Folder) -> None:
     words = load_templates(folder.path).render("hi", "a", "sms", "en", CONTEXT)
-    assert ("", "", "Hello Ana") == (words.subject, words.html, words.text)
+    assert ("", "", "Hello Ana, reply STOP") == (words.subject, words.html, words.text)
 
 
 def test_rendering_reads_no_file(folder: Folder) -> None:
