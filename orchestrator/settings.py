@@ -26,6 +26,8 @@ ENVIRONMENT = {
     "ORCHESTRATOR_KAFKA_SECURITY": ("kafka", "security"),
     "ORCHESTRATOR_KAFKA_USER": ("kafka", "user"),
     "ORCHESTRATOR_KAFKA_CA_FILE": ("kafka", "ca_file"),
+    "ORCHESTRATOR_SERVE_HOST": ("serve", "host"),
+    "ORCHESTRATOR_SERVE_PORT": ("serve", "port"),
 }
 
 
@@ -227,6 +229,32 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("key_file belongs to a cert_file, and none is named")
 
 
+class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """HTTP: events that come in, what providers tell, the pages that members see."""
+
+    # address to listen at; a proxy that speaks TLS stands before it
+    host: str = "127.0.0.1"
+    # its TCP port
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    # where events go: engine (this process turns them and sends), kafka (the workers do); auto: kafka where the store
+    # is PostgreSQL, else engine
+    into: Literal["auto", "engine", "kafka"] = "auto"
+    # who may call, a line each, as `orchestrator serve --new-key NAME` prints it: name, roles, SHA-256 of the key
+    api_keys: list[str] = []
+    # proxies whose word on the caller's address is believed, separated by commas
+    trusted_proxies: str = "127.0.0.1"
+    # bytes of a request with events at most; what providers send has limits of its own
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
+    # events of one request at most
+    max_batch: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    # requests a minute of one API key; a burst of a tenth of that is let through at once
+    key_requests_per_minute: Annotated[int, Meta(ge=1)] = 6_000
+    # requests a minute of one address on members' pages
+    page_requests_per_minute: Annotated[int, Meta(ge=1)] = 120
+    # days that a link to a member's own preferences holds
+    link_days: Annotated[int, Meta(ge=1, le=365)] = 30
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a project."""
 
@@ -245,6 +273,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     laws: LawSettings = field(default_factory=LawSettings)
     dispatch: DispatchSettings = field(default_factory=DispatchSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
 
 
 def load(project: Path) -> Settings:
