@@ -8,6 +8,7 @@ from rich.text import Text
 
 from orchestrator.cli.output import State, show, table, verdict
 from orchestrator.content import locate
+from orchestrator.content.journeys import categories_of
 from orchestrator.content.policy_cases import PolicyTest, list_rules, run_cases
 
 app = typer.Typer(help="Show and test the channel policies of the house.", no_args_is_help=True)
@@ -19,7 +20,9 @@ def test(ctx: typer.Context) -> None:
 
     Also lists the rules and reason codes that no case reached, and files without cases.
     """
-    result = run_cases(locate.folder("channel_policies", State.of(ctx).project))
+    project = State.of(ctx).project
+    journeys = categories_of(locate.folder("templates", project))
+    result = run_cases(locate.folder("channel_policies", project), journeys)
     show(ctx, result, lambda: _report(result))
     if not result.ok:
         raise typer.Exit(1)
@@ -31,7 +34,8 @@ def list_(
     channel: str = typer.Option("", help="Only rules that a touch on this channel is asked."),
 ) -> None:
     """List the rules of the house: since when, for whom, what they say and where they stand."""
-    rules = list_rules(locate.folder("channel_policies", State.of(ctx).project))
+    project = State.of(ctx).project
+    rules = list_rules(locate.folder("channel_policies", project), categories_of(locate.folder("templates", project)))
     if channel:
         rules = tuple(rule for rule in rules if channel in rule.channels or rule.channels == ("all",))
     columns = ("rule", "since", "channels", "purposes", "says", "at")

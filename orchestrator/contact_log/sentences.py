@@ -32,6 +32,9 @@ REASONS: dict[str, str] = {
     "frequency_cap": "the programme's own limit of messages was reached",
     "law_cap": "the law's limit of contacts was reached",
     "minimum_gap": "the last message was too short a while ago",
+    "member_limit": "the member asked for no more messages than came already",
+    "member_paused": "the member asked for a pause",
+    "complaint_open": "a complaint of the member is still open",
     "no_contact_point": "the member has no contact point for the channel",
     "contact_point_unhealthy": "the contact point does not work, or its owner complained",
     "zone_unknown": "the member's time zone is not known, so no hour is known to be permitted",
@@ -349,8 +352,36 @@ def _reading_of(saw: Saw) -> str:
     return "; ".join(filter(None, (*parts, f"sources {sure}" if sure else "")))
 
 
+def _wishes(left: Left) -> str:
+    """What the member asked for, and the complaints that are open."""
+    parts = []
+    if "limit" in left and left.pop("limit") is None:
+        parts.append("the member asked for no limit")
+    if "paused" in left:
+        until = left.pop("paused_until", None)
+        end = f" until {_utc(str(until))}" if until else " until further notice"
+        parts.append(f"the member asked for a pause{end}" if left.pop("paused") else "the member asked for no pause")
+    if "complaints" in left:
+        n = left.pop("complaints")
+        parts.append(f"{n} complaint{'' if n == 1 else 's'} open" if n else "no complaint open")
+    return ", ".join(parts)
+
+
 _SAYINGS = (
-    *(_in_force, _local, _count, _gap, _in_flight, _consent, _asked, _conditions, _registry, _contact, _closed),
+    *(
+        _in_force,
+        _local,
+        _count,
+        _gap,
+        _in_flight,
+        _wishes,
+        _consent,
+        _asked,
+        _conditions,
+        _registry,
+        _contact,
+        _closed,
+    ),
     *(_unless, _no_reading),
 )
 

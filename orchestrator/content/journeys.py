@@ -61,6 +61,8 @@ class JourneyFile(Struct, frozen=True, forbid_unknown_fields=True):
     # each | never | a gap such as P30D
     reentry: str = "each"
     exit: tuple[str, ...] = ()
+    # what kind of journey it is (acquisition, retention …): caps may count by it
+    category: Name = ""
     # for people: what this journey is for
     why: str = field(default="")
 
@@ -79,6 +81,19 @@ def load_journeys(folder: Path, templates: Templates) -> dict[str, Journey]:
     if problems:
         raise ContentError(problems)
     return journeys
+
+
+def categories_of(folder: Path) -> dict[str, str]:
+    """The category of each journey of `templates/`, "" where it has none; of what can't be read, nothing is said."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*/journey.yaml")):
+        try:
+            words = read_yaml(path, path.name).value
+        except ContentError:
+            continue
+        if isinstance(words, dict):
+            found[str(words.get("journey", path.parent.name))] = str(words.get("category") or "")
+    return found
 
 
 class _Reader:
@@ -108,6 +123,7 @@ class _Reader:
         journey = Journey(
             name=file.journey,
             purpose=file.purpose,
+            category=file.category,
             trigger=trigger,
             steps=steps,
             audience=self._expression(file.audience, "audience"),

@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator import __version__
 from orchestrator.content import locate, tables
-from orchestrator.content.journeys import load_journeys
+from orchestrator.content.journeys import categories_of, load_journeys
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
 from orchestrator.content.templates import load_templates
@@ -31,11 +31,6 @@ def load_content(project: Path, settings: Settings) -> Content:
         problems.extend(error.problems)
         templates = None
     try:
-        policies = load_policies(policies_folder)
-    except ContentError as error:
-        problems.extend(error.problems)
-        policies = None
-    try:
         laws = load_laws(policies_folder / "laws", settings.laws.profile, settings.laws.require_reviewed)
     except ContentError as error:
         problems.extend(error.problems)
@@ -46,6 +41,11 @@ def load_content(project: Path, settings: Settings) -> Content:
             journeys = load_journeys(templates_folder, templates)
         except ContentError as error:
             problems.extend(error.problems)
+    try:
+        policies = load_policies(policies_folder, categories_of(templates_folder))
+    except ContentError as error:
+        problems.extend(error.problems)
+        policies = None
     if problems or templates is None or policies is None or laws is None:
         raise ContentError(problems)
     return Content(

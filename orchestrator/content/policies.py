@@ -3,51 +3,61 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import holidays
+from msgspec.structs import replace
 
 from orchestrator.content.files import read_yaml
 from orchestrator.content.policy_file import (
     CapWords,
+    ComplaintWords,
     ConsentWords,
     ContactPointWords,
+    CountingWords,
     EntryWords,
     GapWords,
     MembershipWords,
     PolicyWords,
+    PreferenceWords,
     QuietHoursWords,
 )
 from orchestrator.decide.caps import CapRule, GapRule
-from orchestrator.decide.consent import CONFIRM_WITHIN, ConsentRule, MembershipRule
+from orchestrator.decide.consent import CONFIRM_WITHIN, ComplaintRule, ConsentRule, MembershipRule
 from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
 from orchestrator.decide.content import Sender
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
 from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
+from orchestrator.decide.preferences import LONGEST, LimitRule, PauseRule
 from orchestrator.decide.rules import Rule
 from orchestrator.decide.touches import Scope
 from orchestrator.decide.windows import Window
 from orchestrator.errors import ContentError, Problem
+from orchestrator.events.types import Channel
 from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import duration
 
 HOUSE = "house"
 NONE = "none"
+ALL = "all"
+# words of house.yaml alone
+FOR_ALL = ("rank", "channel_order", "groups", "membership", "complaints", "preferences", "contact_points")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WINDOWS = ("rolling P7D", "calendar day", "calendar week", "calendar month")
 EVER = datetime.min.replace(tzinfo=UTC)
 _RANGE = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
 _DISPATCH = ClosedWindowRule(id="house.dispatch_window", version="engine")
-Words = MembershipWords | ContactPointWords | ConsentWords | QuietHoursWords | CapWords | GapWords
 V = TypeVar("V")
+# (from, name of a group -> its channels), in order of time
+Groups = list[tuple[datetime, dict[str, tuple[Channel, ...]]]]
 
 
-def load_policies(folder: Path, journeys: Collection[str] | None = None) -> HousePolicies:
-    """The compiled policies of a folder; `journeys` are the names there are, where they are known.
+def load_policies(folder: Path, journeys: Mapping[str, str] | None = None) -> HousePolicies:
+    """The compiled policies of a folder; `journeys` are those there are, with their categories, where they are known.
 
     Raises ContentError with every problem of every file. A file `<channel>.cases.yaml` holds cases, not policies.
     """
@@ -55,9 +65,10 @@ def load_policies(folder: Path, journeys: Collection[str] | None = None) -> Hous
     if not (folder / f"{HOUSE}.yaml").is_file():
         problems.append(Problem(f"{folder.name}/{HOUSE}.yaml", 1, "this file does not exist", "orchestrator init"))
     read: list[_File] = []
+    groups: Groups = []
     for path in policy_files(folder):
         try:
-            read.append(_File(path, journeys))
+            read.append(_File(path, journeys, groups))
         except ContentError as error:
             problems += error.problems
     problems += [problem for file in read for problem in file.problems]
@@ -69,6 +80,7 @@ def load_policies(folder: Path, journeys: Collection[str] | None = None) -> Hous
         rules |= file.rules
     return HousePolicies(
         rules=tuple(DatedRule(id=name, versions=tuple(versions)) for name, versions in rules.items()),
+        categories=dict(journeys or {}),
         senders={file.scope: tuple(file.senders) for file in read if file.senders},
         ranks={purpose: tuple(ranks) for file in read for purpose, ranks in file.ranks.items()},
         margins={file.scope: tuple(file.margins) for file in read if file.margins},
@@ -103,13 +115,15 @@ def _holidays(jurisdiction: str, year: int) -> frozenset[date]:
 class _File:
     """One policy file on its way to rules; collects its problems."""
 
-    def __init__(self, path: Path, journeys: Collection[str] | None) -> None:
+    def __init__(self, path: Path, journeys: Mapping[str, str] | None, groups: Groups) -> None:
+        """`groups` are those of the house: its own file, which is read first, tells them."""
         self.located: Located = read_yaml(path, f"{path.parent.name}/{path.name}")
         words = convert(self.located, PolicyWords)
         self.journeys = journeys
+        self.groups = groups
         self.problems: list[Problem] = []
         self.channel: str = words.channel
-        self.scope = "all" if words.channel == HOUSE else words.channel
+        self.scope = ALL if words.channel == HOUSE else words.channel
         self.rules: dict[str, list[tuple[datetime, Bound | None]]] = {}
         self.senders: list[tuple[datetime, Sender]] = []
         self.margins: list[tuple[datetime, timedelta]] = []
@@ -137,19 +151,34 @@ class _File:
         if entry.latency_margin is not None:
             self.margins.append((since, self._duration(entry.latency_margin, *at, "latency_margin") or timedelta(0)))
         if self.channel != HOUSE:
-            for word in ("rank", "channel_order", "membership", "contact_points"):
+            for word in FOR_ALL:
                 if getattr(entry, word):
                     self._problem(f"`{word}` holds for all channels", "move it to house.yaml", *at, word)
         for purpose, rank in (entry.rank or {}).items():
             self.ranks.setdefault(purpose, []).append((since, rank))
         if entry.channel_order is not None:
             self.order.append((since, entry.channel_order))
+        self._groups(entry, since, at)
         self._family("membership", entry.membership, since, at, self._membership)
+        self._family("complaints", entry.complaints, since, at, self._complaint)
+        self._family("preferences", entry.preferences, since, at, self._preference)
         self._family("contact_points", entry.contact_points, since, at, self._contact_point)
         self._family("consent", entry.consent, since, at, self._consent)
         self._family("quiet_hours", entry.quiet_hours, since, at, self._quiet_hours)
         self._family("caps", entry.caps, since, at, self._cap)
         self._family("gaps", entry.gaps, since, at, self._gap)
+
+    def _groups(self, entry: EntryWords, since: datetime, at: Steps) -> None:
+        """The groups of channels as the house names them on this day."""
+        if self.channel == HOUSE:
+            for name in entry.groups:
+                if name == ALL:
+                    self._problem("`all` stands for every channel", "give the group another name", *at, "groups", name)
+            self.groups.append((since, entry.groups))
+        self.known_groups: dict[str, tuple[Channel, ...]] = {}
+        for begins, groups in self.groups:
+            if begins <= since:
+                self.known_groups |= groups
 
     def _family(
         self,
@@ -172,6 +201,18 @@ class _File:
         says = f"a former member gets no {_and(words.stops)}"
         return self._bound(MembershipRule(id=name, version=self.version), words.stops, says, words.why, at)
 
+    def _complaint(self, name: str, words: ComplaintWords, at: Steps) -> Bound | None:
+        says = f"no {_and(words.stops)} while a complaint is open"
+        return self._bound(ComplaintRule(id=name, version=self.version), words.stops, says, words.why, at)
+
+    def _preference(self, name: str, words: PreferenceWords, at: Steps) -> Bound | None:
+        if words.honours == "pause":
+            rule: Rule = PauseRule(id=name, version=self.version)
+            return self._bound(rule, words.purposes, "none while the member wants a pause", words.why, at)
+        self.longest = max(self.longest, LONGEST)
+        rule = LimitRule(id=name, version=self.version, scope=Scope(purposes=frozenset(words.purposes)))
+        return self._bound(rule, words.purposes, "at most what the member asked for", words.why, at)
+
     def _contact_point(self, name: str, words: ContactPointWords, at: Steps) -> Bound | None:
         pause = self._duration(words.soft_bounced_pause, *at, "soft_bounced_pause") or timedelta(0)
         rule = ContactPointRule(id=name, version=self.version, soft_bounced_pause=pause)
@@ -182,9 +223,9 @@ class _File:
         within, anew = self._duration(words.confirm_within, *at, "confirm_within"), words.reconfirm
         if not within:
             self._problem("a double opt-in needs time", "write `P7D`, for example", *at, "confirm_within")
-        self._known_journeys(words.journeys or (), (*at, "journeys"))
+        self._known(words.journeys or (), (*at, "journeys"))
         if anew is not None:
-            self._known_journeys(anew.asked_by, (*at, "reconfirm", "asked_by"))
+            self._known(anew.asked_by, (*at, "reconfirm", "asked_by"))
         rule = ConsentRule(
             id=name,
             version=self.version,
@@ -202,12 +243,8 @@ class _File:
         if anew is not None:
             since = "it was given" if anew.since == "given" else "the last dealing"
             says += f", anew {anew.months} months after {since}"
-        scope = Scope(
-            channels=None if self.channel == HOUSE else frozenset((self.channel,)),
-            purposes=frozenset(words.purposes),
-            journeys=frozenset(words.journeys) if words.journeys else None,
-        )
-        return self._bound(rule, words.purposes, says, words.why, at, scope)
+        bound = self._bound(rule, words.purposes, says, words.why, at)
+        return replace(bound, journeys=frozenset(words.journeys) if words.journeys else None)
 
     def _quiet_hours(self, name: str, words: QuietHoursWords, at: Steps) -> Bound | None:
         if isinstance(words.closed, str):
@@ -224,7 +261,7 @@ class _File:
         self.longest = max(self.longest, window.longest)
         reserved = words.reserved
         if reserved is not None:
-            self._known_journeys(reserved.journeys, (*at, "reserved", "journeys"))
+            self._known(reserved.journeys, (*at, "reserved", "journeys"))
             if reserved.places > words.max:
                 what = f"{reserved.places} places are reserved of {words.max}"
                 self._problem(what, "reserve no more than `max`", *at, "reserved")
@@ -238,12 +275,11 @@ class _File:
             scope=scope,
             reserved=reserved.places if reserved else 0,
             reserved_for=frozenset(reserved.journeys) if reserved else frozenset(),
-            member_limit=words.member_limit,
         )
         says = f"at most {words.max} per {words.window} over {_and(scope.channels) or 'all channels'}"
         if reserved:
             says += f", {reserved.places} of them kept for {_and(reserved.journeys)}"
-        return self._bound(rule, words.purposes, says, words.why, at, scope)
+        return self._counting(rule, words, says, at, scope)
 
     def _gap(self, name: str, words: GapWords, at: Steps) -> Bound | None:
         gap = self._duration(words.at_least, *at, "at_least")
@@ -253,44 +289,82 @@ class _File:
         scope = self._scope(words, at)
         rule = GapRule(id=name, version=self.version, gap=gap, gap_name=words.at_least, scope=scope)
         says = f"at least {words.at_least} between two over {_and(scope.channels) or 'all channels'}"
-        return self._bound(rule, words.purposes, says, words.why, at, scope)
+        return self._counting(rule, words, says, at, scope)
 
     # --- parts
 
-    def _bound(
-        self, rule: Rule, purposes: Collection[str] | None, says: str, why: str, at: Steps, scope: Scope | None = None
-    ) -> Bound:
-        channels = None if self.channel == HOUSE else frozenset((self.channel,))
+    def _bound(self, rule: Rule, purposes: Collection[str] | None, says: str, why: str, at: Steps) -> Bound:
         return Bound(
             rule=rule,
-            channels=scope.channels if scope else channels,
+            channels=None if self.channel == HOUSE else frozenset((self.channel,)),
             purposes=frozenset(purposes) if purposes is not None else None,
-            journeys=scope.journeys if scope else None,
             says=says,
             why=why,
             place=f"{self.located.file}:{self.located.line(*at)}",
         )
 
-    def _scope(self, words: CapWords | GapWords, at: Steps) -> Scope:
-        channels: frozenset[str] | None = None if self.channel == HOUSE else frozenset((self.channel,))
-        if isinstance(words.over, tuple):
-            channels = frozenset(words.over)
-        elif words.over == "all":
-            channels = None
-        named = words.journeys if isinstance(words.journeys, tuple) else None
-        if named:
-            self._known_journeys(named, (*at, "journeys"))
-        return Scope(
-            channels=channels,
-            purposes=frozenset(words.counts or words.purposes),
-            journeys=frozenset(named) if named else None,
-            same_journey=words.journeys == "each",
+    def _counting(self, rule: Rule, words: CountingWords, says: str, at: Steps, scope: Scope) -> Bound:
+        """A rule that counts binds what it counts, but for purposes that only use it up, and for whom it exempts."""
+        if scope.categories:
+            says += f", {_and(scope.categories)} journeys together"
+        exempt = words.exempt
+        if exempt is not None:
+            says += f"; not for {_and((*exempt.journeys, *exempt.categories))}, which"
+            says += " count all the same" if exempt.count else " do not count"
+        return replace(
+            self._bound(rule, words.purposes, says, words.why, at),
+            channels=scope.channels,
+            journeys=scope.journeys,
+            categories=scope.categories,
+            exempt=frozenset(exempt.journeys) if exempt else frozenset(),
+            exempt_categories=frozenset(exempt.categories) if exempt else frozenset(),
         )
 
-    def _known_journeys(self, names: Collection[str], at: Steps) -> None:
+    def _scope(self, words: CountingWords, at: Steps) -> Scope:
+        named = words.journeys if isinstance(words.journeys, tuple) else None
+        self._known(named or (), (*at, "journeys"))
+        self._known_categories(words.categories or (), (*at, "categories"))
+        exempt = words.exempt
+        if exempt is not None:
+            self._known(exempt.journeys, (*at, "exempt", "journeys"))
+            self._known_categories(exempt.categories, (*at, "exempt", "categories"))
+            if not exempt.journeys and not exempt.categories:
+                self._problem("`exempt` exempts nobody", "name `journeys` or `categories`", *at, "exempt")
+        apart = exempt if exempt is not None and not exempt.count else None
+        return Scope(
+            channels=self._over(words.over, at),
+            purposes=frozenset(words.counts or words.purposes),
+            journeys=frozenset(named) if named else None,
+            categories=frozenset(words.categories) if words.categories else None,
+            same_journey=words.journeys == "each",
+            apart=frozenset(apart.journeys) if apart else frozenset(),
+            categories_apart=frozenset(apart.categories) if apart else frozenset(),
+        )
+
+    def _over(self, over: tuple[str, ...] | str | None, at: Steps) -> frozenset[str] | None:
+        """The channels that `over` means; None: all of them."""
+        if over is None:
+            return None if self.channel == HOUSE else frozenset((self.channel,))
+        if not isinstance(over, str):
+            return frozenset(over)
+        if over == ALL:
+            return None
+        if over not in self.known_groups:
+            self._problem(f"there is no group `{over}`", nearest(over, (*self.known_groups, ALL)), *at, "over")
+        return frozenset(self.known_groups.get(over, ()))
+
+    def _known(self, names: Collection[str], at: Steps) -> None:
         for i, name in enumerate(names):
             if self.journeys is not None and name not in self.journeys:
                 self._problem(f"there is no journey `{name}`", nearest(name, self.journeys), *at, i)
+
+    def _known_categories(self, names: Collection[str], at: Steps) -> None:
+        if self.journeys is None:
+            return
+        known = {category for category in self.journeys.values() if category}
+        for i, name in enumerate(names):
+            if name not in known:
+                self._problem(f"no journey is of category `{name}`", nearest(name, known), *at, i)
 
     def _window(self, text: str, at: Steps) -> Window:
         kind, _, rest = text.partition(" ")

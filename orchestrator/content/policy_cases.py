@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,12 +14,23 @@ from orchestrator.content.files import read_yaml
 from orchestrator.content.policies import EVER, HOUSE, load_policies
 from orchestrator.content.policy_file import Words
 from orchestrator.decide.decision import reason_of, weigh
-from orchestrator.decide.member import Aggregate, Asked, Consent, ContactPoint, Health, Member, Place, Residence
+from orchestrator.decide.facts import preferences_of
+from orchestrator.decide.member import (
+    NO_PREFERENCES,
+    Aggregate,
+    Asked,
+    Consent,
+    ContactPoint,
+    Health,
+    Member,
+    Place,
+    Residence,
+)
 from orchestrator.decide.policies import HousePolicies
 from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import REASONS, Question
 from orchestrator.errors import ContentError, Problem
-from orchestrator.events.types import Attributes, Channel, Purpose
+from orchestrator.events.types import Attributes, Channel, PreferencesData, Purpose
 from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import rfc3339
 
@@ -40,6 +52,9 @@ HOUSE_REASONS = (
     "quiet_hours",
     "frequency_cap",
     "minimum_gap",
+    "member_limit",
+    "member_paused",
+    "complaint_open",
 )
 
 
@@ -52,6 +67,8 @@ class TouchGiven(Words, frozen=True, kw_only=True):
     channel: Channel | None = None
     purpose: Purpose | None = None
     journey: str | None = None
+    # left out: that of the journey
+    category: str | None = None
 
 
 class Given(Words, frozen=True, kw_only=True):
@@ -63,6 +80,8 @@ class Given(Words, frozen=True, kw_only=True):
     # candidate zones; an empty list: unknown
     zones: tuple[str, ...] = ("Europe/Madrid",)
     jurisdictions: tuple[str, ...] = ("ES",)
+    # ISO 3166-2
+    region: str = ""
     status: Literal["known", "enrolled", "cancelled"] = "enrolled"
     # none: the member has no contact point on the channel
     contact: Health | Literal["none"] = "ok"
@@ -80,6 +99,10 @@ class Given(Words, frozen=True, kw_only=True):
     # windows that the dispatcher found closed
     closed: tuple[tuple[Moment, Moment], ...] = ()
     attributes: Attributes = field(default_factory=dict)
+    # the member's own wishes, as `member.updated` tells them
+    preferences: PreferencesData | None = None
+    # complaints that are open
+    complaints: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
 class Expected(Words, frozen=True, kw_only=True):
@@ -140,12 +163,13 @@ class PolicyTest(Struct, frozen=True, kw_only=True):
         return not self.failures
 
 
-def run_cases(folder: Path) -> PolicyTest:
+def run_cases(folder: Path, journeys: Mapping[str, str] | None = None) -> PolicyTest:
     """Runs every `*.cases.yaml` of a policy folder against the policies in it, without any law.
 
+    `journeys` are those there are, with their categories, where they are known.
     Raises ContentError where a file can't be read. Rules and reasons not reached are told, and are no failure.
     """
-    policies = load_policies(folder)
+    policies = load_policies(folder, journeys)
     problems: list[Problem] = []
     read: list[tuple[Located, str, CaseFile]] = []
     for path in sorted(folder.glob("*.cases.yaml")):
@@ -196,6 +220,9 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
         ref="case",
         status=given.status,
         attributes=given.attributes,
+        region=given.region,
+        preferences=NO_PREFERENCES if given.preferences is None else preferences_of(given.preferences),
+        complaints=tuple(map(str, range(given.complaints))),
         residence=Residence(jurisdictions=given.jurisdictions, zones=given.zones),
         consents=_consents(given, channel, case.at) if given.consent != "pending" else {},
         asked={
@@ -205,7 +232,7 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
         },
         aggregates=_aggregates(given.last_purchase),
         contact_points=(contact,) if contact else (),
-        places=tuple(_place(i, touch, given, channel) for i, touch in enumerate(given.touches)),
+        places=tuple(_place(i, touch, given, channel, policies) for i, touch in enumerate(given.touches)),
     )
     question = Question(
         at=case.at,
@@ -222,14 +249,16 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
     return weigh(policies.rules_for(channel, given.purpose, given.journey), question)
 
 
-def _place(i: int, touch: TouchGiven, given: Given, channel: str) -> Place:
+def _place(i: int, touch: TouchGiven, given: Given, channel: str, policies: HousePolicies) -> Place:
+    journey = touch.journey or given.journey
     return Place(
         touch_id=str(i),
         channel=touch.channel or channel,
         purpose=touch.purpose or given.purpose,
-        journey=touch.journey or given.journey,
+        journey=journey,
         contact="case",
         at=touch.at,
+        category=policies.categories.get(journey, "") if touch.category is None else touch.category,
     )
 
 
@@ -314,10 +343,10 @@ class RuleLine(Struct, frozen=True):
     place: str
 
 
-def list_rules(folder: Path) -> tuple[RuleLine, ...]:
+def list_rules(folder: Path, journeys: Mapping[str, str] | None = None) -> tuple[RuleLine, ...]:
     """Every version of every house rule, in the order in which they are asked."""
     lines = []
-    for rule in load_policies(folder).rules:
+    for rule in load_policies(folder, journeys).rules:
         for since, bound in rule.versions:
             effective = since.date().isoformat() if since > EVER else "always"
             if bound is None:

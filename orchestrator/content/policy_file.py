@@ -89,36 +89,62 @@ class ReservedWords(Words, frozen=True, kw_only=True):
     journeys: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-class CapWords(Words, frozen=True, kw_only=True):
-    """At most so many touches in a window."""
+class ExemptWords(Words, frozen=True, kw_only=True):
+    """Whom a rule that counts does not stop."""
 
-    # touches; 0: none at all; none: no cap from this entry on
-    max: Count | Literal["none"]
-    # "rolling P7D", "calendar day", "calendar week" (ISO), "calendar month"
-    window: str = ""
-    # which channels are bound and counted together; left out: this file's
-    over: Annotated[tuple[Channel, ...], Meta(min_length=1)] | Literal["all"] | None = None
+    journeys: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    # whether they use it up all the same: asked, since both are meant at times
+    count: bool
+
+
+class CountingWords(Words, frozen=True, kw_only=True):
+    """What a rule that counts touches binds and counts."""
+
+    # which channels are bound and counted together: a list, the name of a group, all; left out: this file's
+    over: Annotated[tuple[Channel, ...], Meta(min_length=1)] | str | None = None
     # whose touches are bound
     purposes: Purposes = MARKETING
-    # whose touches use the cap up; left out: those that are bound
+    # whose touches use it up; left out: those that are bound
     counts: Purposes | None = None
     # any: together; each: every journey by itself; or these journeys together
     journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | Literal["any", "each"] = "any"
-    reserved: ReservedWords | None = None
-    # attribute in which a member's own, lower maximum may stand
-    member_limit: str = ""
+    # only journeys of these categories, together; left out: all
+    categories: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    exempt: ExemptWords | None = None
     why: Why
 
 
-class GapWords(Words, frozen=True, kw_only=True):
+class CapWords(CountingWords, frozen=True, kw_only=True):
+    """At most so many touches in a window."""
+
+    # touches; 0: none at all; unlimited: no cap from this entry on
+    max: Count | Literal["unlimited"]
+    # "rolling P7D", "calendar day", "calendar week" (ISO), "calendar month"
+    window: str = ""
+    reserved: ReservedWords | None = None
+
+
+class GapWords(CountingWords, frozen=True, kw_only=True):
     """At least so much time between two touches."""
 
     # ISO 8601 duration, or none
     at_least: str
-    over: Annotated[tuple[Channel, ...], Meta(min_length=1)] | Literal["all"] | None = None
+
+
+class PreferenceWords(Words, frozen=True, kw_only=True):
+    """Which wishes of the member's own are honoured."""
+
+    honours: Literal["limit", "pause"]
     purposes: Purposes = MARKETING
-    counts: Purposes | None = None
-    journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | Literal["any", "each"] = "any"
+    why: Why
+
+
+class ComplaintWords(Words, frozen=True, kw_only=True):
+    """What rests while a complaint is open."""
+
+    # purposes that a member is not contacted for meanwhile
+    stops: Purposes = MARKETING
     why: Why
 
 
@@ -135,7 +161,11 @@ class EntryWords(Words, frozen=True, kw_only=True):
     rank: dict[Purpose, Count] | None = None
     # from the least intrusive to the most
     channel_order: tuple[Channel, ...] | None = None
+    # names of channels that are capped together: `over` may name them
+    groups: dict[str, Annotated[tuple[Channel, ...], Meta(min_length=1)]] = {}
     membership: dict[str, MembershipWords] = {}
+    complaints: dict[str, ComplaintWords] = {}
+    preferences: dict[str, PreferenceWords] = {}
     contact_points: dict[str, ContactPointWords] = {}
     consent: dict[str, ConsentWords] = {}
     quiet_hours: dict[str, QuietHoursWords] = {}

@@ -19,7 +19,6 @@ class CapRule(Struct, frozen=True, kw_only=True):
     """At most so many touches in a window.
 
     `reserved` places are kept for the journeys `reserved_for`: others are refused when they alone hold the rest.
-    `member_limit` names an attribute in which a member's own, lower maximum may stand.
     """
 
     id: str
@@ -32,13 +31,11 @@ class CapRule(Struct, frozen=True, kw_only=True):
     scope: Scope
     reserved: int = 0
     reserved_for: frozenset[str] = frozenset()
-    member_limit: str = ""
 
     def judge(self, question: Question) -> Finding:
         """Pass with fewer than `maximum` in the window; else defer to when one has left it; suppress when it is 0."""
-        own = self._own_maximum(question)
-        maximum = self.maximum if own is None else own
-        if own is None and not question.member.places and maximum > self.reserved:
+        maximum = self.maximum
+        if not question.member.places and maximum > self.reserved:
             return self._found("pass", 0, maximum, None)
         touches = touches_of(question)
         inside = touches.inside(self.scope, self.window, question)
@@ -49,11 +46,11 @@ class CapRule(Struct, frozen=True, kw_only=True):
 
     @property
     def reads(self) -> tuple[Reading, ...]:
-        """How many touches the window holds, and those of journeys without a reserved place; the member's own cap."""
+        """How many touches the window holds, and those of journeys without a reserved place."""
         counts: tuple[Reading, ...] = (untouched, Count(self.scope, self.window))
         if self.reserved:
             counts += (Count(self.others, self.window),)
-        return (*counts, self._own_maximum) if self.member_limit else counts
+        return counts
 
     def keeps(self, question: Question) -> bool:
         """While there is room."""
@@ -62,7 +59,7 @@ class CapRule(Struct, frozen=True, kw_only=True):
     @property
     def others(self) -> Scope:
         """What journeys without a reserved place took."""
-        return replace(self.scope, apart=self.reserved_for)
+        return replace(self.scope, apart=self.scope.apart | self.reserved_for)
 
     def _free_for(self, question: Question) -> bool:
         """Whether all places are there for this journey."""
@@ -97,15 +94,6 @@ class CapRule(Struct, frozen=True, kw_only=True):
             saw["in_flight"] = flying
         reason = "" if says == "pass" else CAP
         return Finding(rule=self.id, version=self.version, says=says, reason=reason, until=until, saw=saw)
-
-    def _own_maximum(self, question: Question) -> int | None:
-        """What the member's attribute makes of the maximum; None without the attribute."""
-        if self.member_limit not in question.member.attributes:
-            return None
-        own = question.member.attributes[self.member_limit]
-        if isinstance(own, int | float) and not isinstance(own, bool):
-            return max(0, min(self.maximum, int(own)))
-        return self.maximum
 
 
 class GapRule(Struct, frozen=True, kw_only=True):

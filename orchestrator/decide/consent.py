@@ -1,4 +1,4 @@
-"""The house's own demand for consent, whatever the law may allow, and the end of a membership."""
+"""The house's own demand for consent, whatever the law may allow; the end of a membership; an open complaint."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from orchestrator.decide.rules import Finding, Question, Reading, Saw, standing
 
 # how long a double opt-in may take where no policy says
 CONFIRM_WITHIN = timedelta(days=7)
+COMPLAINT = "complaint_open"
 
 
 class ConsentRule(Struct, frozen=True, kw_only=True):
@@ -113,6 +114,26 @@ class MembershipRule(Struct, frozen=True, kw_only=True):
         saw: Saw = {"status": status}
         if status == "cancelled":
             return Finding(rule=self.id, version=self.version, says="suppress", reason="membership_ended", saw=saw)
+        return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
+
+    def keeps(self, _: Question) -> bool:
+        """Always."""
+        return True
+
+
+class ComplaintRule(Struct, frozen=True, kw_only=True):
+    """Who waits for an answer to a complaint is not contacted for the purposes that this rule is asked about."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (standing,)
+
+    id: str
+    version: str
+
+    def judge(self, question: Question) -> Finding:
+        """Suppress with complaint_open while one is: nobody knows when it will be closed."""
+        saw: Saw = {"complaints": len(question.member.complaints)}
+        if question.member.complaints:
+            return Finding(rule=self.id, version=self.version, says="suppress", reason=COMPLAINT, saw=saw)
         return Finding(rule=self.id, version=self.version, says="pass", saw=saw)
 
     def keeps(self, _: Question) -> bool:

@@ -14,6 +14,8 @@ from orchestrator.decide.turn import Turn
 MAX_SUPPRESSED = 60
 # a suppression that an operator ordered
 ORDERED = "suppressed"
+# why a touch was cancelled that is also why its intent ended; whatever else cancels one is a suppression
+SAID = frozenset({"expired", "exited", "complaint_open"})
 # suppressions that a later consent ends
 OPTED_OUT = frozenset({"consent_withdrawn", "complained", "opted_out"})
 
@@ -39,7 +41,7 @@ def cancel(
     entry = turn.touch_entry(pending, pending.touch_id, "cancelled", reason)
     turn.entries.append(replace(entry, occurred_at=occurred_at))
     turn.drop_place(pending.touch_id)
-    turn.end_entry(pending, "expired" if reason == "expired" else "exited" if reason == "exited" else "suppressed")
+    turn.end_entry(pending, reason if reason in SAID else "suppressed")
     turn.add("touched", -1)
     turn.add("silent", 1)
     turn.forget(pending)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.decide import ledger
 from orchestrator.decide.content import Content
 from orchestrator.decide.ledger import Changed
-from orchestrator.decide.member import Aggregate, ContactPoint, Member
+from orchestrator.decide.member import Aggregate, ContactPoint, Limit, Member, Pause, Preferences
 from orchestrator.decide.residence import normalised, residence_of
 from orchestrator.decide.result import Entry
 from orchestrator.events import types
@@ -95,6 +95,8 @@ def _updated(member: Member, event: Event, content: Content, fingerprint: Finger
     if data.attributes:
         attributes = {**member.attributes, **data.attributes}
         fields["attributes"] = dict(list(attributes.items())[-MAX_ATTRIBUTES:])
+    if data.preferences is not None:
+        fields["preferences"] = preferences_of(data.preferences)
     moved = any(name in fields for name in RESIDENCE)
     if data.contact_points:
         country = fields.get("country", member.country)
@@ -107,6 +109,16 @@ def _updated(member: Member, event: Event, content: Content, fingerprint: Finger
     for consent in data.consents:
         changed = _granted(changed, consent, event, content)
     return changed
+
+
+def preferences_of(data: types.PreferencesData) -> Preferences:
+    """A member's wishes, as they are kept."""
+    limit, pause = data.limit, data.pause
+    return Preferences(
+        channels=tuple(dict.fromkeys(data.channels)),
+        limit=None if limit is None else Limit(limit.max, limit.per),
+        pause=None if pause is None else Pause(pause.until),
+    )
 
 
 def _contact_points(

@@ -298,7 +298,10 @@ class QuietHoursRule(Struct, frozen=True, kw_only=True):
     def _holiday(self, question: Question) -> Callable[[date], bool]:
         if self.week.days[HOLIDAY] is None:
             return no_holidays
-        return _calendar(self.holiday_in, question.member.residence.jurisdictions)
+        member = question.member
+        # the part of the country has holidays of its own, also where no law is
+        places = member.residence.jurisdictions
+        return _calendar(self.holiday_in, (*places, member.region) if member.region else places)
 
 
 @lru_cache(maxsize=1024)

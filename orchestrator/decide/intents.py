@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from orchestrator.channels.contract import Message
 from orchestrator.decide import context, ids
+from orchestrator.decide.consent import COMPLAINT
 from orchestrator.decide.decision import Weighed, barred_by, weigh_by
-from orchestrator.decide.ends import settle
+from orchestrator.decide.ends import cancel, settle
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
@@ -175,6 +176,7 @@ def _reserve(
         journey=journey.name,
         contact=contact.fingerprint,
         at=None,
+        category=journey.category,
     )
     known = turn.known()
     turn.member = replace(known, places=(*known.places, place), pending={**known.pending, intent.intent_id: intent})
@@ -255,6 +257,23 @@ def _closes(turn: Turn, journey: Journey, question: Question) -> tuple[datetime 
         if end is not None and (first is None or end < first):
             first, name = end, rule.id
     return first, name
+
+
+def hushed(turn: Turn) -> None:
+    """A complaint was opened: touches that a rule about it stops, and that were not called yet, are cancelled."""
+    for intent in list(turn.known().pending.values()):
+        member = turn.known()
+        place = next((place for place in member.places if place.touch_id == intent.touch_id), None)
+        journey = turn.content.journeys.get(intent.journey)
+        if place is None or journey is None or not turn.uncalled(intent.touch_id):
+            continue
+        question = Question(
+            at=turn.now, now=turn.now, channel=place.channel, purpose=place.purpose, journey=place.journey,
+            member=member, contact=None, zones=(), registries={},
+        )  # fmt: skip
+        rules = turn.content.policies.rules_for(place.channel, place.purpose, place.journey)
+        if any(rule.judge(question).reason == COMPLAINT for rule in rules):
+            cancel(turn, intent, COMPLAINT)
 
 
 def closed_too(intent: Pending, since: datetime, until: datetime) -> Pending:

@@ -51,6 +51,8 @@ class Journey(Struct, frozen=True, kw_only=True):
 
     name: str
     purpose: str
+    # what kind of journey it is, in the house's own words: caps may count by it
+    category: str = ""
     trigger: Trigger
     steps: tuple[Step, ...]
     # who may enter; None: everyone

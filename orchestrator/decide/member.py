@@ -88,6 +88,36 @@ class Place(Struct, frozen=True, kw_only=True, array_like=True):
     contact: str
     # the attempt's instant; None while reserved, claimed or unknown without an instant: counts as now
     at: datetime | None
+    # of the journey, as it stood when the place was taken
+    category: str = ""
+
+
+class Limit(Struct, frozen=True, array_like=True):
+    """A cap of the member's own."""
+
+    # touches; 0: none at all
+    max: int
+    # calendar window on the member's clock
+    per: Literal["day", "week", "month"]
+
+
+class Pause(Struct, frozen=True):
+    """The member wants to hear nothing for a while."""
+
+    # exclusive; None: until further notice
+    until: datetime | None = None
+
+
+class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the member wishes for, in their own words; which purposes it binds is the house's to say."""
+
+    # first choice first
+    channels: tuple[str, ...] = ()
+    limit: Limit | None = None
+    pause: Pause | None = None
+
+
+NO_PREFERENCES = Preferences()
 
 
 class Residence(Struct, frozen=True, kw_only=True):
@@ -148,6 +178,7 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: str = ""
     tier: str = ""
     attributes: Attributes = field(default_factory=dict)
+    preferences: Preferences = NO_PREFERENCES
     contact_points: tuple[ContactPoint, ...] = ()
     residence: Residence = field(default_factory=Residence)
     # key: "<channel>/<purpose>"

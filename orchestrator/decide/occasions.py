@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.decide.ends import ORDERED, agreed, cancel, end, end_suppression, suppress, unhealthy
 from orchestrator.decide.facts import apply_event
-from orchestrator.decide.intents import closed_too
+from orchestrator.decide.intents import closed_too, hushed
 from orchestrator.decide.journeys.triggers import silence_over, trigger, watch_silence
 from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
@@ -68,6 +68,8 @@ def _event(turn: Turn, event: Event) -> None:
         suppress(turn, "member", channel, purpose, "consent_withdrawn")
     for channel, purpose in changed.granted:
         agreed(turn, channel, purpose)
+    if event.type == "complaint.opened":
+        hushed(turn)
     leave(turn, turn.member, event.type)
     for journey in turn.content.silent_after.get(event.type, ()):
         watch_silence(turn, turn.member, journey, event)

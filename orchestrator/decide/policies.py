@@ -45,18 +45,25 @@ class Bound(Struct, frozen=True, kw_only=True):
     channels: frozenset[str] | None = None
     purposes: frozenset[str] | None = None
     journeys: frozenset[str] | None = None
+    categories: frozenset[str] | None = None
+    # who is not asked, all the same
+    exempt: frozenset[str] = frozenset()
+    exempt_categories: frozenset[str] = frozenset()
     # in plain words what it says, and why the house wants it
     says: str = ""
     why: str = ""
     # where it is written, as `file:line`
     place: str = ""
 
-    def binds(self, channel: str, purpose: str, journey: str) -> bool:
+    def binds(self, channel: str, purpose: str, journey: str, category: str) -> bool:
         """Whether such a contact is asked this rule."""
         return (
             (self.channels is None or channel in self.channels)
             and (self.purposes is None or purpose in self.purposes)
             and (self.journeys is None or journey in self.journeys)
+            and (self.categories is None or category in self.categories)
+            and journey not in self.exempt
+            and category not in self.exempt_categories
         )
 
 
@@ -100,10 +107,10 @@ class DatedRule(Struct, frozen=True, kw_only=True):
     id: str
     versions: Timeline[Bound | None]
 
-    def asked(self, channel: str, purpose: str, journey: str) -> Dated | None:
+    def asked(self, channel: str, purpose: str, journey: str, category: str) -> Dated | None:
         """The rule as such a contact is asked it; None if no version is."""
         versions = tuple(
-            (since, bound.rule if bound is not None and bound.binds(channel, purpose, journey) else None)
+            (since, bound.rule if bound is not None and bound.binds(channel, purpose, journey, category) else None)
             for since, bound in self.versions
         )
         return Dated(id=self.id, versions=versions) if any(rule for _, rule in versions) else None
@@ -117,6 +124,8 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     """Everything the house wants, in the order of its files: house first, then channels by name."""
 
     rules: tuple[DatedRule, ...] = ()
+    # journey -> its category; one that is not named here has none
+    categories: Mapping[str, str] = {}
     # key: channel; "all" stands for channels without an own one
     senders: Mapping[str, Timeline[Sender]] = {}
     ranks: Mapping[str, Timeline[int]] = {}
@@ -136,7 +145,8 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
         key = (channel, purpose, journey)
         rules = self.picked.get(key)
         if rules is None:
-            asked = (rule.asked(channel, purpose, journey) for rule in self.rules)
+            category = self.categories.get(journey, "")
+            asked = (rule.asked(channel, purpose, journey, category) for rule in self.rules)
             rules = self.picked[key] = tuple(rule for rule in asked if rule is not None)
         return rules
 
@@ -168,7 +178,7 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
             (
                 bound.rule.confirm_within
                 for bound in bounds
-                if bound is not None and isinstance(bound.rule, ConsentRule) and bound.binds(channel, purpose, "")
+                if bound is not None and isinstance(bound.rule, ConsentRule) and bound.binds(channel, purpose, "", "")
             ),
             default=CONFIRM_WITHIN,
         )
@@ -183,7 +193,7 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
             bound.rule.week
             for rule in self.rules
             if (bound := in_force(rule.versions, at, None)) is not None
-            and bound.binds(channel, purpose, "")
+            and bound.binds(channel, purpose, "", "")
             and isinstance(bound.rule, QuietHoursRule)
         ]
         return reduce(_both, weeks) if weeks else None

@@ -37,6 +37,9 @@ REASONS = (
     "frequency_cap",
     "law_cap",
     "minimum_gap",
+    "member_limit",
+    "member_paused",
+    "complaint_open",
     "no_contact_point",
     "contact_point_unhealthy",
     "zone_unknown",
@@ -165,15 +168,16 @@ def never(_: Question) -> bool:
 def standing(question: Question) -> Hashable:
     """A reading: all that stays for weeks, and that many rules look at.
 
-    Status of the membership; health of the contact point; whether windows were found closed, whether a zone is known;
-    of the consent to this channel and purpose: state, record, basis, whence it was taken over, whether it is proven,
-    whether it ends by itself; whether a double opt-in is on its way.
+    Status of the membership; complaints that are open; health of the contact point; whether windows were found closed,
+    whether a zone is known; of the consent to this channel and purpose: state, record, basis, whence it was taken over,
+    whether it is proven, whether it ends by itself; whether a double opt-in is on its way.
     """
     member, contact = question.member, question.contact
     key = f"{question.channel}/{question.purpose}"
     consent = member.consents.get(key)
     return (
         member.status,
+        len(member.complaints),
         "none" if contact is None else contact.health,
         bool(question.closed),
         bool(question.zones),

@@ -14,8 +14,8 @@ from orchestrator.decide.member import Place
 from orchestrator.decide.rules import Question
 from orchestrator.decide.windows import Window, begins, within
 
-# (channel, purpose, journey) of a touch
-Kind = tuple[str, str, str]
+# (channel, purpose, journey, category of the journey) of a touch
+Kind = tuple[str, str, str, str]
 
 
 class Scope(Struct, frozen=True, cache_hash=True):
@@ -27,10 +27,13 @@ class Scope(Struct, frozen=True, cache_hash=True):
     purposes: frozenset[str] | None = None
     # None: every journey
     journeys: frozenset[str] | None = None
+    # None: every category of journeys
+    categories: frozenset[str] | None = None
     # only touches of the journey that asks
     same_journey: bool = False
-    # but for touches of these journeys
+    # but for touches of these journeys and categories
     apart: frozenset[str] = frozenset()
+    categories_apart: frozenset[str] = frozenset()
 
     def holds(self, kind: Kind, journey: str) -> bool:
         """Whether a touch of this kind counts for a touch of this journey."""
@@ -38,8 +41,10 @@ class Scope(Struct, frozen=True, cache_hash=True):
             (self.purposes is None or kind[1] in self.purposes)
             and (self.channels is None or kind[0] in self.channels)
             and (self.journeys is None or kind[2] in self.journeys)
+            and (self.categories is None or kind[3] in self.categories)
             and (not self.same_journey or kind[2] == journey)
             and kind[2] not in self.apart
+            and kind[3] not in self.categories_apart
         )
 
 
@@ -66,7 +71,7 @@ class Touches:
         self._instants: dict[Kind, list[datetime]] = {}
         self._flying: dict[Kind, int] = {}
         for place in places:
-            at, kind = place.at, (place.channel, place.purpose, place.journey)
+            at, kind = place.at, (place.channel, place.purpose, place.journey, place.category)
             if at is None:
                 self._flying[kind] = self._flying.get(kind, 0) + 1
             if at is None or at > now:

@@ -77,6 +77,31 @@ class ConsentData(Data, frozen=True, kw_only=True):
             raise ValueError("a consent with `imported_from` needs `at`, when it was given")
 
 
+class LimitData(Data, frozen=True, kw_only=True):
+    """No more messages than this."""
+
+    # 0: none at all
+    max: Annotated[int, Meta(ge=0, le=1000)]
+    # day, week from Monday, or month, on the member's own clock
+    per: Literal["day", "week", "month"]
+
+
+class PauseData(Data, frozen=True, kw_only=True):
+    """No messages for a while."""
+
+    # exclusive; left out: until further notice
+    until: Instant | None = None
+
+
+class PreferencesData(Data, frozen=True, kw_only=True):
+    """What the member wishes for; which purposes it binds is the programme's policy."""
+
+    # where to be written to, first choice first; left out: wherever the programme likes
+    channels: Annotated[tuple[Channel, ...], Meta(max_length=6)] = ()
+    limit: LimitData | None = None
+    pause: PauseData | None = None
+
+
 class ProfileData(Data, frozen=True, kw_only=True):
     """What is known of a member; a field left out is left as it was."""
 
@@ -90,6 +115,8 @@ class ProfileData(Data, frozen=True, kw_only=True):
     tier: Code | None = None
     # any further facts for audiences and templates, at most 40
     attributes: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
+    # given ones replace all former ones: empty ones lift limit and pause
+    preferences: PreferencesData | None = None
 
 
 class MemberEnrolled(ProfileData, frozen=True, kw_only=True):

@@ -219,11 +219,6 @@ def test_where_every_place_is_reserved_the_others_get_none() -> None:
     assert ask(rule).says == "suppress"
 
 
-@pytest.mark.parametrize(("own", "maximum"), [(1, 1), (9, 3), (0, 0), (-4, 0), ("many", 3), (True, 3), (2.0, 2)])
-def test_a_members_own_limit_only_lowers(own: object, maximum: int) -> None:
-    assert maximum == ask(cap(3, Window("day"), member_limit="limit"), limit=own).saw["max"]
-
-
 @pytest.mark.parametrize(("ago", "says"), [(20 * HOUR, "pass"), (20 * HOUR - SECOND, "defer")])
 def test_a_gap_ends_to_the_second(ago: timedelta, says: str) -> None:
     rule = GapRule(id="gap", version="1", gap=20 * HOUR, gap_name="PT20H", scope=Scope())

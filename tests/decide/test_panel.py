@@ -14,7 +14,19 @@ from msgspec.structs import replace
 
 from orchestrator.decide.consent import MembershipRule
 from orchestrator.decide.decision import weigh, weigh_by
-from orchestrator.decide.member import Aggregate, Asked, Consent, ContactPoint, Member, Place, Residence
+from orchestrator.decide.member import (
+    NO_PREFERENCES,
+    Aggregate,
+    Asked,
+    Consent,
+    ContactPoint,
+    Limit,
+    Member,
+    Pause,
+    Place,
+    Preferences,
+    Residence,
+)
 from orchestrator.decide.panel import MOST_FORMS, Panel
 from orchestrator.decide.rules import Question, RegistryState, Rule
 from orchestrator.testing.world import shipped_content
@@ -35,6 +47,13 @@ def rules(where: str, channel: str) -> tuple[Rule, ...]:
     return house + tuple(content.laws.rules_for((where,), channel, "marketing"))
 
 
+def wishes(some_time: st.SearchStrategy[datetime]) -> st.SearchStrategy[Preferences]:
+    """Most members wish for nothing."""
+    limit = st.builds(Limit, st.integers(0, 3), st.sampled_from(("day", "week", "month")))
+    pause = st.builds(Pause, st.none() | some_time)
+    return st.just(NO_PREFERENCES) | st.builds(Preferences, limit=st.none() | limit, pause=st.none() | pause)
+
+
 @st.composite
 def questions(draw: Callable[..., Any]) -> tuple[str, Question]:
     """Whatever a member of the shipped jurisdictions can be."""
@@ -53,7 +72,7 @@ def questions(draw: Callable[..., Any]) -> tuple[str, Question]:
     touches = st.builds(
         Place, touch_id=st.just("t"), channel=st.sampled_from(("email", "sms", "whatsapp")),
         purpose=st.sampled_from(("marketing", "marketing", "service")),
-        journey=st.sampled_from(("thank-you", "welcome", "points-expiring")), contact=st.sampled_from(("f", "g")),
+        journey=st.sampled_from(("thank-you", "welcome", "tier-up")), contact=st.sampled_from(("f", "g")),
         at=st.none() | some_time,
     )  # fmt: skip
     zones = draw(st.sampled_from(((PLACES[where],), (PLACES[where],), (), ("Europe/Madrid", "Atlantic/Canary"))))
@@ -66,7 +85,8 @@ def questions(draw: Callable[..., Any]) -> tuple[str, Question]:
         ref="r",
         status=draw(st.sampled_from(("enrolled", "enrolled", "cancelled"))),
         birthday=draw(st.none() | st.dates(date(1990, 1, 1), date(2014, 12, 31))),
-        attributes=draw(st.sampled_from(({}, {}, {"weekly_touches": 1}, {"weekly_touches": True}, {"other": 0}))),
+        preferences=draw(wishes(some_time)),
+        complaints=draw(st.sampled_from(((), (), (), ("c1",), ("c1", "c2")))),
         residence=Residence(jurisdictions=(where,), zones=zones),
         consents={f"{each.channel}/marketing": each for each in draw(st.lists(consents, max_size=2))},
         aggregates=draw(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from orchestrator.content.policy_cases import HOUSE_REASONS, list_rules, run_cas
 from orchestrator.content.policy_file import PolicyWords
 from orchestrator.decide.decision import weigh
 from orchestrator.decide.hours import HOLIDAY, open_until
-from orchestrator.decide.member import Consent, ContactPoint, Member, Place
+from orchestrator.decide.member import Consent, ContactPoint, Member, Place, Residence
 from orchestrator.decide.policies import HousePolicies
 from orchestrator.decide.rules import REASONS, Question, strictest
 from orchestrator.errors import ContentError
@@ -186,7 +187,7 @@ DATED = (
   - effective: 2026-11-20
     {WHY}
     caps:
-      week: {{max: none, {WHY}}}
+      week: {{max: unlimited, {WHY}}}
     quiet_hours:
       night: {{closed: none, {WHY}}}
 """
@@ -282,7 +283,7 @@ def test_a_cap_may_bind_a_group_of_channels_and_named_journeys(tmp_path: Path) -
       birthday: {{max: 1, window: calendar month, over: all, journeys: [birthday], {WHY}}}
       own: {{max: 1, window: calendar day, journeys: each, purposes: [service], counts: [service, marketing], {WHY}}}
 """  # fmt: skip
-    policies = load_policies(folder(tmp_path, email=text), ["birthday"])
+    policies = load_policies(folder(tmp_path, email=text), {"birthday": ""})
 
     def asked(channel: str, purpose: str, journey: str) -> list[str]:
         return [rule.id.rpartition(".")[2] for rule in policies.rules_for(channel, purpose, journey)][1:]
@@ -291,6 +292,100 @@ def test_a_cap_may_bind_a_group_of_channels_and_named_journeys(tmp_path: Path) -
     assert ["texts", "birthday"] == asked("sms", "marketing", "birthday")
     assert ["birthday"] == asked("email", "marketing", "birthday")
     assert ["own"] == asked("email", "service", "welcome")
+
+
+JOURNEYS = {"birthday": "retention", "thank-you": "retention", "welcome": "acquisition", "other": ""}
+
+
+def test_a_cap_may_bind_a_named_group_and_a_category_of_journeys(tmp_path: Path) -> None:
+    house = (
+        HOUSE
+        + f"""\
+    groups: {{phones: [sms]}}
+    caps:
+      phones: {{max: 1, window: calendar week, over: phones, {WHY}}}
+      kept: {{max: 1, window: rolling P7D, categories: [retention], {WHY}}}
+  - effective: 2026-01-01
+    {WHY}
+    groups: {{phones: [sms, whatsapp]}}
+    caps:
+      phones: {{max: 1, window: calendar week, over: phones, {WHY}}}
+"""
+    )
+    policies = load_policies(folder(tmp_path, house=house), JOURNEYS)
+
+    def asked(channel: str, journey: str, at: datetime = NOON) -> list[str]:
+        asked_about = msgspec.structs.replace(question(at, journey), channel=channel)
+        found = [rule.judge(asked_about) for rule in policies.rules_for(channel, "marketing", journey)][1:]
+        return [finding.rule for finding in found if finding.version != "none"]
+
+    assert ["house.phones", "house.kept"] == asked("sms", "birthday")
+    assert ["house.phones"] == asked("whatsapp", "other")
+    assert [] == asked("whatsapp", "welcome", datetime(2025, 12, 31, tzinfo=UTC))
+    assert ["house.kept"] == asked("email", "thank-you")
+
+
+@pytest.mark.parametrize(("category", "says"), [("retention", "defer"), ("acquisition", "pass"), ("", "pass")])
+def test_a_cap_by_category_counts_the_category_a_touch_had(tmp_path: Path, category: str, says: str) -> None:
+    """Also where the journey is gone by now."""
+    house = HOUSE + f"    caps:\n      kept: {{max: 1, window: rolling P7D, categories: [retention], {WHY}}}\n"
+    policies = load_policies(folder(tmp_path, house=house), JOURNEYS)
+    place = msgspec.structs.replace(sent(timedelta(days=1))[0], journey="gone", category=category)
+    assert (
+        says
+        == weigh(
+            policies.rules_for("email", "marketing", "birthday"), question(NOON, "birthday", "marketing", place)
+        ).says
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "journey", "sent_by", "says"),
+    [
+        ("true", "birthday", "welcome", "pass"),
+        ("true", "welcome", "birthday", "defer"),
+        ("false", "birthday", "welcome", "pass"),
+        ("false", "welcome", "birthday", "pass"),
+        ("false", "welcome", "welcome", "defer"),
+        # by its category
+        ("true", "thank-you", "welcome", "pass"),
+        ("true", "welcome", "thank-you", "defer"),
+        ("false", "welcome", "thank-you", "pass"),
+    ],
+)
+@pytest.mark.parametrize("counting", ["caps", "gaps"])
+def test_whom_a_rule_exempts_it_does_not_stop_and_it_says_whether_they_count(
+    tmp_path: Path, counting: str, count: str, journey: str, sent_by: str, says: str
+) -> None:
+    number = "max: 1, window: rolling P7D" if counting == "caps" else "at_least: P2D"
+    exempt = f"exempt: {{journeys: [birthday], categories: [kept], count: {count}}}"
+    house = HOUSE + f"    {counting}:\n      one: {{{number}, {exempt}, {WHY}}}\n"
+    policies = load_policies(folder(tmp_path, house=house), {**JOURNEYS, "thank-you": "kept"})
+    place = msgspec.structs.replace(
+        sent(timedelta(days=1))[0], journey=sent_by, category="kept" if sent_by == "thank-you" else ""
+    )
+    found = weigh(policies.rules_for("email", "marketing", journey), question(NOON, journey, "marketing", place))
+    assert says == found.says
+
+
+def test_quiet_hours_know_the_holidays_of_the_part_of_a_country(tmp_path: Path) -> None:
+    """The second of May is one in Madrid, and none in Catalonia; no law pack tells the two apart."""
+    text = (
+        EMAIL
+        + f"""\
+    quiet_hours:
+      day: {{closed: {{holiday: ["00:00-24:00"]}}, {WHY}}}
+"""
+    )
+    policies = load_policies(folder(tmp_path, email=text))
+    asked = question(datetime(2025, 5, 2, 10, tzinfo=UTC))
+    home = Residence(jurisdictions=("ES",), zones=("Europe/Madrid",))
+
+    def says(region: str) -> str:
+        member = msgspec.structs.replace(asked.member, residence=home, region=region)
+        return weigh(policies.rules_for("email", "marketing", "j"), msgspec.structs.replace(asked, member=member)).says
+
+    assert ["defer", "pass", "pass"] == [says(region) for region in ("ES-MD", "ES-CT", "")]
 
 
 # --- mistakes
@@ -316,7 +411,7 @@ BODY = """\
         ("units: touches and durations\n", "", 1, "`units` is missing"),
         ("caps:", "cap:", 6, "did you mean `caps`?"),
         ("max: 3", "maximum: 3", 7, "did you mean `max`?"),
-        ("max: 3", "max: many", 7, "a whole number, none"),
+        ("max: 3", "max: many", 7, "a whole number, unlimited"),
         ("max: 3", "max: -1", 7, "must be at least 0"),
         ("rolling P7D", "rolling 7 days", 7, "no duration such as P7D"),
         ("rolling P7D", "rolling PT0S", 7, "a window has a length"),
@@ -325,6 +420,13 @@ BODY = """\
         (", why: because it is so}\n    quiet", "}\n    quiet", 7, "`why` is missing"),
         ("max: 3", "max: 3, purposes: [marketng]", 7, "did you mean `marketing`?"),
         ("max: 3", "max: 3, over: [smss]", 7, "did you mean `sms`?"),
+        ("max: 3", "max: 3, over: phones", 7, "there is no group `phones` (there is: all)"),
+        ("max: 3", "max: 3, categories: [acquistion]", 7, "did you mean `acquisition`?"),
+        ("max: 3", "max: 3, exempt: {journeys: [welcome]}", 7, "`count` is missing"),
+        ("max: 3", "max: 3, exempt: {journeys: [welcom], count: true}", 7, "did you mean `welcome`?"),
+        ("max: 3", "max: 3, exempt: {categories: [retention], count: true}", 7, "of category `retention`"),
+        ("max: 3", "max: 3, exempt: {count: true}", 7, "`exempt` exempts nobody"),
+        ("    caps:", "    groups: {phones: [sms]}\n    caps:", 6, "move it to house.yaml"),
         ("max: 3", "max: 3, journeys: [welcom]", 7, "did you mean `welcome`?"),
         ("max: 3", "max: 3, reserved: {places: 4, journeys: [welcome]}", 7, "no more than `max`"),
         ("max: 3", "max: 3, reserved: {places: 1, journeys: [welcom]}", 7, "did you mean `welcome`?"),
@@ -348,7 +450,7 @@ def test_each_mistake_is_told_with_file_line_and_cure(tmp_path: Path, old: str, 
     assert old in EMAIL + BODY
     broken = (EMAIL + BODY).replace(old, new, 1)
     with pytest.raises(ContentError) as caught:
-        load_policies(folder(tmp_path, email=broken), ["welcome", "birthday"])
+        load_policies(folder(tmp_path, email=broken), {"welcome": "acquisition", "birthday": ""})
     said = [str(problem) for problem in caught.value.problems]
     if told == "no YAML":
         assert said[0].startswith("channel_policies/email.yaml:")
@@ -358,7 +460,7 @@ def test_each_mistake_is_told_with_file_line_and_cure(tmp_path: Path, old: str, 
 
 
 def test_the_unbroken_file_of_these_mistakes_is_read(tmp_path: Path) -> None:
-    policies = load_policies(folder(tmp_path, email=EMAIL + BODY), ["welcome"])
+    policies = load_policies(folder(tmp_path, email=EMAIL + BODY), {"welcome": ""})
     assert len(policies.rules_for("email", "marketing", "welcome")) == 4
 
 

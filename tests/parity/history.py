@@ -122,7 +122,7 @@ class _Generator:
         more: tuple[Data, ...] = (
             {"given_name": "Ana"},
             {"birthday": "1990-03-15"},
-            {"attributes": {"weekly_touches": 1}},
+            {"preferences": {"limit": {"max": 1, "per": "week"}}},
             {},
         )
         return {
