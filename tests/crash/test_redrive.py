@@ -23,7 +23,7 @@ from orchestrator.testing.builders import enrolled, purchase
 from orchestrator.testing.store_rows import inbox
 from orchestrator.testing.world import World, shipped_content
 from orchestrator.vault import KeyFile, Vault
-from tests.crash.test_crash import CRASHED, Points, forked
+from tests.crash.bench import CRASHED, Points, forked
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -79,7 +79,7 @@ class Bench:
         place = self.place("whole")
 
         def whole() -> None:
-            points = Points(None)
+            points = Points()
             self.run(place, points)
             (place / "points").write_text(str(points.passed))
 
@@ -108,6 +108,6 @@ def test_a_crash_at_any_point_of_a_redrive_loses_nothing_and_applies_nothing_twi
         place = bench.place(f"at-{point}")
         assert CRASHED == forked(partial(bench.run, place, Points(point)), place / "trace"), point
         bench.judge(place, done=False)
-        assert 0 == forked(partial(bench.run, place, Points(None)), place / "trace"), (place / "trace").read_text()
+        assert 0 == forked(partial(bench.run, place, Points()), place / "trace"), (place / "trace").read_text()
         bench.judge(place, done=True)
         shutil.rmtree(place)
