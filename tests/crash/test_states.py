@@ -165,6 +165,10 @@ def copied_to(bench: Bench, left: Left, name: str) -> Path:
 @pytest.mark.soak
 @pytest.mark.timeout(7_200)
 def test_every_pair_of_crashes_changes_no_more_than_one(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """On 26 November 2026: 387 points leave 22 states, the start among them; a crash at each point of a run from each
+    of them leaves 83 more. So 105 runs, each to its end and judged, answer for all 98,649 pairs of points. It took four
+    and a half minutes on two cores with four times as much to do as they could.
+    """
     found = walked(bench, 2)
     with capsys.disabled():
         print(f"\n{found}")  # noqa: T201 - what a long run came to
