@@ -36,6 +36,7 @@ REASONS: dict[str, str] = {
     "member_paused": "the member asked for a pause",
     "complaint_open": "a complaint of the member is still open",
     "no_contact_point": "the member has no contact point for the channel",
+    "contact_point_unfit": "the contact point is of a kind that the programme does not send this to",
     "contact_point_unhealthy": "the contact point does not work, or its owner complained",
     "zone_unknown": "the member's time zone is not known, so no hour is known to be permitted",
     "dispatch_window_closed": "the permitted hours had ended by the time it could be handed over",
@@ -318,8 +319,12 @@ def _contact(left: Left) -> str:
         return "no contact point"
     if "health" not in left:
         return ""
-    health, since = left.pop("health"), left.pop("since", None)
-    return f"contact point {str(health).replace('_', '-')}" + (f" since {since}" if since else "")
+    health, since, kind = left.pop("health"), left.pop("since", None), left.pop("kind", None)
+    text = f"contact point {str(health).replace('_', '-')}" + (f" since {since}" if since else "")
+    if kind:
+        text += f", kind of address: {str(kind).replace('_', ' ')}"
+    n, within = left.pop("soft_bounces", None), left.pop("within", None)
+    return text + (f", {n} soft bounces within {within}" if n is not None else "")
 
 
 def _closed(left: Left) -> str:

@@ -56,6 +56,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         policies=policies,
         laws=laws,
         templates=templates,
+        disposable=tables.disposable(),
         zones=tables.zones(),
         country_zones=tables.country_zones(),
         identity=identity_of(settings),

@@ -215,8 +215,26 @@ class _File:
 
     def _contact_point(self, name: str, words: ContactPointWords, at: Steps) -> Bound | None:
         pause = self._duration(words.soft_bounced_pause, *at, "soft_bounced_pause") or timedelta(0)
-        rule = ContactPointRule(id=name, version=self.version, soft_bounced_pause=pause)
+        block = words.block
+        within = self._duration(block.within, *at, "block", "within") if block else None
+        closed = self._duration(block.pause, *at, "block", "pause") if block else None
+        rule = ContactPointRule(
+            id=name,
+            version=self.version,
+            soft_bounced_pause=pause,
+            block_after=block.soft_bounces if block else 0,
+            block_within=within or timedelta(0),
+            block_pause=closed or timedelta(0),
+            unfit={channel: frozenset(kinds) for channel, kinds in words.unfit.items()},
+            unfit_for_marketing={channel: frozenset(kinds) for channel, kinds in words.unfit_for_marketing.items()},
+        )
         says = f"a live contact point; {words.soft_bounced_pause} of peace after a soft bounce"
+        if block:
+            says += f", {block.pause} after {block.soft_bounces} within {block.within}"
+        for channel, kinds in words.unfit.items():
+            says += f"; no {channel} to {_and(kinds)}"
+        for channel, kinds in words.unfit_for_marketing.items():
+            says += f"; no marketing by {channel} to {_and(kinds)}"
         return self._bound(rule, None, says, words.why, at)
 
     def _consent(self, name: str, words: ConsentWords, at: Steps) -> Bound | None:

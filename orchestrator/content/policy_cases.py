@@ -22,6 +22,7 @@ from orchestrator.decide.member import (
     Consent,
     ContactPoint,
     Health,
+    Kind,
     Member,
     Place,
     Residence,
@@ -40,6 +41,7 @@ Moment = Annotated[datetime, Meta(tz=True)]
 HOUSE_REASONS = (
     "membership_ended",
     "no_contact_point",
+    "contact_point_unfit",
     "contact_point_unhealthy",
     "dispatch_window_closed",
     "no_consent",
@@ -86,6 +88,9 @@ class Given(Words, frozen=True, kw_only=True):
     # none: the member has no contact point on the channel
     contact: Health | Literal["none"] = "ok"
     contact_since: Moment | None = None
+    # of the contact point, in order
+    soft_bounces: tuple[Moment, ...] = ()
+    kind: Kind = ""
     # empty: a record without wording or evidence; pending: a double opt-in that was not confirmed
     consent: Literal["opt_in", "soft_opt_in", "none", "withdrawn", "empty", "pending"] = "opt_in"
     # left out: at the moment asked about
@@ -211,9 +216,14 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
     channel = given.channel or channel
     contact = None
     if given.contact != "none":
-        since = given.contact_since or case.at
         contact = ContactPoint(
-            channel=channel, address="case", fingerprint="case", health=given.contact, health_since=since
+            channel=channel,
+            address="case",
+            fingerprint="case",
+            health=given.contact,
+            health_since=given.contact_since or (given.soft_bounces[-1] if given.soft_bounces else case.at),
+            kind=given.kind,
+            soft_bounces=given.soft_bounces,
         )
     member = Member(
         id="case",

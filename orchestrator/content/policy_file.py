@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from orchestrator.decide.member import MAX_SOFT_BOUNCES, Kind
 from orchestrator.events.types import Channel, Purpose
 
 # why the house wants a rule: asked of each, so that nobody has to guess later
@@ -64,11 +65,25 @@ class ConsentWords(Words, frozen=True, kw_only=True):
     why: Why
 
 
-class ContactPointWords(Words, frozen=True, kw_only=True):
-    """How contact points in bad health are spared."""
+class BlockWords(Words, frozen=True, kw_only=True):
+    """So many soft bounces within so long close a contact point for so long."""
 
-    # ISO 8601 duration, or none
+    soft_bounces: Annotated[int, Meta(ge=2, le=MAX_SOFT_BOUNCES)]
+    # ISO 8601 durations
+    within: str
+    pause: str
+
+
+class ContactPointWords(Words, frozen=True, kw_only=True):
+    """How contact points in bad health are spared, and which kinds of address do not do."""
+
+    # after each soft bounce: ISO 8601 duration, or none
     soft_bounced_pause: str
+    block: BlockWords | None = None
+    # channel -> kinds of address that do not do on it …
+    unfit: dict[Channel, tuple[Kind, ...]] = {}
+    # … or not for marketing
+    unfit_for_marketing: dict[Channel, tuple[Kind, ...]] = {}
     why: Why
 
 

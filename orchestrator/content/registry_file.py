@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from orchestrator.decide.addresses import read_address
 from orchestrator.decide.law import LawBook
-from orchestrator.decide.residence import normalised
 from orchestrator.errors import ContentError, Problem, UsageError
 from orchestrator.stores.contract import Store
 from orchestrator.times import micros
@@ -116,10 +116,10 @@ def _entry(text: str, country: str) -> Entry | None:
     if channel not in ("", "email", *PHONES):
         return None
     if channel == "email" or (not channel and "@" in address):
-        found = normalised("email", address, country)
+        found = read_address("email", address, country)
     else:
-        found = normalised("phone", address, country)
-    return Entry(channel, found[0]) if found is not None else None
+        found = read_address("phone", address, country)
+    return Entry(channel, found.text) if found is not None else None
 
 
 def _stamp(text: str, path: Path, number: int) -> datetime | None:

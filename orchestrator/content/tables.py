@@ -1,4 +1,4 @@
-"""Tables from libraries: time zones and the countries they serve, from the `tzdata` wheel whatever the system has."""
+"""Tables from libraries: time zones, from the `tzdata` wheel whatever the system has; their countries; mail domains."""
 
 from __future__ import annotations
 
@@ -60,6 +60,15 @@ def country_zones() -> Mapping[str, tuple[str, ...]]:
     return {country: tuple(sorted(names)) for country, names in table.items()}
 
 
+@cache
+def disposable() -> frozenset[str]:
+    """Mail domains of throw-away addresses, in small letters; the list is kept by its own project, under MIT."""
+    from disposable_email_domains import blocklist
+
+    return frozenset(blocklist)
+
+
 def versions() -> dict[str, str]:
     """Versions of the tables that decisions rest on: part of every content revision."""
-    return {name: metadata.version(name) for name in ("tzdata", "phonenumbers", "holidays", "email-validator")}
+    names = ("tzdata", "phonenumbers", "holidays", "email-validator", "disposable-email-domains")
+    return {name: metadata.version(name) for name in names}

@@ -95,6 +95,8 @@ class Content(Struct, frozen=True, kw_only=True):
     policies: Policies
     laws: Laws
     templates: Templates
+    # mail domains that anybody gets an address at, to throw it away
+    disposable: frozenset[str]
     # IANA name -> zone; unknown names are absent
     zones: Mapping[str, ZoneInfo]
     # alpha-2 country -> its zones

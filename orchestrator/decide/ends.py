@@ -6,7 +6,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from orchestrator.decide.member import Pending
+from orchestrator.decide.member import Health, Pending
+from orchestrator.decide.points import DEAD, ended, soft_bounced, worked
 from orchestrator.decide.result import Entry
 from orchestrator.decide.turn import Turn
 
@@ -89,16 +90,23 @@ def end_suppression(turn: Turn, channel: str, purpose: str, until: datetime | No
     turn.unsuppressed.append(("member", channel, purpose, until))
 
 
-def unhealthy(turn: Turn, contact: str, channel: str, health: str, since: datetime) -> None:
-    """A contact point is not well; where nothing will arrive there, it is not called any more."""
+def bounced(turn: Turn, contact: str, channel: str, word: Health, at: datetime) -> None:
+    """What a bounce, a complaint or an arrival (`ok`) makes of a contact point; a dead one is not called any more."""
     member = turn.known()
-    points = tuple(
-        replace(point, health=health, health_since=since) if point.fingerprint == contact else point
-        for point in member.contact_points
-    )
-    if points == member.contact_points:
+    former = next((point for point in member.contact_points if point.fingerprint == contact), None)
+    if former is None:
         return
-    turn.member = replace(member, contact_points=points)
-    turn.entries.append(Entry(kind="contact_point", channel=channel, state=health, occurred_at=since))
-    if health in ("hard_bounced", "invalid", "complained"):
-        suppress(turn, contact, channel, "*", health)
+    if word == "ok":
+        point = worked(former, at)
+    elif word == "soft_bounced":
+        point = soft_bounced(former, at)
+    else:
+        point = ended(former, word, at)
+    if point is former:
+        return
+    turn.member = replace(
+        member, contact_points=tuple(point if each is former else each for each in member.contact_points)
+    )
+    turn.entries.append(Entry(kind="contact_point", channel=channel, state=point.health, occurred_at=at))
+    if word in DEAD:
+        suppress(turn, contact, channel, "*", word)

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from orchestrator.decide import ledger
 from orchestrator.decide.content import Content
 from orchestrator.decide.ledger import Changed
-from orchestrator.decide.member import Aggregate, ContactPoint, Limit, Member, Pause, Preferences
-from orchestrator.decide.residence import normalised, residence_of
+from orchestrator.decide.member import Aggregate, Limit, Member, Pause, Preferences
+from orchestrator.decide.points import told
+from orchestrator.decide.residence import residence_of
 from orchestrator.decide.result import Entry
 from orchestrator.events import types
 from orchestrator.events.envelope import Event
@@ -100,7 +101,7 @@ def _updated(member: Member, event: Event, content: Content, fingerprint: Finger
     moved = any(name in fields for name in RESIDENCE)
     if data.contact_points:
         country = fields.get("country", member.country)
-        fields["contact_points"] = _contact_points(member, data.contact_points, country, fingerprint)
+        fields["contact_points"] = told(member, data.contact_points, country, event.time, content, fingerprint)
         moved = True
     known = replace(member, **fields) if fields else member
     if moved:
@@ -119,32 +120,6 @@ def preferences_of(data: types.PreferencesData) -> Preferences:
         limit=None if limit is None else Limit(limit.max, limit.per),
         pause=None if pause is None else Pause(pause.until),
     )
-
-
-def _contact_points(
-    member: Member, given: tuple[types.ContactData, ...], country: str, fingerprint: Fingerprint
-) -> tuple[ContactPoint, ...]:
-    """Points given replace those of their channel; a point that stays keeps its health."""
-    former = {(point.channel, point.address): point for point in member.contact_points}
-    channels = {point.channel for point in given}
-    points = [point for point in member.contact_points if point.channel not in channels]
-    for data in given:
-        form = normalised(data.channel, data.address, country)
-        address, prefix_country = form if form is not None else (data.address, "")
-        kept = former.get((data.channel, address))
-        points.append(
-            replace(kept, preferred=data.preferred)
-            if kept is not None
-            else ContactPoint(
-                channel=data.channel,
-                address=address,
-                fingerprint=fingerprint(data.channel, address),
-                health="ok" if form is not None else "invalid",
-                preferred=data.preferred,
-                country=prefix_country,
-            )
-        )
-    return tuple(points)
 
 
 def _cancelled(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:

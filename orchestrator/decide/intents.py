@@ -16,7 +16,7 @@ from orchestrator.decide.decision import Weighed, barred_by, weigh_by
 from orchestrator.decide.ends import cancel, settle
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send
-from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
+from orchestrator.decide.member import SECOND_CHOICE, ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.panel import said
 from orchestrator.decide.result import Entry, Reservation, Trail, Tried
 from orchestrator.decide.rules import Finding, Question, RegistryState
@@ -296,11 +296,13 @@ def _suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Find
 
 
 def _contact_for(member: Member, channel: str) -> ContactPoint | None:
-    """The member's point for a channel: a preferred one that is well, else one that is well, else the first."""
+    """The member's point for a channel: one that is well and of a fit kind, preferred ones first; else the first."""
     best: ContactPoint | None = None
     for point in member.contact_points:
-        if point.channel == channel and (
-            best is None or (point.health != "ok", not point.preferred) < (best.health != "ok", not best.preferred)
-        ):
+        if point.channel == channel and (best is None or _drawback(point) < _drawback(best)):
             best = point
     return best
+
+
+def _drawback(point: ContactPoint) -> tuple[bool, bool, bool]:
+    return (point.health != "ok", point.kind in SECOND_CHOICE, not point.preferred)

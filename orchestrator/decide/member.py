@@ -10,6 +10,33 @@ from msgspec import Struct, field
 from orchestrator.events.types import Attributes
 
 Health = Literal["ok", "soft_bounced", "hard_bounced", "complained", "invalid"]
+# what an address is: the line of a telephone number, or whose a mail address is; "": nothing of note
+Kind = Literal[
+    "",
+    "mobile",
+    "fixed_line",
+    "fixed_line_or_mobile",
+    "voip",
+    "personal_number",
+    "premium_rate",
+    "shared_cost",
+    "toll_free",
+    "uan",
+    "pager",
+    "voicemail",
+    "unknown",
+    "role",
+    "disposable",
+]
+# kinds of address that are taken where the member has no other
+SECOND_CHOICE = frozenset(
+    {
+        *("fixed_line", "personal_number", "premium_rate", "shared_cost", "toll_free", "uan", "pager", "voicemail"),
+        *("role", "disposable"),
+    }
+)
+# soft bounces kept of one contact point, the latest
+MAX_SOFT_BOUNCES = 10
 
 
 class ContactPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +53,11 @@ class ContactPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     preferred: bool = False
     # alpha-2 country of a phone number's prefix
     country: str = ""
+    kind: Kind = ""
+    # instants of the soft bounces since it last worked, in order
+    soft_bounces: tuple[datetime, ...] = ()
+    # when the member's points of this channel were told as they are
+    told_at: datetime | None = None
 
 
 class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):

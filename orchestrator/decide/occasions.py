@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.decide.ends import ORDERED, agreed, cancel, end, end_suppression, suppress, unhealthy
+from orchestrator.decide.ends import ORDERED, agreed, bounced, cancel, end, end_suppression, suppress
 from orchestrator.decide.facts import apply_event
 from orchestrator.decide.intents import closed_too, hushed
 from orchestrator.decide.journeys.triggers import silence_over, trigger, watch_silence
 from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
-from orchestrator.decide.member import Member
+from orchestrator.decide.member import Health, Member
 from orchestrator.decide.result import Entry
 from orchestrator.decide.turn import Turn, pending_of
 from orchestrator.events.envelope import Event
@@ -32,6 +32,17 @@ from orchestrator.events.inputs import (
 
 # how long after `valid_until` a touch that is being called is looked at again
 STILL_CALLING = timedelta(minutes=5)
+
+# what a receipt tells of the contact point
+_HEALTH: dict[str, Health] = {
+    "bounced": "hard_bounced",
+    "complained": "complained",
+    "soft_bounced": "soft_bounced",
+    "delivered": "ok",
+    "opened": "ok",
+    "clicked": "ok",
+    "replied": "ok",
+}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -140,7 +151,7 @@ def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
     if outcome.opted_out and place is not None:
         _opted_out(turn, place.channel, "opted_out", outcome.occurred_at)
     elif outcome.kind == "rejected_recipient" and place is not None:
-        unhealthy(turn, place.contact, place.channel, "invalid", outcome.occurred_at)
+        bounced(turn, place.contact, place.channel, "invalid", outcome.occurred_at)
 
 
 def _returned(turn: Turn, member: Member, returned: Returned) -> None:
@@ -193,12 +204,9 @@ def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
         turn.set_place(receipt.touch_id, receipt.occurred_at)
     if receipt.state in ("complained", "opted_out"):
         _opted_out(turn, place.channel, receipt.state, receipt.occurred_at)
-    if receipt.state == "bounced":
-        unhealthy(turn, place.contact, place.channel, "hard_bounced", receipt.occurred_at)
-    elif receipt.state == "complained":
-        unhealthy(turn, place.contact, place.channel, "complained", receipt.occurred_at)
-    elif receipt.state == "soft_bounced":
-        unhealthy(turn, place.contact, place.channel, "soft_bounced", receipt.occurred_at)
+    health = _HEALTH.get(receipt.state)
+    if health is not None:
+        bounced(turn, place.contact, place.channel, health, receipt.occurred_at)
 
 
 def _opted_out(turn: Turn, channel: str, reason: str, at: datetime) -> None:

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from phonenumbers import timezone
 
+from orchestrator.decide.addresses import PHONE_CHANNELS
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import ContactPoint, Member, Residence
 
-PHONE_CHANNELS = frozenset({"sms", "whatsapp", "phone"})
 UNKNOWN_ZONE = "Etc/Unknown"
-
-
-def normalised(channel: str, address: str, country: str) -> tuple[str, str] | None:
-    """(address as kept, country of its prefix or ""): E.164 for phone channels, the normalised form for e-mail.
-
-    None when it can never be reached so: not a valid number or address. A national number is read with `country`.
-    """
-    if channel in PHONE_CHANNELS:
-        try:
-            number = phonenumbers.parse(address, country or None)
-        except phonenumbers.NumberParseException:
-            return None
-        if not phonenumbers.is_valid_number(number):
-            return None
-        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        return e164, phonenumbers.region_code_for_number(number) or ""
-    if channel == "email":
-        try:
-            checked = validate_email(address, check_deliverability=False, test_environment=True)
-        except EmailNotValidError:
-            return None
-        return checked.normalized, ""
-    return address.strip(), ""
 
 
 def residence_of(member: Member, content: Content) -> Residence:

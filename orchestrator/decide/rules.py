@@ -41,6 +41,7 @@ REASONS = (
     "member_paused",
     "complaint_open",
     "no_contact_point",
+    "contact_point_unfit",
     "contact_point_unhealthy",
     "zone_unknown",
     "dispatch_window_closed",
@@ -168,9 +169,9 @@ def never(_: Question) -> bool:
 def standing(question: Question) -> Hashable:
     """A reading: all that stays for weeks, and that many rules look at.
 
-    Status of the membership; complaints that are open; health of the contact point; whether windows were found closed,
-    whether a zone is known; of the consent to this channel and purpose: state, record, basis, whence it was taken over,
-    whether it is proven, whether it ends by itself; whether a double opt-in is on its way.
+    Status of the membership; complaints that are open; health and kind of the contact point; whether windows were found
+    closed, whether a zone is known; of the consent to this channel and purpose: state, record, basis, whence it was
+    taken over, whether it is proven, whether it ends by itself; whether a double opt-in is on its way.
     """
     member, contact = question.member, question.contact
     key = f"{question.channel}/{question.purpose}"
@@ -178,7 +179,7 @@ def standing(question: Question) -> Hashable:
     return (
         member.status,
         len(member.complaints),
-        "none" if contact is None else contact.health,
+        "none" if contact is None else (contact.health, contact.kind),
         bool(question.closed),
         bool(question.zones),
         bool(member.asked) and key in member.asked,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
 from orchestrator.decide.member import ContactPoint, Member
@@ -75,3 +76,65 @@ def test_a_window_found_closed_at_dispatch_is_waited_out(
     found = CLOSED.judge(question(None, *closed))
     reason = "dispatch_window_closed" if until else ""
     assert ("defer" if until else "pass", reason, until) == (found.says, found.reason, found.until)
+
+
+BLOCKS = ContactPointRule(
+    id="point",
+    version="1",
+    soft_bounced_pause=PAUSE,
+    block_after=3,
+    block_within=10 * PAUSE,
+    block_pause=7 * PAUSE,
+    unfit={"sms": frozenset({"fixed_line"})},
+    unfit_for_marketing={"email": frozenset({"disposable"})},
+)
+
+
+@pytest.mark.parametrize(
+    ("bounces", "until"),
+    [
+        # the third within the window closes it, counted from the last; then it is tried again
+        ((NOON - 9 * PAUSE, NOON - 8 * PAUSE, NOON - 4 * PAUSE), NOON + 3 * PAUSE),
+        ((NOON - 16 * PAUSE, NOON - 8 * PAUSE, NOON - 7 * PAUSE), None),
+        # the window is half-open: a bounce just so long ago has left it
+        ((NOON - 14 * PAUSE, NOON - 5 * PAUSE, NOON - 4 * PAUSE), None),
+        ((NOON - 14 * PAUSE + SECOND, NOON - 5 * PAUSE, NOON - 4 * PAUSE), NOON + 3 * PAUSE),
+        ((NOON - 5 * PAUSE, NOON - 4 * PAUSE), None),
+        # older ones do not matter
+        ((NOON - 90 * PAUSE, NOON - 6 * PAUSE, NOON - 5 * PAUSE, NOON - 4 * PAUSE), NOON + 3 * PAUSE),
+        # tried again and bounced again, the count still reaches the number
+        ((NOON - 9 * PAUSE, NOON - 8 * PAUSE, NOON), NOON + 7 * PAUSE),
+    ],
+)
+def test_so_many_soft_bounces_within_so_long_close_it_for_so_long(
+    bounces: tuple[datetime, ...], until: datetime | None
+) -> None:
+    point = ContactPoint(
+        channel="email", address="a", fingerprint="f", health="soft_bounced", health_since=bounces[-1],
+        soft_bounces=bounces,
+    )  # fmt: skip
+    found = BLOCKS.judge(question(point))
+    assert ("defer" if until else "pass", until) == (found.says, found.until)
+    if until:
+        assert "pass" == BLOCKS.judge(replace(question(point), at=until)).says
+
+
+@pytest.mark.parametrize(
+    ("channel", "purpose", "kind", "says"),
+    [
+        ("sms", "service", "fixed_line", "suppress"),
+        ("sms", "service", "mobile", "pass"),
+        ("phone", "service", "fixed_line", "pass"),
+        ("email", "marketing", "disposable", "suppress"),
+        ("email", "service", "disposable", "pass"),
+        ("email", "marketing", "role", "pass"),
+    ],
+)
+def test_an_address_of_a_kind_that_does_not_do_is_refused_with_the_kind(
+    channel: str, purpose: str, kind: str, says: str
+) -> None:
+    point = ContactPoint(channel=channel, address="a", fingerprint="f", kind=kind)  # type: ignore[arg-type]
+    found = BLOCKS.judge(replace(question(point), channel=channel, purpose=purpose))
+    assert says == found.says
+    if says == "suppress":
+        assert ("contact_point_unfit", kind) == (found.reason, found.saw["kind"])

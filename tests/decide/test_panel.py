@@ -79,6 +79,8 @@ def questions(draw: Callable[..., Any]) -> tuple[str, Question]:
     contact = draw(st.none() | st.builds(
         ContactPoint, channel=st.just(channel), address=st.just("a"), fingerprint=st.just("f"),
         health=st.sampled_from(("ok", "ok", "ok", "soft_bounced", "hard_bounced")), health_since=st.none() | some_time,
+        kind=st.sampled_from(("", "mobile", "fixed_line", "disposable")),
+        soft_bounces=st.lists(some_time, max_size=4).map(sorted).map(tuple),
     ))  # fmt: skip
     member = Member(
         id="m",

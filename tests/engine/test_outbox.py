@@ -45,6 +45,43 @@ def test_a_hard_bounce_blocks_the_contact_point(world: World) -> None:
     assert ("first-steps", "suppress", "contact_point_unhealthy") in world.decisions("ana", "welcome")
 
 
+def test_a_soft_bounce_told_late_leaves_a_dead_contact_point_dead(world: World) -> None:
+    world.live(ANA)
+    (touch,) = world.touches("ana")
+    for state, told in (("bounced", "2026-03-02T18:00:00Z"), ("soft_bounced", "2026-03-02T19:00:00Z")):
+        at = datetime.fromisoformat(told)
+        world.tell("ana", told, Receipt(touch_id=touch.touch_id, state=state, occurred_at=at))  # type: ignore[arg-type]
+    world.live(until="2026-03-04T00:00:00Z")
+    member = world.member("ana")
+    assert member is not None
+    assert ["hard_bounced", "ok"] == [point.health for point in member.contact_points]
+    assert ["hard_bounced"] == [row.state for row in world.log("ana", "contact_point")]
+
+
+def test_what_arrives_after_a_soft_bounce_makes_the_contact_point_well_again(world: World) -> None:
+    world.live(ANA)
+    (touch,) = world.touches("ana")
+    for state, told in (("soft_bounced", "2026-03-02T18:00:00Z"), ("delivered", "2026-03-02T19:00:00Z")):
+        at = datetime.fromisoformat(told)
+        world.tell("ana", told, Receipt(touch_id=touch.touch_id, state=state, occurred_at=at))  # type: ignore[arg-type]
+    world.live(until="2026-03-02T20:00:00Z")
+    assert ["soft_bounced", "ok"] == [row.state for row in world.log("ana", "contact_point")]
+
+
+def test_a_member_with_a_landline_and_a_mobile_is_texted_on_the_mobile(world: World) -> None:
+    points = [{"channel": "sms", "address": "+34910123456"}, {"channel": "sms", "address": "+34612345678"}]
+    consent = {"channel": "sms", "wording": "w1", "method": "form", "evidence": "form 1"}
+    home = {"country": "ES", "zone": "Europe/Madrid", "locale": "es"}
+    data = {**home, "contact_points": points, "consents": [consent]}
+    noon = "2026-03-02T11:00:00Z"
+    world.live(event("member.enrolled", "eva", noon, data))
+    assert ["+34612345678"] == [message.to for message in world.calls("eva")]
+    world.live(event("member.enrolled", "leo", "2026-03-02T11:05:00Z", {**data, "contact_points": points[:1]}))
+    assert [] == world.calls("leo")
+    (row,) = world.log("leo", "decision")
+    assert "contact_point_unfit" in row.trail
+
+
 def test_a_complaint_ends_marketing_on_that_channel(world: World) -> None:
     world.live(ANA)
     (touch,) = world.touches("ana")

@@ -1,0 +1,96 @@
+"""A member's contact points: what is told of them, and how their health goes with bounces and with what arrives.
+
+A bounce for good, a complaint or a refusal ends a point for good: no later word but another address changes that. Soft
+bounces are counted since the point last worked, by when they happened; `contact.ContactPointRule` says what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from orchestrator.decide.addresses import read_address
+from orchestrator.decide.content import Content
+from orchestrator.decide.member import MAX_SOFT_BOUNCES, ContactPoint, Health, Member
+from orchestrator.events.types import ContactData
+
+_ENDS: dict[str, Health] = {"hard_bounced": "hard_bounced", "complained": "complained", "invalid": "invalid"}
+# nothing is sent there any more
+DEAD = frozenset(_ENDS)
+# of two ends the one that says most of what the owner wants stands
+_GRAVITY: dict[Health, int] = {"ok": 0, "soft_bounced": 0, "invalid": 1, "hard_bounced": 2, "complained": 3}
+
+
+def told(
+    member: Member,
+    given: tuple[ContactData, ...],
+    country: str,
+    at: datetime,
+    content: Content,
+    fingerprint: Callable[[str, str], str],
+) -> tuple[ContactPoint, ...]:
+    """The points after these were told at `at`: they replace those of their channel, unless those were told later.
+
+    A point that stays keeps its health; another one is well, unless it is known from before that nothing arrives there.
+    """
+    former = {(point.channel, point.address): point for point in member.contact_points}
+    later = {point.channel for point in member.contact_points if point.told_at is not None and point.told_at > at}
+    channels = {data.channel for data in given} - later
+    points = {key: point for key, point in former.items() if point.channel not in channels}
+    for data in given:
+        if data.channel not in channels:
+            continue
+        address = read_address(data.channel, data.address, country, content.disposable)
+        key = (data.channel, data.address.strip() if address is None else address.text)
+        if key in points:
+            points[key] = replace(points[key], preferred=points[key].preferred or data.preferred)
+            continue
+        kept = former.get(key)
+        if kept is not None:
+            points[key] = replace(kept, preferred=data.preferred, told_at=at)
+            continue
+        mark = fingerprint(*key)
+        points[key] = ContactPoint(
+            channel=data.channel,
+            address=key[1],
+            fingerprint=mark,
+            health="invalid" if address is None else _known_health(member, data.channel, mark),
+            preferred=data.preferred,
+            country=address.country if address is not None else "",
+            kind=address.kind if address is not None else "",
+            told_at=at,
+        )
+    return tuple(points.values())
+
+
+def ended(point: ContactPoint, health: Health, at: datetime) -> ContactPoint:
+    """The point after a bounce for good, a complaint or a refusal; the gravest end, and of two alike the first."""
+    if _GRAVITY[point.health] >= _GRAVITY[health]:
+        return point
+    return replace(point, health=health, health_since=at, soft_bounces=())
+
+
+def soft_bounced(point: ContactPoint, at: datetime) -> ContactPoint:
+    """The point after it could not be reached at `at`; one that has ended, or worked since, is as it was."""
+    if point.health in DEAD or at in point.soft_bounces:
+        return point
+    if point.health == "ok" and point.health_since is not None and at <= point.health_since:
+        return point
+    bounces = tuple(sorted((*point.soft_bounces, at)))[-MAX_SOFT_BOUNCES:]
+    return replace(point, health="soft_bounced", health_since=bounces[-1], soft_bounces=bounces)
+
+
+def worked(point: ContactPoint, at: datetime) -> ContactPoint:
+    """The point after something arrived there at `at`: soft bounces until then are forgotten."""
+    if point.health != "soft_bounced":
+        return point
+    left = tuple(bounce for bounce in point.soft_bounces if bounce > at)
+    if left:
+        return point if left == point.soft_bounces else replace(point, soft_bounces=left)
+    return replace(point, health="ok", health_since=at, soft_bounces=())
+
+
+def _known_health(member: Member, channel: str, fingerprint: str) -> Health:
+    return _ENDS.get(member.suppressed.get(f"{fingerprint}/{channel}/*", ""), "ok")
