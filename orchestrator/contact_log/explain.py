@@ -210,6 +210,12 @@ def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo 
     if trail is None:
         yield Sentence("The ground of this decision can't be read.")
         return
+    if trail.outranked_by is not None:
+        winner = trail.outranked_by
+        name = f"{winner.journey} / {winner.step}"
+        yield Sentence(
+            f"{name} wanted the member at the same moment, goes first and took the place: {winner.intent_id}."
+        )
     if trail.note:
         yield Sentence(f"The error: {trail.note}")
     if trail.tried:

@@ -46,6 +46,8 @@ class StepFile(Struct, frozen=True, forbid_unknown_fields=True):
     valid_for: Duration = "P3D"
     # reasons that end the intent instead of deferring it
     drop_on: tuple[str, ...] = ()
+    # what becomes of a message whose channel must wait
+    on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
     wait: Duration = ""
 
 
@@ -171,6 +173,7 @@ class _Reader:
             channels=tuple(file.channels),
             valid_for=self._duration(file.valid_for, "steps", i, "valid_for"),
             drop_on=frozenset(file.drop_on),
+            on_refusal=file.on_refusal,
         )
 
     def _event_type(self, name: str, *at: str | int) -> None:

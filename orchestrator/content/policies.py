@@ -45,7 +45,7 @@ HOUSE = "house"
 NONE = "none"
 ALL = "all"
 # words of house.yaml alone
-FOR_ALL = ("rank", "channel_order", "groups", "membership", "complaints", "preferences", "contact_points")
+FOR_ALL = ("rank", "channel_order", "priority", "groups", "membership", "complaints", "preferences", "contact_points")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WINDOWS = ("rolling P7D", "calendar day", "calendar week", "calendar month")
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -85,6 +85,7 @@ def load_policies(folder: Path, journeys: Mapping[str, str] | None = None) -> Ho
         ranks={purpose: tuple(ranks) for file in read for purpose, ranks in file.ranks.items()},
         margins={file.scope: tuple(file.margins) for file in read if file.margins},
         order=tuple(order for file in read for order in file.order),
+        priority=tuple(told for file in read for told in file.priority),
         holiday_in=is_holiday,
         longest_window=max((file.longest for file in read), default=timedelta(0)),
     )
@@ -129,6 +130,7 @@ class _File:
         self.margins: list[tuple[datetime, timedelta]] = []
         self.ranks: dict[str, list[tuple[datetime, int]]] = {}
         self.order: list[tuple[datetime, tuple[str, ...]]] = []
+        self.priority: list[tuple[datetime, Mapping[str, int]]] = []
         self.longest = timedelta(0)
         self._families: dict[str, str] = {}
         if words.channel != path.stem:
@@ -158,6 +160,9 @@ class _File:
             self.ranks.setdefault(purpose, []).append((since, rank))
         if entry.channel_order is not None:
             self.order.append((since, entry.channel_order))
+        if entry.priority is not None:
+            self._known(entry.priority, (*at, "priority"))
+            self.priority.append((since, {name: place for place, name in enumerate(entry.priority)}))
         self._groups(entry, since, at)
         self._family("membership", entry.membership, since, at, self._membership)
         self._family("complaints", entry.complaints, since, at, self._complaint)

@@ -176,6 +176,8 @@ class EntryWords(Words, frozen=True, kw_only=True):
     rank: dict[Purpose, Count] | None = None
     # from the least intrusive to the most
     channel_order: tuple[Channel, ...] | None = None
+    # journeys that go first where several want a member at the same moment, the first before the second
+    priority: tuple[str, ...] | None = None
     # names of channels that are capped together: `over` may name them
     groups: dict[str, Annotated[tuple[Channel, ...], Meta(min_length=1)]] = {}
     membership: dict[str, MembershipWords] = {}

@@ -52,6 +52,12 @@ class Policies(Protocol):
     def rank(self, purpose: str, at: datetime) -> int:
         """Priority at dispatch; lower is sooner."""
 
+    def precedence(self, journey: str, at: datetime) -> int:
+        """Which journey goes first where several want a member at the same moment; lower is sooner."""
+
+    def channel_order(self, at: datetime) -> tuple[str, ...]:
+        """The channels from the least intrusive to the most."""
+
     def latency_margin(self, channel: str, at: datetime) -> timedelta:
         """How long before permitted hours end a call must be made."""
 

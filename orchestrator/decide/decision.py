@@ -14,6 +14,18 @@ from orchestrator.decide.rules import Finding, Question, Rule
 
 # a release time that is not found in this many rounds is no release time: rules that push each other on for ever
 ROUNDS = 64
+# Where no channel lets a message pass, the decision names the reason of the one that came closest to it. From the
+# closest: channels that were only to wait; what is about the member as a whole; consent; lists and platforms; contact
+# data. So "the weekly limit was reached" is told before "there is no e-mail address". A reason that is not here: last.
+TELLING = (
+    *("frequency_cap", "law_cap", "minimum_gap", "member_limit", "member_paused"),
+    *("quiet_hours", "law_hours", "dispatch_window_closed"),
+    *("complaint_open", "membership_ended", "under_age", "suppressed"),
+    *("consent_withdrawn", "consent_expired", "reconfirmation_due", "consent_pending", "consent_basis", "no_consent"),
+    *("registry_listed", "registry_unknown", "platform_block"),
+    *("zone_unknown", "contact_point_unhealthy", "no_contact_point"),
+)
+_PLACE = {reason: place for place, reason in enumerate(TELLING)}
 
 
 class Weighed(Struct, frozen=True):
@@ -22,11 +34,13 @@ class Weighed(Struct, frozen=True):
     asked: Asked
     # ready for the log: in the place of a finding may stand its JSON
     tried: Tried
+    # of `drop_on`: why it is not worth waiting
+    dropped: str = ""
 
     @property
     def reason(self) -> str:
-        """As `reason_of`."""
-        return _first_reason(self.asked.findings())
+        """Why it was dropped, else as `reason_of`."""
+        return self.dropped or _first_reason(self.asked.findings())
 
 
 def weigh(rules: tuple[Rule, ...], question: Question, drop_on: frozenset[str] = frozenset()) -> Tried:
@@ -45,8 +59,10 @@ def weigh_by(panel: Panel, question: Question, drop_on: frozenset[str]) -> Weigh
     asked = panel.ask(question)
     says = asked.says
     release: datetime | None = None
+    dropped = ""
     if says == "defer":
-        if not any(found.reason in drop_on for found in asked.waits):
+        dropped = next((found.reason for found in asked.waits if found.reason in drop_on), "") if drop_on else ""
+        if not dropped:
             release = _release_at(panel, question, asked)
         if release is None:
             says = "suppress"
@@ -58,7 +74,12 @@ def weigh_by(panel: Panel, question: Question, drop_on: frozenset[str]) -> Weigh
         release_at=release,
         findings=asked.written(),
     )
-    return Weighed(asked, tried)
+    return Weighed(asked, tried, dropped)
+
+
+def most_telling(weighed: Sequence[Weighed]) -> Weighed:
+    """The one that came closest to being sent, by `TELLING`; of several the first."""
+    return min(weighed, key=lambda each: _PLACE.get(each.reason, len(TELLING)))
 
 
 def barred_by(suppression: Finding, weighed: Weighed) -> Weighed:

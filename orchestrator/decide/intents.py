@@ -12,15 +12,15 @@ from msgspec.structs import replace
 from orchestrator.channels.contract import Message
 from orchestrator.decide import context, ids
 from orchestrator.decide.consent import COMPLAINT
-from orchestrator.decide.decision import Weighed, barred_by, weigh_by
+from orchestrator.decide.decision import Weighed, barred_by, most_telling, weigh_by
 from orchestrator.decide.ends import cancel, settle
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send
 from orchestrator.decide.member import SECOND_CHOICE, ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.panel import said
-from orchestrator.decide.result import Entry, Reservation, Trail, Tried
+from orchestrator.decide.result import Entry, Reservation, Trail, Tried, Winner
 from orchestrator.decide.rules import Finding, Question, RegistryState
-from orchestrator.decide.turn import Turn
+from orchestrator.decide.turn import Turn, Wanted
 from orchestrator.events.inputs import Expired
 from orchestrator.render.contract import RenderError
 
@@ -33,14 +33,10 @@ UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)
 _encode = msgspec.json.Encoder().encode
 
 
-def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> str:
-    """A send step is reached: its intent is weighed, and comes to send, defer or suppress."""
-    member = turn.known()
-    if len(member.pending) >= MAX_PENDING:
-        silence(turn, journey, send, instance.occurrence, "journey_limit")
-        return "suppress"
+def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> None:
+    """A send step is reached: its intent is weighed at the end of the turn, with all others of the same moment."""
     intent = Pending(
-        intent_id=ids.intent_id(turn.shared.key, member.id, journey.name, send.name, instance.occurrence),
+        intent_id=ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.name, instance.occurrence),
         journey=journey.name,
         step=send.name,
         occurrence=instance.occurrence,
@@ -48,8 +44,7 @@ def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> str:
         valid_until=turn.now + send.valid_for,
         trigger=instance.trigger,
     )
-    turn.add("intents", 1)
-    return decide(turn, journey, send, intent, waiting=False)
+    turn.wanted.append(Wanted(journey, send, intent, waiting=False))
 
 
 def silence(turn: Turn, journey: Journey, send: Send, occurrence: str, reason: str, note: str = "") -> None:
@@ -75,12 +70,21 @@ def silence(turn: Turn, journey: Journey, send: Send, occurrence: str, reason: s
 
 def decide(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting: bool) -> str:
     """Weighs an intent on each of its channels in turn; the verdict it came to: send, defer, suppress."""
+    if not waiting and len(turn.known().pending) >= MAX_PENDING:
+        silence(turn, journey, send, intent.occurrence, "journey_limit")
+        return "suppress"
+    if not waiting:
+        turn.add("intents", 1)
+    return _weigh(turn, journey, send, intent, waiting=waiting)
+
+
+def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting: bool) -> str:
     member = turn.known()
     weighed: list[Weighed] = []
     # what the channels' rules share: the same places, the same clock on the wall
     memo: dict[object, Any] = {}
     zones = tuple([turn.content.zones[name] for name in member.residence.zones])
-    for channel in send.channels:
+    for channel in _channels(turn, member, send):
         contact = _contact_for(member, channel)
         if contact is None:
             nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
@@ -94,22 +98,66 @@ def decide(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
         weighed.append(found)
         if found.tried.says == "pass":
             return _reserve(turn, journey, send, intent, question, contact, weighed, waiting=waiting)
+        if found.tried.says == "defer" and send.on_refusal != "other_channel":
+            break
+    return _refused(turn, journey, send, intent, weighed, waiting=waiting)
+
+
+def _channels(turn: Turn, member: Member, send: Send) -> tuple[str, ...]:
+    """The channels in the order of trial: the member's own, then from the least intrusive, then as they are written."""
+    channels = send.channels
+    if len(channels) == 1:
+        return channels
+    ranked = dict.fromkeys((*member.preferences.channels, *turn.content.policies.channel_order(turn.now), *channels))
+    return tuple([channel for channel in ranked if channel in channels])
+
+
+def _refused(
+    turn: Turn, journey: Journey, send: Send, intent: Pending, weighed: list[Weighed], *, waiting: bool
+) -> str:
+    """No channel lets it pass now: it waits for the first that will, or ends as a silence."""
+    winner = _winner(turn, journey, intent, weighed) if turn.won else None
     waits = [each for each in weighed if each.tried.says == "defer"]
     if waits:
         soonest = min(waits, key=lambda each: each.tried.release_at or turn.now)
         release = soonest.tried.release_at or turn.now
-        if release < intent.valid_until:
-            turn.log_decision(journey, intent, soonest, "defer", weighed, release)
+        if release < intent.valid_until and send.on_refusal != "drop":
+            turn.log_decision(journey, intent, soonest, "defer", weighed, release, outranked_by=winner)
             turn.keep(intent)
             if not waiting:
                 turn.add("waiting", 1)
             turn.arm(f"intent:{intent.intent_id}", release)
             return "defer"
-        turn.log_decision(journey, intent, soonest, "suppress", weighed, release)
+        turn.log_decision(journey, intent, soonest, "suppress", weighed, release, outranked_by=winner)
     else:
-        turn.log_decision(journey, intent, weighed[0], "suppress", weighed, None)
+        turn.log_decision(journey, intent, most_telling(weighed), "suppress", weighed, None, outranked_by=winner)
     settle(turn, intent, "silent", waiting=waiting)
     return "suppress"
+
+
+def _winner(turn: Turn, journey: Journey, intent: Pending, weighed: list[Weighed]) -> Winner | None:
+    """Who of those that took a place in this turn took the one that this intent had been sent with; None: nobody."""
+    known = turn.known()
+    zones = tuple([turn.content.zones[name] for name in known.residence.zones])
+
+    def passes(others: list[Pending]) -> bool:
+        gone = {other.touch_id for other in others}
+        member = replace(known, places=tuple(place for place in known.places if place.touch_id not in gone))
+        for each in weighed:
+            contact = _contact_for(member, each.tried.channel)
+            if contact is None or _suppression_of(member, contact, journey.purpose) is not None:
+                continue
+            question = _question(turn, member, journey, contact.channel, contact, intent, zones, {})
+            panel = turn.content.panel(member.residence.jurisdictions, contact.channel, journey.purpose, journey.name)
+            if panel.ask(question).says == "pass":
+                return True
+        return False
+
+    if not passes(turn.won):
+        return None
+    # with the places of these it still passed, with the next one's it did not any more
+    winner = next(won for n, won in enumerate(turn.won, start=1) if n == len(turn.won) or not passes(turn.won[n:]))
+    return Winner(journey=winner.journey, step=winner.step, intent_id=winner.intent_id)
 
 
 def _question(
@@ -157,7 +205,7 @@ def _reserve(
     closes, call_rule = _closes(turn, journey, question)
     if closes is not None and closes - margin <= turn.now:
         # too little is left of the open hours to reach the member within them: this stretch counts as closed
-        return decide(turn, journey, send, closed_too(intent, turn.now, closes), waiting=waiting)
+        return _weigh(turn, journey, send, closed_too(intent, turn.now, closes), waiting=waiting)
     touch = ids.touch_id(turn.shared.key, intent.intent_id, channel)
     try:
         until = intent.valid_until if closes is None else min(closes, intent.valid_until)
@@ -180,6 +228,7 @@ def _reserve(
     )
     known = turn.known()
     turn.member = replace(known, places=(*known.places, place), pending={**known.pending, intent.intent_id: intent})
+    turn.won.append(intent)
     turn.reservations.append(
         Reservation(
             touch_id=touch,

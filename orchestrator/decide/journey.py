@@ -16,12 +16,14 @@ class Send(Struct, frozen=True, kw_only=True):
 
     # name of the step and of its templates
     name: str
-    # in the order of trial
+    # those it has words for; ways of the same rank are tried in this order
     channels: tuple[str, ...]
     # from the intent's creation; a deferral may not go beyond
     valid_for: timedelta
     # refusals with these reasons end the intent instead of deferring it
     drop_on: frozenset[str] = frozenset()
+    # what becomes of a message whose channel must wait: the next channel is tried, it waits for this one, it is dropped
+    on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
 
 
 class Wait(Struct, frozen=True, kw_only=True):

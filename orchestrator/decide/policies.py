@@ -27,6 +27,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 NO_SENDER = Sender()
 # priority of a purpose that no policy ranks: after all that are ranked
 LAST = 1000
+NOBODY_FIRST: Mapping[str, int] = {}
 
 
 def in_force(versions: Timeline[T], at: datetime | None, otherwise: T) -> T:
@@ -132,6 +133,8 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     margins: Mapping[str, Timeline[timedelta]] = {}
     # channels from the least intrusive
     order: Timeline[tuple[str, ...]] = ()
+    # journey -> its place among those that go first
+    priority: Timeline[Mapping[str, int]] = ()
     # whether a day is a public holiday of a jurisdiction
     holiday_in: Callable[[str, date], bool] = _never
     # how far back any rule looks
@@ -139,6 +142,11 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     # rules already picked, by (channel, purpose, journey)
     picked: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict)
     picked_hours: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A copy with a difference picks its own."""
+        force_setattr(self, "picked", {})
+        force_setattr(self, "picked_hours", {})
 
     def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Every house rule that such a contact is asked, in a stable order."""
@@ -165,6 +173,11 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     def rank(self, purpose: str, at: datetime | None = None) -> int:
         """Priority at dispatch; lower is sooner."""
         return in_force(self.ranks.get(purpose, ()), at, LAST)
+
+    def precedence(self, journey: str, at: datetime | None = None) -> int:
+        """Which journey goes first where several want a member at the same moment; lower is sooner."""
+        places = in_force(self.priority, at, NOBODY_FIRST)
+        return places.get(journey, len(places))
 
     def latency_margin(self, channel: str, at: datetime | None = None) -> timedelta:
         """How long before permitted hours end a call must be made: the channel's, else the house's, else none."""

@@ -27,6 +27,14 @@ class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):
     findings: tuple[Finding, ...] = ()
 
 
+class Winner(Struct, frozen=True, kw_only=True):
+    """Another intent of the same member and moment, that goes first and took the place."""
+
+    journey: str
+    step: str
+    intent_id: str
+
+
 class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole ground of a decision, as the log keeps it."""
 
@@ -37,6 +45,8 @@ class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     packs: tuple[str, ...] = ()
     # in the order of trial
     tried: tuple[Tried, ...] = ()
+    # without whose place this one had been sent
+    outranked_by: Winner | None = None
     # one plain sentence's worth of detail for content errors and the like: template, line, field; no personal data
     note: str = ""
 

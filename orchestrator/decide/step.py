@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.decide.arbitration import arbitrate
 from orchestrator.decide.content import Content
 from orchestrator.decide.facts import apply_event
 from orchestrator.decide.member import Member
@@ -62,4 +63,5 @@ def step(member: Member | None, shared: Shared, inputs: tuple[Input, ...], conte
     turn = Turn(member, shared, content, now)
     for given in inputs:
         take(turn, given)
+    arbitrate(turn)
     return turn.result()

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.decide.content import Content
 from orchestrator.decide.decision import Weighed
-from orchestrator.decide.journey import Journey, send_of
+from orchestrator.decide.journey import Journey, Send, send_of
 from orchestrator.decide.member import Instance, Member, Pending, Place
-from orchestrator.decide.result import Entry, Reservation, Result, Trail
+from orchestrator.decide.result import Entry, Reservation, Result, Trail, Winner
 from orchestrator.decide.shared import Shared
 from orchestrator.events.inputs import InternalInput, TimerDue
 
 MAX_PLACES = 400
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Wanted(NamedTuple):
+    """An intent that waits to be weighed in this turn."""
+
+    journey: Journey
+    send: Send
+    intent: Pending
+    # it had been put off before
+    waiting: bool
 
 
 class Turn:
@@ -36,6 +47,9 @@ class Turn:
         self.unsuppressed: list[tuple[str, str, str, datetime | None]] = []
         self.totals: dict[str, int] = {}
         self.erase = False
+        # intents to be weighed together, and those of them that took a place
+        self.wanted: list[Wanted] = []
+        self.won: list[Pending] = []
 
     def result(self) -> Result:
         """All that follows from the turn."""
@@ -156,6 +170,7 @@ class Turn:
         weighed: list[Weighed],
         release: datetime | None,
         note: str = "",
+        outranked_by: Winner | None = None,
     ) -> None:
         """`note` tells of an error in the content: it is the reason then, whatever the rules said."""
         residence = self.known().residence
@@ -164,6 +179,7 @@ class Turn:
             zone_from=residence.zone_from,
             packs=self.content.laws.names(residence.jurisdictions),
             tried=tuple([each.tried for each in weighed]),
+            outranked_by=outranked_by,
             note=note,
         )
         self.entries.append(

@@ -133,6 +133,12 @@ class Stricter(Struct, frozen=True):
     def rank(self, purpose: str, at: datetime) -> int:
         return self.policies.rank(purpose, at)
 
+    def precedence(self, journey: str, at: datetime) -> int:
+        return self.policies.precedence(journey, at)
+
+    def channel_order(self, at: datetime) -> tuple[str, ...]:
+        return self.policies.channel_order(at)
+
     def latency_margin(self, channel: str, at: datetime) -> timedelta:
         return self.policies.latency_margin(channel, at)
 

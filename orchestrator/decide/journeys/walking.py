@@ -5,26 +5,25 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrator.decide.ends import cancel, end
-from orchestrator.decide.intents import decide, intend
-from orchestrator.decide.journey import Wait, send_of
+from orchestrator.decide.intents import intend
+from orchestrator.decide.journey import Journey, Send, Wait, send_of
 from orchestrator.decide.member import Instance, Member, Pending
-from orchestrator.decide.turn import Turn
+from orchestrator.decide.turn import Turn, Wanted
 
 
 def advance(turn: Turn, instance: Instance) -> None:
     """Moves an instance on until it waits, is deferred, or is through."""
     journey = turn.content.journeys.get(instance.journey)
     steps = journey.steps if journey is not None else ()
-    while journey is not None and instance.step < len(steps):
+    if journey is not None and instance.step < len(steps):
         at = steps[instance.step]
         if isinstance(at, Wait):
             turn.keep_instance(instance)
             turn.arm(f"journey:{instance.journey}:{instance.occurrence}", turn.now + at.duration)
             return
-        if intend(turn, journey, at, instance) == "defer":
-            turn.keep_instance(instance)
-            return
-        instance = replace(instance, step=instance.step + 1)
+        intend(turn, journey, at, instance)
+        turn.keep_instance(instance)
+        return
     turn.drop_instance(instance)
 
 
@@ -43,10 +42,13 @@ def resume(turn: Turn, pending: Pending) -> None:
     if journey is None or send is None:
         end(turn, pending, "exited")
         return
-    if decide(turn, journey, send, pending, waiting=True) == "defer":
-        return
+    turn.wanted.append(Wanted(journey, send, pending, waiting=True))
+
+
+def go_on(turn: Turn, journey: Journey, send: Send, intent: Pending) -> None:
+    """An intent ended as a touch or as a silence: its run goes on, where it stands at that step."""
     for instance in turn.known().instances:
-        if (instance.journey, instance.occurrence) == (pending.journey, pending.occurrence) and (
+        if (instance.journey, instance.occurrence) == (intent.journey, intent.occurrence) and (
             journey.steps[instance.step] is send
         ):
             advance(turn, replace(instance, step=instance.step + 1))
