@@ -37,6 +37,9 @@ FAULTS = (
 TELLING = {"epoch": "freeze_batch", "cas": "freeze_claimed", "attempt": "kill_called"}
 # the hours of group a close so long after a burst of purchases, in seconds: some of them are still to be called then
 CLOSE_AFTER_BURST_S = 2.0
+# who is to show that nobody looks at the hours is stopped with what it claimed so long before they close; nothing else
+# goes wrong until so long after it, so that purchases are decided while the hours are open
+PAUSE_BEFORE_CLOSE_S, CALM_AFTER_CLOSE_S = 1.0, 10.0
 
 
 class Pace(NamedTuple):
@@ -53,6 +56,8 @@ class Pace(NamedTuple):
     window_s: int
     session_s: int
     lease_s: int
+    # how long whoever is frozen sleeps at most, until others have what it had; its watchdog's limit is a minute
+    given_up_s: int = 45
     # events a second that the play is made for
     rate: int = 400
 
@@ -63,10 +68,13 @@ class Pace(NamedTuple):
 
 
 # a short run shall end within a minute, servers and all
-BRISK = Pace(play_s=30, fault_s=6, valid_for_s=14, wait_s=3, window_s=16, session_s=4, lease_s=4)
+BRISK = Pace(play_s=30, fault_s=6, valid_for_s=14, wait_s=3, window_s=16, session_s=4, lease_s=4, given_up_s=12)
 CALM = Pace(play_s=75, fault_s=9, valid_for_s=45, wait_s=10, window_s=60, session_s=6, lease_s=6)
 # a long one is as much as two cores do beside servers and provider without most messages being over before their turn
 LONG = Pace(play_s=300, fault_s=60, valid_for_s=240, wait_s=20, window_s=180, session_s=10, lease_s=10, rate=110)
+# with a safeguard taken out the question is not what holds under load: nobody is behind when the moment comes, and what
+# was claimed by somebody who sleeps is still of use when he wakes
+SABOTAGED = CALM._replace(fault_s=25, valid_for_s=120, rate=120)
 SHORT, MANY = 10_000, 100_000
 
 
@@ -116,6 +124,8 @@ class Plan(NamedTuple):
     faults: tuple[Fault, ...]
     # (at, workers that shall run from then on)
     scale: tuple[tuple[float, int], ...]
+    # one more kill after the play, when nothing else goes on
+    kill_at_rest: bool
 
     @property
     def burst_s(self) -> float:
@@ -131,11 +141,14 @@ class Plan(NamedTuple):
 def make_plan(seed: int, events: int, faults: int, sabotage: str = "") -> Plan:
     """The plan of these numbers; at least 200 events. With a sabotage every other fault is the one it shows at."""
     draw = random.Random(f"chaos/{seed}/{events}/{faults}")
-    pace = BRISK if events < SHORT else CALM if events < MANY else LONG
+    pace = SABOTAGED if sabotage else BRISK if events < SHORT else CALM if events < MANY else LONG
     play_s = max(pace.play_s, events / pace.rate, faults * pace.fault_s)
     members = max(40, events // 10)
     history = sorted(_history(draw, events, members, play_s), key=lambda event: (event.at_s, event.number))
-    crowd = 3 if pace is BRISK else 4
+    crowd = 3 if sabotage or pace is BRISK else 4
+    struck = _faults(draw, faults, play_s, TELLING.get(sabotage))
+    if sabotage == "recheck":
+        struck = _at_close(struck, play_s / 2 + CLOSE_AFTER_BURST_S)
     return Plan(
         seed=seed,
         pace=pace,
@@ -143,8 +156,9 @@ def make_plan(seed: int, events: int, faults: int, sabotage: str = "") -> Plan:
         members=members,
         events=tuple(history),
         optouts=tuple(sorted(_optouts(draw, history, members, play_s))),
-        faults=tuple(_faults(draw, faults, play_s, TELLING.get(sabotage))),
+        faults=tuple(struck),
         scale=((0.0, 1), (play_s * 0.06, crowd), (play_s * 0.7, 2)),
+        kill_at_rest=not sabotage and pace is not BRISK,
     )
 
 
@@ -242,3 +256,9 @@ def _faults(draw: random.Random, number: int, play_s: float, telling: str | None
         Fault(round(first + i * step + draw.uniform(0, step / 4), 3), kind, draw.randrange(1 << 16))
         for i, kind in pairs
     ]
+
+
+def _at_close(faults: list[Fault], close_s: float) -> list[Fault]:
+    """A pause just before the hours close, and those of the faults that come well after it."""
+    after = [fault for fault in faults if fault.at_s > close_s + CALM_AFTER_CLOSE_S]
+    return [Fault(close_s - PAUSE_BEFORE_CLOSE_S, "pause_claimed", 0), *after]

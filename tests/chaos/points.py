@@ -1,7 +1,7 @@
 """Places in a worker where a fault is worth most: between the lines whose order a promise rests on.
 
-A worker looks for a file named after itself and the place; where there is one it removes it, and stops (SIGSTOP) or
-dies (SIGKILL) right there. The run puts the files.
+A worker looks for a file named after the place; where there is one it puts its own name on it, with what it holds, and
+stops (SIGSTOP) or dies (SIGKILL) right there. The run puts the files; one worker alone gets each, whoever comes first.
 
     claimed      a touch is claimed, the attempt is not on record yet
     attempted    the attempt is on record, the call is not made yet
@@ -13,31 +13,66 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 WHERE = "CHAOS_POINTS"
 DEEDS = {"freeze": signal.SIGSTOP, "kill": signal.SIGKILL}
 
 
-def arm(folder: Path, pid: int, deed: str, point: str) -> Path:
-    """Puts the file; the worker that meets it does the deed. Returned, so that an unmet one can be taken away."""
-    path = folder / f"{pid}.{point}.{deed}"
-    path.touch()
-    return path
+class Met(NamedTuple):
+    """A worker that came by."""
+
+    pid: int
+    # the touches it held
+    touches: tuple[str, ...]
 
 
-def meet(point: str) -> None:
-    """In a worker: does what was armed for this place, once."""
+class Trap:
+    """One deed at one point, for the first worker that comes by."""
+
+    def __init__(self, folder: Path, deed: str, point: str) -> None:
+        """Sets it."""
+        self._path = folder / f"{point}.{deed}"
+        self._folder, self._name = folder, self._path.name
+        self._path.touch()
+
+    def met(self) -> Met | None:
+        """Who came by; None where nobody did yet."""
+        for path in self._folder.glob(f"*.{self._name}"):
+            # written before it is given this name
+            touches = tuple(path.read_text(encoding="utf-8").split())
+            path.unlink()
+            return Met(int(path.name.partition(".")[0]), touches)
+        return None
+
+    def withdraw(self) -> bool:
+        """Takes it away; False where somebody came by in this very moment."""
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def meet(point: str, touches: Iterable[str] = ()) -> None:
+    """In a worker: does what was set for this place, unless another one came first; `touches` are what it holds."""
     folder = os.environ.get(WHERE)
     if not folder:
         return
     for deed, number in DEEDS.items():
-        path = Path(folder) / f"{os.getpid()}.{point}.{deed}"
-        if path.exists():
-            path.unlink(missing_ok=True)
-            os.kill(os.getpid(), number)
+        name = f"{point}.{deed}"
+        if not Path(folder, name).exists():
+            continue
+        mine = Path(folder, f"{os.getpid()}-{name}")
+        try:
+            Path(folder, name).rename(mine)
+        except FileNotFoundError:
+            continue
+        mine.write_text("\n".join(touches), encoding="utf-8")
+        mine.rename(Path(folder, f"{os.getpid()}.{name}"))
+        os.kill(os.getpid(), number)
 
 
 class PointedStore:
@@ -52,7 +87,7 @@ class PointedStore:
     def claim(self, *args: Any, **more: Any) -> Sequence[Any]:
         claims: Sequence[Any] = self._store.claim(*args, **more)
         if claims:
-            meet("claimed")
+            meet("claimed", (claim.touch.touch_id for claim in claims))
         return claims
 
     def attempt(self, claims: Sequence[Any], now: Any) -> Sequence[Any]:

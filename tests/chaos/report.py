@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.calls import longest_after_optout, touches_of
 from tests.chaos.evidence import Evidence, Violation
+from tests.chaos.sabotage import FOUND_BY
+from tests.chaos.trouble import Aftermath
 
 if TYPE_CHECKING:
     from tests.chaos.run import Run
@@ -19,9 +22,10 @@ FIRST_DECISION_S = 15.0
 
 def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict[str, Any]:
     """Everything worth keeping of a run."""
-    plan = run.plan
-    kills = [s for kind, seconds in run.take_over_s.items() if kind.startswith("kill") for s in seconds]
-    at_most = plan.pace.session_s + TAKE_OVER_BEYOND_S
+    plan, struck = run.plan, [after for after in run.struck if after.struck.met]
+    alone = [after for after in struck if after.alone(struck, run.scaled)]
+    kinds = Counter(violation.kind for violation in violations)
+    kills = seconds(after for after in alone if after.struck.kind.startswith("kill"))
     touches = touches_of(evidence.log).values()
     return {
         "seed": plan.seed,
@@ -29,13 +33,21 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
         "faults": len(plan.faults),
         "sabotage": run.sabotage,
         "violations": len(violations),
-        "by_kind": dict(Counter(violation.kind for violation in violations)),
+        "by_kind": dict(kinds),
+        "found_by": sorted(found_by(run.sabotage, kinds)),
         "first": [f"{violation.kind}: {violation.what}" for violation in violations[:100]],
-        "struck": dict(Counter(struck.kind for struck in run.struck if struck.met)),
-        "unmet": [struck.kind for struck in run.struck if not struck.met],
-        "recovery_s": dict(run.recovery_s),
-        "take_over_s": dict(run.take_over_s),
-        "take_over_after_kill_s": {"worst": max(kills, default=None), "at_most": at_most},
+        "struck": dict(Counter(after.struck.kind for after in struck)),
+        "unmet": [after.struck.kind for after in run.struck if not after.struck.met],
+        # seconds from the fault, by kind: until all was applied that had been sent; until others had the partitions,
+        # and that again where no other fault and no change of scale came between
+        "recovery_s": by_kind(struck, lambda after: after.recovered),
+        "take_over_s": by_kind(struck, lambda after: after.taken_over),
+        "take_over_alone_s": by_kind(alone, lambda after: after.taken_over),
+        "take_over_after_kill_s": {
+            "all": kills,
+            "worst": max(kills, default=None),
+            "at_most": plan.pace.session_s + TAKE_OVER_BEYOND_S,
+        },
         "first_decision_s": {"was": run.first_decision_s, "below": FIRST_DECISION_S},
         "calls": len(evidence.ledger),
         "answers": dict(Counter(line["answer"] for line in evidence.ledger)),
@@ -53,13 +65,35 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
     }
 
 
+def found_by(sabotage: str, kinds: Collection[str]) -> set[str]:
+    """The violations that a sabotage was found by; those alone that the run would not have had without it."""
+    # where a run did not come to rest, what it left undone looks like inputs not decided and touches without an end
+    restless = {"decided_once", "one_end"} if "not_quiet" in kinds else set()
+    return FOUND_BY.get(sabotage, set()) & set(kinds) - restless
+
+
+def by_kind(faults: Iterable[Aftermath], when: Callable[[Aftermath], float | None]) -> dict[str, list[float]]:
+    """Seconds from each fault until something, by kind; those after which it did not come are left out."""
+    found: dict[str, list[float]] = {}
+    for after in faults:
+        at = when(after)
+        if at is not None:
+            found.setdefault(after.struck.kind, []).append(round(at - after.struck.at, 1))
+    return found
+
+
+def seconds(faults: Iterable[Aftermath]) -> list[float]:
+    """Seconds from each fault until others had the partitions."""
+    return [s for some in by_kind(faults, lambda after: after.taken_over).values() for s in some]
+
+
 def table_of(report: dict[str, Any]) -> str:
     """The report as Markdown, so that it can be kept as it is."""
     kill, first = report["take_over_after_kill_s"], report["first_decision_s"]
     parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in report["parts_s"].items())
     return f"""\
-| fault | times | recovered after, s: median | worst | partitions taken over after, s: worst |
-|---|---|---|---|---|
+| fault | times | recovered after, s: median | worst | partitions taken over after, s: worst | nothing else going on |
+|---|---|---|---|---|---|
 {_rows(report)}
 
 {report["events"]:,} events, {sum(report["struck"].values())} faults, {report["calls"]:,} calls
@@ -67,9 +101,9 @@ def table_of(report: dict[str, Any]) -> str:
 {report["optouts"]:,} opt-outs. {report["attempts"]:,} attempts for {report["touches"]:,} touches
 ({_counts(report["ends"])}); {report["not_called"]} attempts came too late and made no call.
 
-Taken over after a kill within {kill["worst"]} s (at most {kill["at_most"]:.0f}), first decision {first["was"]} s after
-the start (below {first["below"]:.0f}), last call {report["last_call_after_optout_s"]:.3f} s after an answered opt-out.
-It took {report["took_s"]:.0f} s: {parts}.
+Taken over after a kill with nothing else going on: {kill["all"]} s (at most {kill["at_most"]:.0f}); first decision
+{first["was"]} s after the start (below {first["below"]:.0f}); last call {report["last_call_after_optout_s"]:.3f} s
+after an answered opt-out. It took {report["took_s"]:.0f} s: {parts}.
 
 {_findings(report)}"""
 
@@ -77,10 +111,11 @@ It took {report["took_s"]:.0f} s: {parts}.
 def _rows(report: dict[str, Any]) -> str:
     rows = []
     for kind, times in sorted(report["struck"].items()):
-        recovered, taken = report["recovery_s"].get(kind, []), report["take_over_s"].get(kind, [])
+        recovered = report["recovery_s"].get(kind, [])
         middle = f"{median(recovered):.1f}" if recovered else ""
-        worst, last = (f"{max(seconds):.1f}" if seconds else "" for seconds in (recovered, taken))
-        rows.append(f"| {kind} | {times} | {middle} | {worst} | {last} |")
+        kept = recovered, report["take_over_s"].get(kind, []), report["take_over_alone_s"].get(kind, [])
+        worst = " | ".join(f"{max(seconds):.1f}" if seconds else "" for seconds in kept)
+        rows.append(f"| {kind} | {times} | {middle} | {worst} |")
     return "\n".join(rows)
 
 
@@ -88,7 +123,11 @@ def _findings(report: dict[str, Any]) -> str:
     lines = [f"No worker came by: {kind}" for kind in report["unmet"]]
     lines += report["first"][:20]
     kinds = f" {report['by_kind']}" if report["by_kind"] else ""
-    return "\n".join([*lines, f"{report['violations']} violations{kinds}"])
+    lines.append(f"{report['violations']} violations{kinds}")
+    if report["sabotage"]:
+        found = ", ".join(report["found_by"])
+        lines.append(f"SABOTAGE={report['sabotage']} {f'was found: {found}' if found else 'WAS NOT FOUND'}")
+    return "\n".join(lines)
 
 
 def _counts(counted: dict[str, int]) -> str:

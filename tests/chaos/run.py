@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,24 @@ from tests.chaos.checker import check
 from tests.chaos.evidence import Evidence, Violation, read
 from tests.chaos.feed import Feed
 from tests.chaos.harvest import TOPICS, end_offsets, harvest, to_do
-from tests.chaos.plan import Plan, caps, expected, group_of, make_plan, name_of
+from tests.chaos.plan import Fault, Plan, caps, expected, group_of, make_plan, name_of
 from tests.chaos.project import Hours, hours_from, make_project, write_policies
 from tests.chaos.report import report_of, table_of
 from tests.chaos.stage import Stage
-from tests.chaos.trouble import Struck, strike
+from tests.chaos.trouble import Aftermath, strike
 from tests.chaos.voices import Voices, now, until_it_works
 from tests.chaos.watch import Watch
 
-# the play begins so long after the first worker is started, in seconds, or when that one has begun to turn
-BEGINS_AFTER_S = 6.0
-STARTS_WITHIN_S = 90.0
+# the play begins so long after the first worker is started, in seconds, or when that one has begun to turn; the hours
+# close at their time. Where a mere command takes long, a worker takes so many times as long
+BEGINS_AFTER_S, TIMES_A_COMMAND = 6.0, 4.0
+STARTS_WITHIN_S = 240.0
 # the provider answers 429 for so long; a channel that was told so rests for half a minute, so it is late in the play
 STORM_S, STORM_AT = 1.5, 0.85
 # it crawls from the burst until after the hours have closed: what waits then meets closed hours
 CRAWL_S = 5.0
+# a taking over at rest is waited for so long beyond the session's time-out
+REST_S = 30.0
 # beyond what is waited for anyway
 QUIET_WITHIN_S = 85.0
 
@@ -48,10 +50,9 @@ class Run:
     def __init__(self, folder: Path, plan: Plan, sabotage: str, say: Callable[[str], None]) -> None:
         self.folder, self.plan, self.sabotage, self.say = folder, plan, sabotage, say
         self.stage = Stage(folder, plan.seed, sabotage)
-        self.struck: list[Struck] = []
-        # seconds by kind of fault: until all was read that had been sent, until others had the partitions
-        self.recovery_s: dict[str, list[float]] = defaultdict(list)
-        self.take_over_s: dict[str, list[float]] = defaultdict(list)
+        self.struck: list[Aftermath] = []
+        # when workers were added or taken away, by time.monotonic
+        self.scaled: list[float] = []
         # seconds of the run's parts, in order
         self.parts_s: dict[str, float] = {}
         self.first_decision_s: float | None = None
@@ -73,7 +74,9 @@ class Run:
             make_project(stage.project, stage.database, stage.kafka.bootstrap, plan.pace)
             hours = hours_from(time.time())
             write_policies(stage.project, plan.pace, hours)
+            asked = time.monotonic()
             stage.run_cli("topics", "create")
+            begins_after_s = max(BEGINS_AFTER_S, TIMES_A_COMMAND * (time.monotonic() - asked))
             with open_project(stage.project) as project:
                 _ = project.store
                 self.feed = Feed(plan, stage.kafka.bootstrap)
@@ -81,7 +84,7 @@ class Run:
                 self.feed.backlog()
                 voices.early()
                 self._part("project")
-                hours = hours_from(time.time() + BEGINS_AFTER_S + plan.close_s)
+                hours = hours_from(time.time() + begins_after_s + plan.close_s)
                 write_policies(stage.project, plan.pace, hours)
                 self.watch = Watch(stage.database)
                 self._thread(self.watch.run)
@@ -103,6 +106,8 @@ class Run:
                     thread.join()
                 self._part("play")
                 quiet = self._quiet()
+                if plan.kill_at_rest and quiet:
+                    self._kill_at_rest()
                 ended = now()
                 voices.stop()
                 listening.join()
@@ -161,36 +166,49 @@ class Run:
             _sleep_until(start + at_s)
             self.say(f"{at_s:5.0f} s  {workers} workers")
             self.stage.scale(workers)
+            self.scaled.append(time.monotonic())
 
     def _trouble(self, start: float) -> None:
         for fault in self.plan.faults:
             _sleep_until(start + fault.at_s)
             if self.stage.hopeless:
                 raise RuntimeError("workers end as soon as they start; see workers.log")
-            struck = strike(self.stage, fault, self.plan.pace)
-            self.struck.append(struck)
-            self.say(f"{time.time() - start:5.0f} s  {fault.kind}{'' if struck.met else ' (no worker came by)'}")
-            if struck.met:
-                self._thread(lambda struck=struck: self._recovers(struck))  # type: ignore[misc]
-                self._thread(lambda struck=struck: self._is_taken_over(struck))  # type: ignore[misc]
+            self._strike(fault)
 
-    def _recovers(self, struck: Struck) -> None:
+    def _strike(self, fault: Fault) -> Aftermath:
+        struck = strike(self.stage, fault, self.plan.pace, self.watch)
+        after = Aftermath(struck)
+        self.struck.append(after)
+        self.say(f"{time.monotonic() - self._began:5.0f} s  {fault.kind}{'' if struck.met else ' (no worker came by)'}")
+        if struck.met:
+            self._thread(lambda: self._recovers(after))
+            self._thread(lambda: self._is_taken_over(after))
+        return after
+
+    def _kill_at_rest(self) -> None:
+        """One more kill when nothing else goes on: how long a taking over lasts by itself."""
+        after = self._strike(Fault(0.0, "kill", 0))
+        until = time.monotonic() + self.plan.pace.session_s + REST_S
+        while after.taken_over is None and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def _recovers(self, after: Aftermath) -> None:
         """Waits until all that was sent a second after the fault is applied."""
-        time.sleep(max(0.0, struck.at + 1.0 - time.monotonic()))
+        time.sleep(max(0.0, after.struck.at + 1.0 - time.monotonic()))
         target = self.feed.sent
         while self.watch.applied < target:
             if self._over.wait(0.05):
                 return
-        self.recovery_s[struck.kind].append(round(time.monotonic() - struck.at, 1))
+        after.recovered = max(time.monotonic(), after.struck.over)
 
-    def _is_taken_over(self, struck: Struck) -> None:
+    def _is_taken_over(self, after: Aftermath) -> None:
         """Waits until others hold what the victims held; a victim that slept too little may well keep it."""
-        held = self.watch.held_by(struck.victims, struck.at)
+        held = self.watch.held_by(after.struck.victims, after.struck.at)
         while held and (taken := self.watch.taken_over_at(held)) is None:
             if self._over.wait(0.05):
                 return
-        if held and taken is not None:
-            self.take_over_s[struck.kind].append(round(taken - struck.at, 1))
+        if held:
+            after.taken_over = taken
 
     def _weather(self, start: float) -> None:
         for what, at_s, seconds in (

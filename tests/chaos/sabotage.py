@@ -13,16 +13,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, event
 
+from orchestrator.errors import Refused
 from orchestrator.pipeline import Pipeline
 from orchestrator.stores.contract import Changes, Claim, Clock, OutcomeRow, Progress
 
-KINDS = ("epoch", "recheck", "dedupe", "cas", "suppression", "attempt")
+# sabotage -> the violations of which one at least must be found: the promises that the safeguard stands for
+FOUND_BY = {
+    "epoch": {"decided_once"},
+    "recheck": {"hours"},
+    "dedupe": {"decided_once"},
+    "cas": {"call_after_final", "one_end"},
+    "suppression": {"after_optout"},
+    "attempt": {"call_after_final", "call_without_attempt"},
+}
+KINDS = tuple(FOUND_BY)
 _HOURS = re.compile(r"call_by = 0 OR call_by > coalesce\(moment\.at, \(.*?\)\)")
 _SUPPRESSIONS = re.compile(r"\b(FROM|JOIN)\s+suppressions\b", re.IGNORECASE)
 
@@ -43,6 +53,8 @@ class Unfenced(Passing):
     @contextmanager
     def batch(self, held: Sequence[Progress]) -> Iterator[Any]:
         now = {row.partition: row for row in self._store.progress()}
+        if any(now[row.partition].turn != row.turn for row in held):
+            raise Refused("it went on in between: to be numbered anew")
         with self._store.batch([now[row.partition] for row in held]) as tx:
             yield _Rebased(tx, now)
 
@@ -146,9 +158,12 @@ def unfence_pipeline() -> None:
     run = Pipeline.run
 
     def unfenced(self: Pipeline, held: Any, arrivals: Any, until: int, **more: Any) -> Any:
-        now = {row.partition: row for row in self.store.progress()}
-        mine = {p: now[p]._replace(next_offset=row.next_offset) for p, row in held.items()}
-        return run(self, mine, arrivals, until, **more)
+        while True:
+            now = {row.partition: row for row in self.store.progress()}
+            mine = {p: now[p]._replace(next_offset=row.next_offset) for p, row in held.items()}
+            # another owner who is at work right now would have us refused by chance, after all
+            with suppress(Refused):
+                return run(self, mine, arrivals, until, **more)
 
     Pipeline.run = unfenced  # type: ignore[method-assign]  # that is the sabotage
 

@@ -87,6 +87,8 @@ class Stage:
         self.lock = threading.RLock()
         self.wanted = 0
         self.workers: list[Worker] = []
+        # every worker there ever was, by its process
+        self.started: dict[int, Worker] = {}
         # exit code of each worker that ended by itself, and how often
         self.exits: dict[str, int] = {}
         # they end one after the other as soon as they start
@@ -213,7 +215,9 @@ class Stage:
             "PYTHONFAULTHANDLER": "1",
         }
         command = [sys.executable, "-m", "tests.chaos.worker", "--project", str(self.project), "worker"]
-        self.workers.append(self._for_workers.submit(Worker, self._numbers, command, env, self._said).result())
+        worker = self._for_workers.submit(Worker, self._numbers, command, env, self._said).result()
+        self.started[worker.pid] = worker
+        self.workers.append(worker)
 
     def _ended(self, worker: Worker) -> None:
         code = str(worker.process.returncode)

