@@ -16,8 +16,9 @@ from orchestrator.decide.decision import Weighed, barred_by, most_telling, weigh
 from orchestrator.decide.ends import cancel, settle
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send
-from orchestrator.decide.member import SECOND_CHOICE, ContactPoint, Instance, Member, Pending, Place
+from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.panel import said
+from orchestrator.decide.points import contact_for
 from orchestrator.decide.result import Entry, Reservation, Trail, Tried, Winner
 from orchestrator.decide.rules import Finding, Question, RegistryState
 from orchestrator.decide.turn import Turn, Wanted
@@ -85,7 +86,7 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
     memo: dict[object, Any] = {}
     zones = tuple([turn.content.zones[name] for name in member.residence.zones])
     for channel in _channels(turn, member, send):
-        contact = _contact_for(member, channel)
+        contact = contact_for(member, channel)
         if contact is None:
             nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
             weighed.append(Weighed(NO_CONTACT_POINT, nothing))
@@ -93,7 +94,7 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
         question = _question(turn, member, journey, channel, contact, intent, zones, memo)
         panel = turn.content.panel(member.residence.jurisdictions, channel, journey.purpose, journey.name)
         found = weigh_by(panel, question, send.drop_on)
-        if (suppression := _suppression_of(member, contact, journey.purpose)) is not None:
+        if (suppression := suppression_of(member, contact, journey.purpose)) is not None:
             found = barred_by(suppression, found)
         weighed.append(found)
         if found.tried.says == "pass":
@@ -144,8 +145,8 @@ def _winner(turn: Turn, journey: Journey, intent: Pending, weighed: list[Weighed
         gone = {other.touch_id for other in others}
         member = replace(known, places=tuple(place for place in known.places if place.touch_id not in gone))
         for each in weighed:
-            contact = _contact_for(member, each.tried.channel)
-            if contact is None or _suppression_of(member, contact, journey.purpose) is not None:
+            contact = contact_for(member, each.tried.channel)
+            if contact is None or suppression_of(member, contact, journey.purpose) is not None:
                 continue
             question = _question(turn, member, journey, contact.channel, contact, intent, zones, {})
             panel = turn.content.panel(member.residence.jurisdictions, contact.channel, journey.purpose, journey.name)
@@ -330,7 +331,7 @@ def closed_too(intent: Pending, since: datetime, until: datetime) -> Pending:
     return replace(intent, closed=(*intent.closed, (since, until))[-MAX_CLOSED:])
 
 
-def _suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Finding | None:
+def suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Finding | None:
     """What the outbox would refuse to call, whatever the rules say."""
     if not member.suppressed:
         return None
@@ -342,16 +343,3 @@ def _suppression_of(member: Member, contact: ContactPoint, purpose: str) -> Find
                     saw: dict[str, str | int | bool | None] = {"why": why, "all_channels": channel == "*"}
                     return Finding(rule="suppression", version="engine", says="suppress", reason="suppressed", saw=saw)
     return None
-
-
-def _contact_for(member: Member, channel: str) -> ContactPoint | None:
-    """The member's point for a channel: one that is well and of a fit kind, preferred ones first; else the first."""
-    best: ContactPoint | None = None
-    for point in member.contact_points:
-        if point.channel == channel and (best is None or _drawback(point) < _drawback(best)):
-            best = point
-    return best
-
-
-def _drawback(point: ContactPoint) -> tuple[bool, bool, bool]:
-    return (point.health != "ok", point.kind in SECOND_CHOICE, not point.preferred)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.decide.addresses import read_address
 from orchestrator.decide.content import Content
-from orchestrator.decide.member import MAX_SOFT_BOUNCES, ContactPoint, Health, Member
+from orchestrator.decide.member import MAX_SOFT_BOUNCES, SECOND_CHOICE, ContactPoint, Health, Member
 from orchestrator.events.types import ContactData
 
 _ENDS: dict[str, Health] = {"hard_bounced": "hard_bounced", "complained": "complained", "invalid": "invalid"}
@@ -90,6 +90,19 @@ def worked(point: ContactPoint, at: datetime) -> ContactPoint:
     if left:
         return point if left == point.soft_bounces else replace(point, soft_bounces=left)
     return replace(point, health="ok", health_since=at, soft_bounces=())
+
+
+def contact_for(member: Member, channel: str) -> ContactPoint | None:
+    """The member's point for a channel: one that is well and of a fit kind, preferred ones first; else the first."""
+    best: ContactPoint | None = None
+    for point in member.contact_points:
+        if point.channel == channel and (best is None or _drawback(point) < _drawback(best)):
+            best = point
+    return best
+
+
+def _drawback(point: ContactPoint) -> tuple[bool, bool, bool]:
+    return (point.health != "ok", point.kind in SECOND_CHOICE, not point.preferred)
 
 
 def _known_health(member: Member, channel: str, fingerprint: str) -> Health:

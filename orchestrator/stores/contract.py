@@ -455,6 +455,9 @@ class Store(Protocol):
     def member(self, member: bytes) -> MemberRow | None:
         """One member's row."""
 
+    def members(self) -> Iterable[MemberRow]:
+        """The rows of all members that are not erased, by member. Streams, in bounded memory."""
+
     def knows(self, member: bytes) -> bool:
         """Whether this member is known, and not erased."""
 

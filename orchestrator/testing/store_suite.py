@@ -292,6 +292,14 @@ class Memories(StoreFixtures):
         owner.commit(members=[tombstone])
         assert tombstone == store.member(digest("ann"))
 
+    def test_all_members_but_erased_ones_are_shown_in_order(self, store: Store) -> None:
+        names = [f"member-{i}" for i in range(2100)]
+        owner = Owner(store, [0, 1])
+        rows = [member_row(name, i % 2) for i, name in enumerate(names)]
+        owner.commit(owner.step(0), owner.step(1), members=rows)
+        owner.commit(members=[rows[0]._replace(state=b"", erased=True)])
+        assert sorted(rows[1:], key=lambda row: row.member) == list(store.members())
+
     def test_many_rows_are_found_at_once(self, store: Store) -> None:
         names = [f"member-{i}" for i in range(1300)]
         owner = Owner(store)

@@ -88,6 +88,10 @@ class MemoryStore(MemoryOutbox):
     def member(self, member: bytes) -> MemberRow | None:
         return self._tables.members.get(member)
 
+    def members(self) -> Iterable[MemberRow]:
+        with self._looking:
+            return [row for _, row in sorted(self._tables.members.items()) if not row.erased]
+
     def knows(self, member: bytes) -> bool:
         row = self._tables.members.get(member)
         return row is not None and not row.erased

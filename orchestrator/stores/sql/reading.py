@@ -82,6 +82,10 @@ class SqlReading(Sessions):
         rows = self._rows(select(schema.members).where(schema.members.c.member == member))
         return MemberRow._make(rows[0]) if rows else None
 
+    def members(self) -> Iterable[MemberRow]:
+        table = schema.members
+        return (MemberRow._make(row) for row in self._pages(table, ("member",), (b"",), table.c.erased.is_(False)))
+
     def knows(self, member: bytes) -> bool:
         table = schema.members
         return self._rows(select(table.c.erased).where(table.c.member == member)) == [(False,)]
