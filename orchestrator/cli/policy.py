@@ -1,8 +1,11 @@
-"""`orchestrator policy test|list`: what the house's own policies say, and whether they say what their cases expect."""
+"""`orchestrator policy test|list`: what the house's own policies say, and whether that is what is expected of them."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -10,21 +13,41 @@ from orchestrator.cli.output import State, show, table, verdict
 from orchestrator.content import locate
 from orchestrator.content.journeys import categories_of
 from orchestrator.content.policy_cases import PolicyTest, list_rules, run_cases
+from orchestrator.content.policy_effects import Effects, check_effects
+
+# changed effects that a terminal is shown
+SHOWN = 20
+
+WriteEffects = Annotated[
+    bool, typer.Option("--write-effects", help="Write golden.json anew from what the policies say now.")
+]
 
 app = typer.Typer(help="Show and test the channel policies of the house.", no_args_is_help=True)
 
 
+class Tested(Struct, frozen=True, kw_only=True):
+    """What `policy test` came to."""
+
+    cases: PolicyTest
+    effects: Effects
+
+
 @app.command("test", epilog="Example: orchestrator policy test")
-def test(ctx: typer.Context) -> None:
-    """Run every case beside the policies; exit 1 where one is answered otherwise than expected.
+def check(
+    ctx: typer.Context,
+    *,
+    write_effects: WriteEffects = False,
+) -> None:
+    """Run every case beside the policies, and compare their effects with golden.json; exit 1 where one differs.
 
     Also lists the rules and reason codes that no case reached, and files without cases.
     """
     project = State.of(ctx).project
     journeys = categories_of(locate.folder("templates", project))
-    result = run_cases(locate.folder("channel_policies", project), journeys)
-    show(ctx, result, lambda: _report(result))
-    if not result.ok:
+    folder = locate.folder("channel_policies", project)
+    result = Tested(cases=run_cases(folder, journeys), effects=check_effects(folder, journeys, write=write_effects))
+    show(ctx, result, lambda: Group(_report(result.cases), *_changes(result.effects)))
+    if not (result.cases.ok and result.effects.ok):
         raise typer.Exit(1)
 
 
@@ -41,6 +64,25 @@ def list_(
     columns = ("rule", "since", "channels", "purposes", "says", "at")
     rows = [(r.rule, r.effective, r.channels, r.purposes, r.says, r.place) for r in rules]
     show(ctx, rules, lambda: table(columns, rows))
+
+
+def _changes(effects: Effects) -> list[RenderableType]:
+    cure = "orchestrator policy test --write-effects"
+    if effects.written:
+        return [verdict(True, f"golden.json written anew: {effects.lines} lines")]
+    if effects.missing:
+        return [Text(f"there is no golden.json to compare the effects with: {cure}", style="yellow")]
+    parts: list[RenderableType] = []
+    for change in effects.changes[:SHOWN]:
+        parts.append(Text(change.what, style="bold"))
+        parts += [Text(f"  before {line}") for line in change.before if line not in change.now]
+        parts += [Text(f"  now    {line}") for line in change.now if line not in change.before]
+    if len(effects.changes) > SHOWN:
+        parts.append(Text(f"and {len(effects.changes) - SHOWN} more; --json tells all of them"))
+    said = f"{effects.lines} lines of effects, {len(effects.changes)} otherwise than in golden.json"
+    if effects.changes:
+        parts.append(Text(f"where that is meant: {cure}", style="yellow"))
+    return [*parts, verdict(effects.ok, said)]
 
 
 def _report(result: PolicyTest) -> RenderableType:
