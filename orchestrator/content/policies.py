@@ -24,8 +24,10 @@ from orchestrator.content.policy_file import (
     MembershipWords,
     PolicyWords,
     PreferenceWords,
+    ProfileWords,
     QuietHoursWords,
 )
+from orchestrator.decide.asking import ATTRIBUTE, CHANNELS, PROFILE, Asking
 from orchestrator.decide.caps import CapRule, GapRule
 from orchestrator.decide.consent import CONFIRM_WITHIN, ComplaintRule, ConsentRule, MembershipRule
 from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
@@ -45,7 +47,10 @@ HOUSE = "house"
 NONE = "none"
 ALL = "all"
 # words of house.yaml alone
-FOR_ALL = ("rank", "channel_order", "priority", "groups", "membership", "complaints", "preferences", "contact_points")
+FOR_ALL = (
+    *("rank", "channel_order", "profile", "priority", "groups"),
+    *("membership", "complaints", "preferences", "contact_points"),
+)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WINDOWS = ("rolling P7D", "calendar day", "calendar week", "calendar month")
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -85,6 +90,7 @@ def load_policies(folder: Path, journeys: Mapping[str, str] | None = None) -> Ho
         ranks={purpose: tuple(ranks) for file in read for purpose, ranks in file.ranks.items()},
         margins={file.scope: tuple(file.margins) for file in read if file.margins},
         order=tuple(order for file in read for order in file.order),
+        asked=tuple(asked for file in read for asked in file.asked),
         priority=tuple(told for file in read for told in file.priority),
         holiday_in=is_holiday,
         longest_window=max((file.longest for file in read), default=timedelta(0)),
@@ -130,6 +136,7 @@ class _File:
         self.margins: list[tuple[datetime, timedelta]] = []
         self.ranks: dict[str, list[tuple[datetime, int]]] = {}
         self.order: list[tuple[datetime, tuple[str, ...]]] = []
+        self.asked: list[tuple[datetime, Asking]] = []
         self.priority: list[tuple[datetime, Mapping[str, int]]] = []
         self.longest = timedelta(0)
         self._families: dict[str, str] = {}
@@ -160,6 +167,8 @@ class _File:
             self.ranks.setdefault(purpose, []).append((since, rank))
         if entry.channel_order is not None:
             self.order.append((since, entry.channel_order))
+        if entry.profile is not None:
+            self.asked.append((since, self._profile(entry.profile, (*at, "profile"))))
         if entry.priority is not None:
             self._known(entry.priority, (*at, "priority"))
             self.priority.append((since, {name: place for place, name in enumerate(entry.priority)}))
@@ -184,6 +193,15 @@ class _File:
         for begins, groups in self.groups:
             if begins <= since:
                 self.known_groups |= groups
+
+    def _profile(self, words: ProfileWords, at: Steps) -> Asking:
+        self._known(words.journeys, (*at, "journeys"))
+        for i, fact in enumerate(words.ask):
+            if fact not in (*PROFILE, *CHANNELS) and not (fact.startswith(ATTRIBUTE) and fact != ATTRIBUTE):
+                cure = nearest(fact, (*PROFILE, *CHANNELS, f"{ATTRIBUTE}<name>"))
+                self._problem(f"`{fact}` is no fact that can be asked for", cure, *at, "ask", i)
+        again = self._duration(words.again_after, *at, "again_after")
+        return Asking(facts=words.ask, again_after=again or timedelta(0), journeys=frozenset(words.journeys))
 
     def _family(
         self,

@@ -163,6 +163,18 @@ class ComplaintWords(Words, frozen=True, kw_only=True):
     why: Why
 
 
+class ProfileWords(Words, frozen=True, kw_only=True):
+    """What the house would like to know of its members, and who asks for it."""
+
+    # the most wanted first: given_name, birthday …; a channel, for a contact point on it; attributes.<name>
+    ask: Annotated[tuple[str, ...], Meta(min_length=1, max_length=20)]
+    # ISO 8601 duration: after any of them was asked for, none is for so long
+    again_after: str
+    # journeys whose messages ask
+    journeys: Annotated[tuple[str, ...], Meta(min_length=1)]
+    why: Why
+
+
 class EntryWords(Words, frozen=True, kw_only=True):
     """What holds from a day on. Rules and settings that an entry does not name stay as they were."""
 
@@ -176,6 +188,7 @@ class EntryWords(Words, frozen=True, kw_only=True):
     rank: dict[Purpose, Count] | None = None
     # from the least intrusive to the most
     channel_order: tuple[Channel, ...] | None = None
+    profile: ProfileWords | None = None
     # journeys that go first where several want a member at the same moment, the first before the second
     priority: tuple[str, ...] | None = None
     # names of channels that are capped together: `over` may name them

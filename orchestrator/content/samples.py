@@ -134,6 +134,8 @@ def _context(
             name.replace(".", "_"): {"count": count, "sum": total, "first": _NOW, "last": _NOW}
             for name, (count, total) in totals.items()
         },
+        "missing": [fact for fact in ("given_name", "birthday") if not getattr(member, fact)],
+        "ask": "" if member.birthday else "birthday",
         "now": _NOW,
         "programme": identity.programme,
         "site": identity.site,
@@ -153,6 +155,8 @@ def declared(occasion: Occasion) -> dict[str, object]:
         "member": dict.fromkeys(MEMBER_FIELDS, ANY),
         "event": fields,
         "aggregates": {name.replace(".", "_"): dict.fromkeys(AGGREGATE_FIELDS, ANY) for name in EVENT_TYPES},
+        "missing": ANY,
+        "ask": ANY,
         "now": ANY,
         "programme": ANY,
         "site": ANY,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from orchestrator.decide.asking import Asking
 from orchestrator.decide.journey import Journey
 from orchestrator.decide.panel import Panel
 from orchestrator.decide.rules import Rule
@@ -63,6 +64,9 @@ class Policies(Protocol):
 
     def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
         """How long a double opt-in may take; confirmed so long after it was asked for, it is too late."""
+
+    def asking(self, at: datetime) -> Asking:
+        """What the house would like to know of its members at an instant."""
 
     @property
     def longest_window(self) -> timedelta:

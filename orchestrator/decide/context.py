@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.decide.asking import missing, to_ask
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.events.types import Data
@@ -27,7 +28,9 @@ def plain(data: Data) -> dict[str, object]:
 
 
 def view(member: Member, event: Mapping[str, object], content: Content, now: datetime) -> dict[str, object]:
-    """The names that expressions and templates may use: `member`, `event`, `aggregates`, `now`, and who writes."""
+    """What expressions and templates may name: `member`, `event`, `aggregates`, `missing`, `ask`, `now`, who writes."""
+    asking = content.policies.asking(now)
+    lacking = missing(member, asking)
     zones = member.residence.zones
     zone = content.zones[zones[0]] if zones else UTC
     return {
@@ -48,6 +51,8 @@ def view(member: Member, event: Mapping[str, object], content: Content, now: dat
             name.replace(".", "_"): {"count": a.count, "sum": a.sum, "first": a.first, "last": a.last}
             for name, a in member.aggregates.items()
         },
+        "missing": lacking,
+        "ask": to_ask(member, asking, lacking, now),
         "now": now.astimezone(zone),
         "programme": content.identity.programme,
         "site": content.identity.site,

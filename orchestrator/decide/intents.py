@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.channels.contract import Message
 from orchestrator.decide import context, ids
+from orchestrator.decide.asking import asked
 from orchestrator.decide.consent import COMPLAINT
 from orchestrator.decide.decision import Weighed, barred_by, most_telling, weigh_by
 from orchestrator.decide.ends import cancel, settle
@@ -227,7 +228,7 @@ def _reserve(
         at=None,
         category=journey.category,
     )
-    known = turn.known()
+    known = asked(turn.known(), turn.content.policies.asking(turn.now), journey.name, turn.now)
     turn.member = replace(known, places=(*known.places, place), pending={**known.pending, intent.intent_id: intent})
     turn.won.append(intent)
     turn.reservations.append(

@@ -217,6 +217,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     consents: dict[str, Consent] = field(default_factory=dict)
     # double opt-ins on their way, by the same key
     asked: dict[str, Asked] = field(default_factory=dict)
+    # facts of the profile that messages asked for -> when the last one did
+    asked_for: dict[str, datetime] = field(default_factory=dict)
     # key: event type
     aggregates: dict[str, Aggregate] = field(default_factory=dict)
     places: tuple[Place, ...] = ()

@@ -14,6 +14,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from orchestrator.decide.asking import NOTHING, Asking
 from orchestrator.decide.consent import CONFIRM_WITHIN, ConsentRule
 from orchestrator.decide.content import Sender
 from orchestrator.decide.hours import HOLIDAY, QuietHoursRule, Week, Windows, has_hours, open_until
@@ -135,6 +136,8 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     order: Timeline[tuple[str, ...]] = ()
     # journey -> its place among those that go first
     priority: Timeline[Mapping[str, int]] = ()
+    # what the house would like to know of its members
+    asked: Timeline[Asking] = ()
     # whether a day is a public holiday of a jurisdiction
     holiday_in: Callable[[str, date], bool] = _never
     # how far back any rule looks
@@ -183,6 +186,10 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
         """How long before permitted hours end a call must be made: the channel's, else the house's, else none."""
         house = in_force(self.margins.get("all", ()), at, timedelta(0))
         return in_force(self.margins.get(channel, ()), at, house)
+
+    def asking(self, at: datetime | None = None) -> Asking:
+        """What the house would like to know of its members; nothing where no policy says."""
+        return in_force(self.asked, at, NOTHING)
 
     def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
         """How long a double opt-in may take: the shortest that any rule on consent in force says."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.decide.asking import Asking
 from orchestrator.decide.content import Content, Policies, Sender
 from orchestrator.decide.decision import weigh
 from orchestrator.decide.member import Member, Place
@@ -141,6 +142,9 @@ class Stricter(Struct, frozen=True):
 
     def latency_margin(self, channel: str, at: datetime) -> timedelta:
         return self.policies.latency_margin(channel, at)
+
+    def asking(self, at: datetime) -> Asking:
+        return self.policies.asking(at)
 
     def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
         return self.policies.confirm_within(channel, purpose, at)

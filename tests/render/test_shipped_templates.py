@@ -15,6 +15,7 @@ from orchestrator.content.samples import MEMBER_FIELDS, samples
 from orchestrator.content.templates import load_templates
 from orchestrator.decide import context
 from orchestrator.decide.member import Member
+from orchestrator.decide.policies import HousePolicies
 from orchestrator.testing.builders import CLUB
 from orchestrator.times import EPOCH
 
@@ -108,6 +109,7 @@ def test_samples_offer_the_very_names_that_decisions_offer() -> None:
     class Stand:
         zones: dict[str, object] = {}  # noqa: RUF012  # read only
         identity = CLUB
+        policies = HousePolicies()
 
     member = Member(id="m", ref="r")
     decided = context.view(member, {}, Stand(), EPOCH)  # type: ignore[arg-type]  # all of Content that view reads
