@@ -123,6 +123,8 @@ class Ran(NamedTuple):
     touched: frozenset[int]
     # rows may still be due
     more_due: bool
+    # what an operator is to hear of
+    alarms: tuple[LogRow, ...] = ()
 
 
 class TurnFailed(Exception):
@@ -283,6 +285,7 @@ class _Batch:
         self.progress: dict[int, Progress] = {}
         self.consumed: dict[int, int] = {}
         self.touched: set[int] = set()
+        self.alarms: list[LogRow] = []
         self.more_due = False
         self.due_limit = DUE_LIMIT
         self.turns = 0
@@ -342,7 +345,7 @@ class _Batch:
 
     def ran(self) -> Ran:
         progress = {partition: self.progress.get(partition, before) for partition, before in self.held.items()}
-        return Ran(progress, self.consumed, self.turns, frozenset(self.touched), self.more_due)
+        return Ran(progress, self.consumed, self.turns, frozenset(self.touched), self.more_due, tuple(self.alarms))
 
     def _due(self) -> dict[int, list[InboxRow]]:
         """The due rows by partition; more than the limit only where so many share one instant, which is never split."""
@@ -799,6 +802,8 @@ class _Partition:
             self.partition, self.n, self.head, self.turn, now, ref, batch.content.revision, entries
         )
         batch.log.extend(rows)
+        if any(entry.kind == "alarm" for entry in entries):
+            batch.alarms += [row for row in rows if row.kind == "alarm"]
         day = _day(now)
         for entry in entries:
             if entry.kind == "decision":

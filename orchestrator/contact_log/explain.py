@@ -128,6 +128,8 @@ def _story(story: list[LogRow], cite_of: CiteOf, zone: ZoneInfo | None, off: lis
             trail = _trail_of(row)
             zone = _zone_of(trail, zone)
             told.extend(_decision(row, trail, cite_of, zone))
+        elif row.kind == "alarm":
+            told.append(Sentence(_alarm(row, zone)))
         else:
             told.append(Sentence(_touch(row, zone)))
     told += [Sentence(_stop(stop, zone)) for stop in off]
@@ -210,6 +212,8 @@ def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo 
     if trail is None:
         yield Sentence("The ground of this decision can't be read.")
         return
+    if trail.instead_of:
+        yield Sentence(f"It is decided again in the place of touch {trail.instead_of}, which did not arrive.")
     if trail.outranked_by is not None:
         winner = trail.outranked_by
         name = f"{winner.journey} / {winner.step}"
@@ -259,6 +263,16 @@ def _until(found: Finding, zone: ZoneInfo | None) -> str:
     if found.until is None:
         return ""
     return f" This rule alone would let it pass from {moment(found.until, zone)}."
+
+
+def _alarm(row: LogRow, zone: ZoneInfo | None) -> str:
+    """An alarm with the date that the member needs the message by."""
+    facts = msgspec.json.decode(row.trail, type=dict[str, str])
+    by = moment(datetime.fromisoformat(facts["reach_by"]), zone)
+    said = sentences.ALARMS.get(row.reason, row.reason).format(by=by)
+    known = sentences.REASONS.get(facts["because"]) or sentences.TOUCH_REASONS.get(facts["because"])
+    because = known or facts["because"].replace("_", " ")
+    return f"Alarm on {moment(instant(row.at), zone)}: {said}: {because}."
 
 
 def _touch(row: LogRow, zone: ZoneInfo | None) -> str:

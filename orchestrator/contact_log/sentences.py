@@ -38,6 +38,7 @@ REASONS: dict[str, str] = {
     "no_contact_point": "the member has no contact point for the channel",
     "contact_point_unfit": "the contact point is of a kind that the programme does not send this to",
     "contact_point_unhealthy": "the contact point does not work, or its owner complained",
+    "channel_refused": "the channel had refused this message, or it had bounced there",
     "zone_unknown": "the member's time zone is not known, so no hour is known to be permitted",
     "dispatch_window_closed": "the permitted hours had ended by the time it could be handed over",
     "suppressed": "the member or the contact point is not to be contacted",
@@ -85,6 +86,12 @@ STATES: dict[str, str] = {
     "replied": "The member replied",
     "complained": "The member complained of it",
     "opted_out": "The member opted out in answer to it",
+}
+
+# what an operator is to hear of
+ALARMS: dict[str, str] = {
+    "deadline_endangered": "It is in danger of not reaching the member by {by}",
+    "deadline_missed": "It had not reached the member by {by}",
 }
 
 CONSENT: dict[str, str] = {

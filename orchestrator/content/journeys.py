@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from orchestrator.content.files import read_yaml
-from orchestrator.decide.journey import Expression, Journey, Send, Step, Trigger, Wait
+from orchestrator.decide.journey import Expression, Journey, ReachBy, Send, Step, Trigger, Wait
 from orchestrator.decide.rules import REASONS
 from orchestrator.errors import ContentError, Problem
 from orchestrator.events.types import EVENT_TYPES, Purpose
@@ -38,6 +38,17 @@ class TriggerFile(Struct, frozen=True, forbid_unknown_fields=True):
     fresh_for: Duration = "P2D"
 
 
+class ReachByFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """`reach_by:` of a send step."""
+
+    # an expression for a day or an instant: event.expires_on
+    date: Annotated[str, Meta(min_length=1)]
+    # so long before it
+    before: Duration = "PT0S"
+    # channels that are tried too once the deadline is in danger
+    escalate: tuple[Literal["email", "sms", "whatsapp", "telegram", "push"], ...] = ()
+
+
 class StepFile(Struct, frozen=True, forbid_unknown_fields=True):
     """One step: `send` (with its channels) or `wait`."""
 
@@ -48,6 +59,8 @@ class StepFile(Struct, frozen=True, forbid_unknown_fields=True):
     drop_on: tuple[str, ...] = ()
     # what becomes of a message whose channel must wait
     on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
+    # the member must have it by then
+    reach_by: ReachByFile | None = None
     wait: Duration = ""
 
 
@@ -156,7 +169,8 @@ class _Reader:
             return Wait(duration=self._duration(file.wait, "steps", i, "wait"))
         if not file.channels:
             self._problem("`send` names no channel", f"add `channels: [{', '.join(SENT_ON[:2])}]`", "steps", i, "send")
-        for channel in file.channels:
+        late = file.reach_by.escalate if file.reach_by is not None else ()
+        for channel in (*file.channels, *late):
             if not self.templates.has(journey, file.send, channel):
                 self._problem(
                     f"no template of `{file.send}` for {channel}",
@@ -174,7 +188,19 @@ class _Reader:
             valid_for=self._duration(file.valid_for, "steps", i, "valid_for"),
             drop_on=frozenset(file.drop_on),
             on_refusal=file.on_refusal,
+            reach_by=self._reach_by(file.reach_by, file.on_refusal, i),
         )
+
+    def _reach_by(self, file: ReachByFile | None, fate: str, i: int) -> ReachBy | None:
+        if file is None:
+            return None
+        if fate == "drop":
+            self._problem(
+                "what must reach the member is not dropped", "leave `on_refusal` out", "steps", i, "on_refusal"
+            )
+        date = self._expression(file.date, "steps", i, "reach_by", "date")
+        before = self._duration(file.before, "steps", i, "reach_by", "before")
+        return None if date is None else ReachBy(date=date, before=before, escalate=tuple(file.escalate))
 
     def _event_type(self, name: str, *at: str | int) -> None:
         if name not in EVENT_TYPES:

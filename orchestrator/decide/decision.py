@@ -23,7 +23,7 @@ TELLING = (
     *("complaint_open", "membership_ended", "under_age", "suppressed"),
     *("consent_withdrawn", "consent_expired", "reconfirmation_due", "consent_pending", "consent_basis", "no_consent"),
     *("registry_listed", "registry_unknown", "platform_block"),
-    *("zone_unknown", "contact_point_unhealthy", "no_contact_point"),
+    *("zone_unknown", "channel_refused", "contact_point_unhealthy", "no_contact_point"),
 )
 _PLACE = {reason: place for place, reason in enumerate(TELLING)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.channels.contract import Message
-from orchestrator.decide import context, ids
+from orchestrator.decide import context, deadlines, ids
 from orchestrator.decide.asking import asked
 from orchestrator.decide.consent import COMPLAINT
 from orchestrator.decide.decision import Weighed, barred_by, most_telling, weigh_by
@@ -30,6 +31,8 @@ MAX_PENDING = 200
 MAX_CLOSED = 8
 # without an address there is nothing to ask the rules about
 NO_CONTACT_POINT = said(Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point"))
+# what refused a message once is not asked again: the touch would have the same id
+REFUSED = said(Finding(rule="refused_before", version="engine", says="suppress", reason="channel_refused"))
 UNKNOWN_REGISTRY = RegistryState(listed=False, checked_at=None)
 
 _encode = msgspec.json.Encoder().encode
@@ -76,6 +79,12 @@ def decide(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
         silence(turn, journey, send, intent.occurrence, "journey_limit")
         return "suppress"
     if not waiting:
+        if send.reach_by is not None:
+            try:
+                intent = deadlines.given(turn, send.reach_by, intent)
+            except RenderError as error:
+                silence(turn, journey, send, intent.occurrence, "content_error", str(error))
+                return "suppress"
         turn.add("intents", 1)
     return _weigh(turn, journey, send, intent, waiting=waiting)
 
@@ -86,7 +95,15 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
     # what the channels' rules share: the same places, the same clock on the wall
     memo: dict[object, Any] = {}
     zones = tuple([turn.content.zones[name] for name in member.residence.zones])
-    for channel in _channels(turn, member, send):
+    channels = _channels(turn, member, send)
+    late = deque(() if send.reach_by is None else [each for each in send.reach_by.escalate if each not in channels])
+    to_try = deque(channels)
+    while to_try or (late and deadlines.endangered(intent, weighed)):
+        escalated = not to_try
+        channel = late.popleft() if escalated else to_try.popleft()
+        if channel in intent.refused:
+            weighed.append(Weighed(REFUSED, Tried(channel=channel, says="suppress", findings=REFUSED.findings())))
+            continue
         contact = contact_for(member, channel)
         if contact is None:
             nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
@@ -99,9 +116,13 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
             found = barred_by(suppression, found)
         weighed.append(found)
         if found.tried.says == "pass":
+            if escalated and not intent.alarmed:
+                deadlines.alarm(turn, intent, most_telling(weighed[:-1]).reason)
             return _reserve(turn, journey, send, intent, question, contact, weighed, waiting=waiting)
-        if found.tried.says == "defer" and send.on_refusal != "other_channel":
-            break
+        held = found.tried.says == "defer" and send.on_refusal != "other_channel"
+        if held and not deadlines.endangered(intent, weighed):
+            # it comes in time there
+            to_try.clear()
     return _refused(turn, journey, send, intent, weighed, waiting=waiting)
 
 
@@ -119,6 +140,9 @@ def _refused(
 ) -> str:
     """No channel lets it pass now: it waits for the first that will, or ends as a silence."""
     winner = _winner(turn, journey, intent, weighed) if turn.won else None
+    if not intent.alarmed and deadlines.endangered(intent, weighed):
+        deadlines.alarm(turn, intent, most_telling(weighed).reason)
+        intent = replace(intent, alarmed=True)
     waits = [each for each in weighed if each.tried.says == "defer"]
     if waits:
         soonest = min(waits, key=lambda each: each.tried.release_at or turn.now)

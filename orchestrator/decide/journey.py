@@ -11,6 +11,17 @@ from msgspec import Struct
 Expression = Callable[[Mapping[str, object]], object]
 
 
+class ReachBy(Struct, frozen=True, kw_only=True):
+    """The member must have a message by then."""
+
+    # a day (it must arrive before that local day begins) or an instant; over `event`, `member`, `now` …
+    date: Expression
+    # and so long before that
+    before: timedelta = timedelta(0)
+    # channels that are tried too once the deadline is in danger, in this order
+    escalate: tuple[str, ...] = ()
+
+
 class Send(Struct, frozen=True, kw_only=True):
     """Contact the member once."""
 
@@ -24,6 +35,8 @@ class Send(Struct, frozen=True, kw_only=True):
     drop_on: frozenset[str] = frozenset()
     # what becomes of a message whose channel must wait: the next channel is tried, it waits for this one, it is dropped
     on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
+    # None: there is no deadline
+    reach_by: ReachBy | None = None
 
 
 class Wait(Struct, frozen=True, kw_only=True):

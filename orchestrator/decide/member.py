@@ -189,6 +189,13 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trigger: dict[str, object] = field(default_factory=dict)
     # set while a touch is reserved or later for it
     touch_id: str = ""
+    # the member must have it by then, where the step says so; the last instant that is in time
+    reach_by: datetime | None = None
+    # channels that refused it for good, or on which it bounced, and the last of these touches
+    refused: tuple[str, ...] = ()
+    instead_of: str = ""
+    # an operator heard that the deadline is in danger
+    alarmed: bool = False
     # windows that the dispatcher found closed, half-open
     closed: tuple[tuple[datetime, datetime], ...] = ()
 
@@ -227,6 +234,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     entered: dict[str, datetime] = field(default_factory=dict)
     # key: intent_id
     pending: dict[str, Pending] = field(default_factory=dict)
+    # intents with a deadline, whose touch was accepted and may still bounce; key: intent_id
+    watched: dict[str, Pending] = field(default_factory=dict)
     # armed timers: name -> due; an inbox row whose due differs is void
     timers: dict[str, datetime] = field(default_factory=dict)
     # open complaints

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.decide import deadlines
 from orchestrator.decide.ends import ORDERED, agreed, bounced, cancel, end, end_suppression, suppress
 from orchestrator.decide.facts import apply_event
 from orchestrator.decide.intents import closed_too, hushed
@@ -34,6 +35,8 @@ from orchestrator.events.inputs import (
 STILL_CALLING = timedelta(minutes=5)
 
 # what a receipt tells of the contact point
+# receipts after which the member does not have it
+FELL_SHORT = frozenset({"bounced", "soft_bounced", "failed"})
 _HEALTH: dict[str, Health] = {
     "bounced": "hard_bounced",
     "complained": "complained",
@@ -102,6 +105,8 @@ def _timer(turn: Turn, member: Member, timer: TimerDue) -> None:
             resume(turn, pending)
     elif kind == "journey":
         woken(turn, member, rest)
+    elif kind == "deadline":
+        deadlines.came(turn, rest)
     elif kind == "inactive":
         journey = turn.content.journeys.get(rest)
         if journey is not None and journey.trigger.inactivity is not None:
@@ -148,10 +153,14 @@ def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
         turn.set_place(outcome.touch_id, outcome.attempted_at)
     if pending is not None:
         turn.forget(pending)
+        if state != "rejected":
+            deadlines.accepted(turn, pending, state)
     if outcome.opted_out and place is not None:
         _opted_out(turn, place.channel, "opted_out", outcome.occurred_at)
     elif outcome.kind == "rejected_recipient" and place is not None:
         bounced(turn, place.contact, place.channel, "invalid", outcome.occurred_at)
+    if pending is not None and pending.reach_by is not None and state == "rejected" and place is not None:
+        deadlines.again(turn, pending, place.channel, outcome.kind)
 
 
 def _returned(turn: Turn, member: Member, returned: Returned) -> None:
@@ -207,6 +216,13 @@ def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
     health = _HEALTH.get(receipt.state)
     if health is not None:
         bounced(turn, place.contact, place.channel, health, receipt.occurred_at)
+    watched = deadlines.watched_of(turn.known(), receipt.touch_id)
+    if watched is None:
+        return
+    if receipt.state in FELL_SHORT:
+        deadlines.again(turn, watched, place.channel, receipt.state)
+    elif health == "ok":
+        deadlines.delivered(turn, receipt.touch_id)
 
 
 def _opted_out(turn: Turn, channel: str, reason: str, at: datetime) -> None:

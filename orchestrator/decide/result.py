@@ -12,7 +12,7 @@ from orchestrator.decide.member import Member
 from orchestrator.decide.rules import Finding, Says
 from orchestrator.events.inputs import InternalInput
 
-Kind = Literal["decision", "touch", "consent", "contact_point", "operator", "tick", "member"]
+Kind = Literal["decision", "touch", "consent", "contact_point", "operator", "tick", "member", "alarm"]
 
 
 class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,6 +47,10 @@ class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tried: tuple[Tried, ...] = ()
     # without whose place this one had been sent
     outranked_by: Winner | None = None
+    # the touch that was refused, or bounced, and in whose place this one is decided
+    instead_of: str = ""
+    # the member must have it by then
+    reach_by: datetime | None = None
     # one plain sentence's worth of detail for content errors and the like: template, line, field; no personal data
     note: str = ""
 

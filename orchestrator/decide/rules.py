@@ -43,6 +43,7 @@ REASONS = (
     "no_contact_point",
     "contact_point_unfit",
     "contact_point_unhealthy",
+    "channel_refused",
     "zone_unknown",
     "dispatch_window_closed",
     "suppressed",

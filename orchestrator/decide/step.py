@@ -32,7 +32,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
             if given.event.type in ("member.enrolled", "member.updated"):
                 before = known or Member(id=given.event.subject, ref=shared.new_ref)
                 known = apply_event(before, given.event, content, shared.fingerprint).member
-        elif isinstance(given, TimerDue | Returned):
+        elif isinstance(given, TimerDue | Returned) or (isinstance(given, Receipt | Outcome) and _has_deadline(known)):
             weighs = True
         if (
             known is not None
@@ -44,6 +44,13 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     if weighs and known is not None:
         registries = registries_of(known, content)
     return Needs(registries=registries, touches=touches) if registries or touches else NOTHING
+
+
+def _has_deadline(member: Member | None) -> bool:
+    """Whether a bounce or a refusal may be decided anew."""
+    if member is None:
+        return False
+    return bool(member.watched) or any(intent.reach_by is not None for intent in member.pending.values())
 
 
 def registries_of(member: Member, content: Content) -> frozenset[tuple[str, str]]:

@@ -180,6 +180,8 @@ class Turn:
             packs=self.content.laws.names(residence.jurisdictions),
             tried=tuple([each.tried for each in weighed]),
             outranked_by=outranked_by,
+            instead_of=intent.instead_of,
+            reach_by=intent.reach_by,
             note=note,
         )
         self.entries.append(

@@ -14,6 +14,13 @@ MAX_TRIES = 3
 log = structlog.get_logger()
 
 
+def _told(ran: Ran) -> Ran:
+    """The alarms of a batch that is written: a message is in danger of missing the date that the member needs it by."""
+    for row in ran.alarms:
+        log.warning(row.reason, partition=row.partition, journey=row.journey, step=row.step, intent=row.intent_id)
+    return ran
+
+
 class Turner:
     """Runs a pipeline's batches and knows what to do with an input that can't be applied."""
 
@@ -48,7 +55,7 @@ class Turner:
             )
 
         try:
-            return run(held, UNBOUNDED)
+            return _told(run(held, UNBOUNDED))
         except TurnFailed as failure:
             failed = failure
         while True:
@@ -61,7 +68,7 @@ class Turner:
                 failed = failure
             else:
                 self.quarantined += len(quarantined)
-                return ran
+                return _told(ran)
 
     def _judged(self, failed: TurnFailed) -> tuple[QuarantineRow, ...]:
         """Counts a try that is about to be made; after the last one, the member that is to be parked."""

@@ -1,0 +1,136 @@
+"""Messages that must reach the member by a date: what endangers that, who hears of it, and what is tried instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.decide import context
+from orchestrator.decide.decision import Weighed
+from orchestrator.decide.journey import ReachBy, send_of
+from orchestrator.decide.member import Member, Pending
+from orchestrator.decide.result import Entry
+from orchestrator.decide.turn import Turn, Wanted
+from orchestrator.render.contract import RenderError
+
+# accepted ones that are watched for a bounce; the oldest are forgotten first
+MAX_WATCHED = 20
+
+_encode = msgspec.json.Encoder().encode
+
+
+def given(turn: Turn, by: ReachBy, intent: Pending) -> Pending:
+    """The intent with its deadline; it is of use at least until then. Raises RenderError where no date can be read."""
+    member = turn.known()
+    moment = _moment(by.date(context.view(member, intent.trigger, turn.content, turn.now)), turn, member) - by.before
+    if moment > turn.now:
+        turn.arm(timer_of(intent), moment)
+    return replace(intent, reach_by=moment, valid_until=max(intent.valid_until, moment))
+
+
+def timer_of(intent: Pending) -> str:
+    """The name of the timer of a deadline."""
+    return f"deadline:{intent.intent_id}"
+
+
+def endangered(intent: Pending, weighed: Sequence[Weighed]) -> bool:
+    """Whether none of these channels will do in time."""
+    by = intent.reach_by
+    if by is None:
+        return False
+    releases = [each.tried.release_at for each in weighed if each.tried.says == "defer"]
+    return not any(release is not None and release <= by for release in releases)
+
+
+def alarm(turn: Turn, intent: Pending, because: str, reason: str = "deadline_endangered") -> None:
+    """An operator hears of it: a line in the log, and a warning from whoever runs this turn."""
+    journey = turn.content.journeys.get(intent.journey)
+    turn.entries.append(
+        Entry(
+            kind="alarm",
+            journey=intent.journey,
+            step=intent.step,
+            occurrence=intent.occurrence,
+            intent_id=intent.intent_id,
+            touch_id=intent.instead_of,
+            purpose=journey.purpose if journey else "",
+            reason=reason,
+            trail=_encode({"reach_by": intent.reach_by, "because": because}).decode(),
+        )
+    )
+
+
+def came(turn: Turn, name: str) -> None:
+    """A deadline is there: what has not been accepted by then has missed it; the others are watched no longer."""
+    member = turn.known()
+    intent = member.pending.get(name)
+    if intent is not None:
+        alarm(turn, intent, "waiting" if not intent.touch_id else "not_called", "deadline_missed")
+    _forget(turn, name)
+
+
+def accepted(turn: Turn, intent: Pending, state: str) -> None:
+    """A touch was accepted, or left in doubt: it is watched until its deadline, or until it is delivered."""
+    if intent.reach_by is None or intent.reach_by <= turn.now:
+        return
+    member = turn.known()
+    watched = {**member.watched, intent.intent_id: intent}
+    turn.member = replace(member, watched=dict(list(watched.items())[-MAX_WATCHED:]))
+    if state == "unknown":
+        # a second message might be one too many: a person has to look
+        alarm(turn, intent, "unknown")
+
+
+def delivered(turn: Turn, touch: str) -> None:
+    """The member has it."""
+    for name, intent in turn.known().watched.items():
+        if intent.touch_id == touch:
+            _forget(turn, name)
+            return
+
+
+def watched_of(member: Member, touch: str) -> Pending | None:
+    """The intent with a deadline that an accepted touch is for."""
+    return next((intent for intent in member.watched.values() if intent.touch_id == touch), None)
+
+
+def again(turn: Turn, intent: Pending, channel: str, because: str) -> None:
+    """A touch was refused, or bounced, before the deadline: decided again on the channels that are left."""
+    journey = turn.content.journeys.get(intent.journey)
+    send = send_of(journey, intent.step)
+    _forget(turn, intent.intent_id)
+    if intent.reach_by is None or intent.reach_by <= turn.now or journey is None or send is None:
+        return
+    intent = replace(intent, touch_id="", instead_of=intent.touch_id, refused=(*intent.refused, channel), closed=())
+    alarm(turn, intent, because)
+    intent = replace(intent, alarmed=True)
+    turn.keep(intent)
+    turn.add("touched", -1)
+    turn.add("waiting", 1)
+    turn.wanted.append(Wanted(journey, send, intent, waiting=True))
+
+
+def _forget(turn: Turn, name: str) -> None:
+    member = turn.known()
+    if name in member.watched:
+        turn.member = replace(member, watched={key: kept for key, kept in member.watched.items() if key != name})
+
+
+def _moment(value: object, turn: Turn, member: Member) -> datetime:
+    """An instant as it is; a day as its first moment wherever the member may be."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
+        except ValueError:
+            raise RenderError("reach_by: a date such as 2026-11-22 is needed") from None
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise RenderError("reach_by: a day, or an instant with an offset, is needed")
+    zones = [turn.content.zones[name] for name in member.residence.zones]
+    days = [datetime.combine(value, time(), zone).astimezone(UTC) for zone in zones]
+    # nowhere does a day begin sooner
+    return min(days, default=datetime.combine(value, time(), UTC) - timedelta(hours=14))
