@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
         "sabotage": run.sabotage,
         "violations": len(violations),
         "by_kind": dict(kinds),
-        "found_by": sorted(found_by(run.sabotage, kinds)),
+        "found_by": sorted(FOUND_BY.get(run.sabotage, set()) & kinds.keys()),
         "first": [f"{violation.kind}: {violation.what}" for violation in violations[:100]],
         "struck": dict(Counter(after.struck.kind for after in struck)),
         "unmet": [after.struck.kind for after in run.struck if not after.struck.met],
@@ -63,13 +63,6 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
         "parts_s": run.parts_s,
         "took_s": round(sum(run.parts_s.values()), 1),
     }
-
-
-def found_by(sabotage: str, kinds: Collection[str]) -> set[str]:
-    """The violations that a sabotage was found by; those alone that the run would not have had without it."""
-    # where a run did not come to rest, what it left undone looks like inputs not decided and touches without an end
-    restless = {"decided_once", "one_end"} if "not_quiet" in kinds else set()
-    return FOUND_BY.get(sabotage, set()) & set(kinds) - restless
 
 
 def by_kind(faults: Iterable[Aftermath], when: Callable[[Aftermath], float | None]) -> dict[str, list[float]]:
@@ -127,6 +120,8 @@ def _findings(report: dict[str, Any]) -> str:
     if report["sabotage"]:
         found = ", ".join(report["found_by"])
         lines.append(f"SABOTAGE={report['sabotage']} {f'was found: {found}' if found else 'WAS NOT FOUND'}")
+        if "not_quiet" in report["by_kind"]:
+            lines.append("The run did not come to rest: what it left undone is among the violations.")
     return "\n".join(lines)
 
 

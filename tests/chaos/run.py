@@ -25,6 +25,7 @@ from tests.chaos.harvest import TOPICS, end_offsets, harvest, to_do
 from tests.chaos.plan import Fault, Plan, caps, expected, group_of, make_plan, name_of
 from tests.chaos.project import Hours, hours_from, make_project, write_policies
 from tests.chaos.report import report_of, table_of
+from tests.chaos.sabotage import deafen
 from tests.chaos.stage import Stage
 from tests.chaos.trouble import Aftermath, strike
 from tests.chaos.voices import Voices, now, until_it_works
@@ -77,6 +78,9 @@ class Run:
             asked = time.monotonic()
             stage.run_cli("topics", "create")
             begins_after_s = max(BEGINS_AFTER_S, TIMES_A_COMMAND * (time.monotonic() - asked))
+            if self.sabotage == "suppression":
+                # who hears an opt-out first is here, and cancels what waits
+                deafen()
             with open_project(stage.project) as project:
                 _ = project.store
                 self.feed = Feed(plan, stage.kafka.bootstrap)

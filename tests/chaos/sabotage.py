@@ -4,7 +4,7 @@ epoch         a batch no longer asks whether the partition is still its own: it 
 recheck       neither the dispatcher nor the attempt's statement asks any longer whether the hours are still open
 dedupe        the index of duplicates is neither asked nor kept
 cas           the token and state of a claim no longer matter: whoever comes, writes
-suppression   claims and attempts no longer ask who opted out
+suppression   nobody asks any longer who opted out, and an opt-out cancels nothing that waits to be called
 attempt       the attempt goes on record after the call instead of before it
 """
 
@@ -22,6 +22,7 @@ from sqlalchemy import Engine, event
 from orchestrator.errors import Refused
 from orchestrator.pipeline import Pipeline
 from orchestrator.stores.contract import Changes, Claim, Clock, OutcomeRow, Progress
+from orchestrator.stores.sql.postgres import statements
 
 # sabotage -> the violations of which one at least must be found: the promises that the safeguard stands for
 FOUND_BY = {
@@ -168,6 +169,14 @@ def unfence_pipeline() -> None:
     Pipeline.run = unfenced  # type: ignore[method-assign]  # that is the sabotage
 
 
+def deafen() -> None:
+    """`suppression`: whoever reserves, claims, attempts or cancels finds the table empty, though it is written."""
+    for name, statement in vars(statements).items():
+        if isinstance(statement, str) and "suppressions" in statement and "touches" in statement:
+            setattr(statements, name, _SUPPRESSIONS.sub(r"\1 (SELECT * FROM suppressions WHERE false)", statement))
+    statements.SUPPRESSIONS_OF = statements.SUPPRESSIONS_OF.replace("WHERE", "WHERE false AND")
+
+
 def apply(kind: str, store: Any) -> Any:
     """Takes a safeguard out of this process; the store to work with from now on. "" takes out none."""
     if kind == "epoch":
@@ -176,8 +185,7 @@ def apply(kind: str, store: Any) -> Any:
     if kind == "recheck":
         rewrite_statements(_HOURS, "true")
     elif kind == "suppression":
-        # an empty table
-        rewrite_statements(_SUPPRESSIONS, r"\1 (SELECT * FROM suppressions WHERE false)")
+        deafen()
     elif kind and kind not in KINDS:
         raise SystemExit(f"SABOTAGE={kind}: known are {', '.join(KINDS)}")
     wrap = {"recheck": Sleepless, "dedupe": Forgetful, "cas": Trusting, "attempt": Late}.get(kind)

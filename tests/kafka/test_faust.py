@@ -16,6 +16,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
+from mode import Service
 
 from orchestrator.pipeline import Pipeline
 from orchestrator.runtimes.kafka import app as ours
@@ -431,6 +432,40 @@ def test_faust_serves_the_web_and_takes_standard_output_unless_told(holding: Hol
         theirs, mine = stock().conf, ours.build(KAFKA, 4, holding).conf
         assert (True, True) == (theirs.web_enabled, theirs.worker_redirect_stdouts)
         assert (False, False) == (mine.web_enabled, mine.worker_redirect_stdouts)
+
+    run(work)
+
+
+def test_a_group_that_was_formed_without_its_topic_looks_again_soon(holding: Holding) -> None:
+    """Seen in a chaos run: the broker was killed, the group formed as it came back, and nobody read for minutes."""
+
+    async def work() -> None:
+        theirs, mine = stock().conf, ours.build(KAFKA, 4, holding).conf
+        assert 300_000 == theirs.consumer_metadata_max_age_ms
+        assert mine.consumer_metadata_max_age_ms <= 1_000 * mine.broker_session_timeout
+
+    run(work)
+
+
+@pytest.mark.parametrize("ending", [True, False])
+def test_a_worker_that_is_told_to_end_while_its_group_rebalances_is_not_taken_for_crashed(
+    holding: Holding, ending: bool
+) -> None:
+    """Faust has its fetcher crash when it is cancelled during a rebalance; the end of the process cancels it too."""
+
+    async def work() -> None:
+        app = ours.build(KAFKA, 4, holding)
+        consumer, _ = consumer_of(app)
+        consumer.resume_flow()
+        # a part of its own, as the fetcher is: it ends before the consumer does
+        draining = asyncio.create_task(consumer._drain_messages(Service()))
+        await asyncio.sleep(0.05)
+        if ending:
+            app._stopped.set()
+        draining.cancel()
+        await asyncio.wait({draining}, timeout=5)
+        assert draining.done()
+        assert ending is not draining.cancelled()
 
     run(work)
 

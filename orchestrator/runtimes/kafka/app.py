@@ -42,6 +42,9 @@ FETCH, WAITING = 1_000, 1_000
 FETCH_S = 0.25
 # what a broker last said of a partition's end counts for so long, in seconds
 FRESH_S = 10.0
+# a broker that was killed comes back without knowing its topics yet: a group formed in that moment is given nothing,
+# and looks again only when its metadata are so old, in milliseconds (five minutes unless told)
+METADATA_AGE_MS = 5_000
 
 log = structlog.get_logger()
 
@@ -183,6 +186,10 @@ class Consumer(driver.Consumer):
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
+        except asyncio.CancelledError:
+            # Faust takes it for a crash wherever the group is rebalancing, also where a worker ends as it was told to
+            if not self.app.should_stop:
+                raise
 
     async def _hand_on(self) -> None:
         """One fetch. What meets a stopped flow is no loss: partitions that stay ours are sought before it goes on."""
@@ -290,6 +297,7 @@ def build(kafka: KafkaSettings, partitions: int, holding: Holding) -> Worker:
         broker_request_timeout=max(40.0, kafka.session_timeout_s),
         broker_commit_interval=1.0,
         broker_max_poll_interval=300,
+        consumer_metadata_max_age_ms=METADATA_AGE_MS,
         stream_wait_empty=True,
         # seconds to wait after a rebalance: with no tables there is nothing to gather for
         stream_recovery_delay=0.0,
