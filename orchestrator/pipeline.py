@@ -21,6 +21,7 @@ from orchestrator.channels.contract import Message
 from orchestrator.contact_log import chain
 from orchestrator.decide import ids
 from orchestrator.decide.content import Content
+from orchestrator.decide.journeys.walking import HELD
 from orchestrator.decide.member import Member
 from orchestrator.decide.occasions import operator_entry
 from orchestrator.decide.result import Entry, Reservation, Result
@@ -29,7 +30,7 @@ from orchestrator.decide.shared import NOTHING, Needs, Shared
 from orchestrator.decide.step import needs, registries_of, step
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
-from orchestrator.events.inputs import Command, EventInput, Input, Redriven, Tick, read_input, write_input
+from orchestrator.events.inputs import Command, EventInput, Input, Plan, Redriven, Sweep, Tick, read_input, write_input
 from orchestrator.outbox_body import write_body
 from orchestrator.stores.contract import (
     Batch,
@@ -50,7 +51,7 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     TouchRow,
 )
-from orchestrator.stores.outbox import covering_contact, told_late
+from orchestrator.stores.outbox import STOPPED, covering_contact, told_late
 from orchestrator.times import instant, micros, rfc3339
 from orchestrator.vault import Sealer, Vault
 
@@ -69,6 +70,9 @@ _DAY = 86_400 * _MICROSECOND
 
 _encode = msgspec.json.Encoder().encode
 _read_member = msgspec.json.Decoder(Member).decode
+# members, and rows of paused journeys, that are seen to in one batch
+SWEPT = 1_000
+RELEASED = 2_000
 # how such an inbox row begins
 _REDRIVEN = b'{"type":"redriven"'
 
@@ -101,6 +105,9 @@ class Given(Struct, frozen=True, omit_defaults=True):
     # "registry/fingerprint" -> (listed, checked_at)
     registries: dict[str, tuple[bool, int | None]] = {}
     touches: dict[str, str] = {}
+    # journeys that were paused, and stopped
+    paused: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 class Recorded(NamedTuple):
@@ -281,6 +288,8 @@ class _Batch:
         self.registries: dict[tuple[str, str], RegistryState | None] = {}
         # touch id -> state in the outbox as this batch found it; "": none
         self.touches: dict[str, str] = {}
+        self.paused: frozenset[str] = frozenset()
+        self.stopped: frozenset[str] = frozenset()
         self.quarantined: set[bytes] = set()
         self.progress: dict[int, Progress] = {}
         self.consumed: dict[int, int] = {}
@@ -360,6 +369,12 @@ class _Batch:
     def _prefetch(self) -> dict[int, list[InboxRow]]:
         """Reads at once what the turns will ask for one by one."""
         due = self._due()
+        # after the inbox: whoever finds an order to go on finds no switch any more
+        scopes = {row.scope for row in self.tx.switches()}
+        if scopes:
+            self.stopped = frozenset(name for name in self.content.journeys if f"{STOPPED}:{name}" in scopes)
+            off = frozenset(name for name in self.content.journeys if f"journey:{name}" in scopes)
+            self.paused = off - self.stopped
         wanted: dict[bytes, int] = {row.member: row.partition for rows in due.values() for row in rows if row.member}
         identities: list[bytes] = []
         first, last = min(self.latest.values(), default=0), max(self.latest.values(), default=0)
@@ -461,12 +476,14 @@ class _Batch:
 
     def given(self, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
         """What `step` must be given for this turn, read under the batch's lock."""
-        if wants is NOTHING:
+        if self.paused or self.stopped:
+            shared = msgspec.structs.replace(shared, paused=self.paused, stopped=self.stopped)
+        elif wants is NOTHING:
             return shared, None
         self._look_up(wants.registries, [touch for touch in wants.touches if touch not in self.moved])
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = {touch: stands for touch in wants.touches if (stands := self.moved.get(touch) or self.touches[touch])}
-        if not registries and not touches:
+        if not registries and not touches and not self.paused and not self.stopped:
             return shared, None
         journaled = Given(
             registries={
@@ -474,6 +491,8 @@ class _Batch:
                 for (name, contact), state in sorted(registries.items())
             },
             touches=dict(sorted(touches.items())),
+            paused=tuple(sorted(self.paused)),
+            stopped=tuple(sorted(self.stopped)),
         )
         return msgspec.structs.replace(shared, registries=registries, touches=touches), journaled
 
@@ -786,12 +805,46 @@ class _Partition:
             batch.journal.append(
                 JournalRow(self.partition, self.turn, i, now, kind, offset, NOBODY, "", b"[null," + raw + b"]")
             )
-        self._record(now, "", tuple(house_entry(given) for given in inputs))
+        self._record(now, "", house_entries(inputs))
         for given in inputs:
             if isinstance(given, Command) and given.verb == "unsuppress" and "contact" in given.arguments:
                 whom = given.arguments
                 until = now if given.given_at is None else micros(given.given_at)
                 self._unsuppress(whom["contact"], whom["channel"], whom["purpose"], until)
+            elif isinstance(given, Sweep):
+                self._sweep(now, given)
+            elif isinstance(given, Command):
+                # a partition that stood idle is behind the order
+                since = now if given.given_at is None else max(now, micros(given.given_at))
+                for sweep in swept_by(given, batch.content):
+                    self._sweep(since, sweep)
+
+    def _sweep(self, now: int, sweep: Sweep) -> None:
+        """Some of the members are given what the sweep is for, or some of what was held comes due; then the rest.
+
+        All of it is for the next batch, so that no batch grows with the members.
+        """
+        batch, partition = self.batch, self.partition
+        if sweep.held:
+            held = batch.tx.held(partition, micros(HELD), int(sweep.after or 0), RELEASED)
+            batch.taken.extend((partition, row.seq) for row in held)
+            given = [(row.member, row.input) for row in held]
+            # what this batch has put off itself
+            given += [(row[1], row[4]) for row in self.heap if row[0] == micros(HELD) and row[3] < 0]
+            self.heap = [row for row in self.heap if row[0] != micros(HELD) or row[3] >= 0]
+            heapq.heapify(self.heap)
+            more, last = len(held) == RELEASED, str(held[-1].seq) if held else ""
+        else:
+            members = batch.tx.members_after(partition, bytes.fromhex(sweep.after), SWEPT)
+            body = write_input(Plan() if sweep.order is None else sweep.order)
+            given = [(member, body) for member in members]
+            more, last = len(members) == SWEPT, members[-1].hex() if members else ""
+        if more:
+            given.append((NOBODY, write_input(msgspec.structs.replace(sweep, after=last))))
+        batch.inbox.extend(NewInbox(partition, now, member, body) for member, body in given)
+        if given:
+            # nothing comes before it, nor does the clock go on
+            batch.more_due = self.stopped = True
 
     def _record(self, now: int, ref: str, entries: tuple[Entry, ...]) -> None:
         """Log rows and daily counts of a turn."""
@@ -808,6 +861,8 @@ class _Partition:
         for entry in entries:
             if entry.kind == "decision":
                 batch.daily[day, entry.journey, entry.channel, entry.verdict, entry.reason] += 1
+            elif entry.kind == "journey":
+                batch.daily[day, entry.journey, "", entry.state, ""] += 1
 
     def _put(self, due: int, member: bytes, body: bytes) -> None:
         """A row for this partition's inbox: taken in this batch if it comes due in it, else written."""
@@ -876,13 +931,29 @@ def _enrols(inputs: tuple[Input, ...]) -> bool:
     return any(isinstance(given, EventInput) and given.event.type == "member.enrolled" for given in inputs)
 
 
-def house_entry(given: Input) -> Entry:
-    """What the log says of an input about no member; raises TypeError for any other."""
-    if isinstance(given, Command):
-        return operator_entry(given)
-    if isinstance(given, Tick):
-        return Entry(kind="tick", occurred_at=given.at)
-    raise TypeError(f"{type(given).__name__} is about a member")
+def house_entries(inputs: Iterable[Input]) -> tuple[Entry, ...]:
+    """What the log says of inputs about no member; raises TypeError for any other."""
+    entries: list[Entry] = []
+    for given in inputs:
+        if isinstance(given, Command):
+            entries.append(operator_entry(given))
+        elif isinstance(given, Tick):
+            entries.append(Entry(kind="tick", occurred_at=given.at))
+        elif not isinstance(given, Sweep):
+            raise TypeError(f"{type(given).__name__} is about a member")
+    return tuple(entries)
+
+
+def swept_by(order: Command, content: Content) -> tuple[Sweep, ...]:
+    """What an order about nobody means to the members of each partition."""
+    if order.verb == "activate" and content.planned:
+        return (Sweep(),)
+    if order.verb == "start":
+        return (Sweep(order=order),)
+    if order.verb == "switch" and order.arguments.get("scope", "").startswith("journey:"):
+        held = Sweep(held=True)
+        return {"on": (held,), STOPPED: (held, Sweep())}.get(order.arguments["to"], ())
+    return ()
 
 
 _days: dict[int, str] = {}

@@ -26,7 +26,7 @@ from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry
 from orchestrator.decide.step import step
 from orchestrator.errors import ContentError, Tampered
-from orchestrator.pipeline import house_entry
+from orchestrator.pipeline import house_entries
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import JournalRow, LogRow, Progress, Store
 from orchestrator.turns import about_nobody, opened
@@ -181,7 +181,7 @@ class _Partition:
     def _turn(self, journal: list[JournalRow], rows: list[LogRow]) -> None:
         first = journal[0]
         if not first.member:
-            self._compare(first, rows, tuple(house_entry(given) for given in about_nobody(journal)))
+            self._compare(first, rows, house_entries(about_nobody(journal)))
             return
         life = self._life(first)
         if life.sealer is None:

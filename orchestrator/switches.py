@@ -15,7 +15,7 @@ from orchestrator.events.inputs import Command
 from orchestrator.events.types import Channel
 from orchestrator.orders import to_all
 from orchestrator.stores.contract import Store, SwitchRow
-from orchestrator.stores.outbox import known_scope
+from orchestrator.stores.outbox import STOPPED, known_scope
 from orchestrator.times import instant, micros, rfc3339
 
 
@@ -31,13 +31,30 @@ class Switch(Struct, frozen=True, kw_only=True):
 def switch(store: Store, scope: str, *, off: bool, actor: str, at: datetime) -> None:
     """Stops what is in the scope (`all`, `channel:email`, `journey:welcome`), or lets it go on; raises UsageError.
 
-    What was decided waits meanwhile, and is cancelled when its time is over.
+    What was decided waits meanwhile, and is cancelled when its time is over. Of a journey nothing is decided either:
+    who is inside stays where they are, and what comes due is decided when it goes on.
     """
     kind, _, name = known_scope(scope).partition(":")
     if kind == "channel" and name not in get_args(Channel):
         raise UsageError(f"{name!r} is no channel: use one of {', '.join(get_args(Channel))}")
     order = Command(verb="switch", actor=actor, arguments={"scope": scope, "to": "off" if off else "on"}, given_at=at)
     store.switch(SwitchRow(scope, micros(at), actor), off, to_all(store, order))
+
+
+def stop(store: Store, journey: str, *, actor: str, at: datetime) -> None:
+    """Ends a journey until it is resumed: nobody enters it, and the runs of those inside end as silences.
+
+    Its messages are not called from the moment this returns; the owners end the runs in their members' next turns.
+    """
+    switch(store, f"journey:{journey}", off=True, actor=actor, at=at)
+    order = Command(verb="switch", actor=actor, arguments={"scope": f"journey:{journey}", "to": STOPPED}, given_at=at)
+    store.switch(SwitchRow(f"{STOPPED}:{journey}", micros(at), actor), True, to_all(store, order))
+
+
+def resume(store: Store, journey: str, *, actor: str, at: datetime) -> None:
+    """Lets a paused or stopped journey go on: what came due meanwhile is decided now."""
+    store.switch(SwitchRow(f"{STOPPED}:{journey}", micros(at), actor), False, [])
+    switch(store, f"journey:{journey}", off=False, actor=actor, at=at)
 
 
 def switches(store: Store) -> list[Switch]:

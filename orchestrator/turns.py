@@ -43,6 +43,8 @@ def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault) -> Turn:
         new_ref=rows[0].ref,
         registries=_registries(given),
         touches={} if given is None else given.touches,
+        paused=frozenset() if given is None else frozenset(given.paused),
+        stopped=frozenset() if given is None else frozenset(given.stopped),
     )
     return Turn(instant(rows[0].at), tuple(inputs), shared)
 

@@ -15,7 +15,7 @@ from orchestrator.contact_log.about import NotStarted, Why
 from orchestrator.contact_log.sentences import moment
 from orchestrator.decide import context
 from orchestrator.decide.content import Content
-from orchestrator.decide.entry import barred, facts_of_silence
+from orchestrator.decide.entry import barred, facts_of_silence, key_of, mark_of
 from orchestrator.decide.facts import apply_event
 from orchestrator.decide.journey import Journey
 from orchestrator.decide.member import Member
@@ -129,9 +129,13 @@ class _Asked:
             # a silence `content_error`, which is in the log
             return
         if bar == "reentry":
-            entered = moment(member.entered[journey.name], self.zone)
+            entered = moment(member.entered[mark_of(journey, key_of(journey, facts))], self.zone)
             again = f"again only after {in_words(journey.gap)}" if journey.gap is not None else "once only"
             text = f"{came} did not start it: the member entered it on {entered}, and it is entered {again}"
+            self.found.append(self.told(bar, text, now))
+        elif bar == "running":
+            key = key_of(journey, facts)
+            text = f"{came} did not start it: a run of it{f' for {key}' if key else ''} was going on"
             self.found.append(self.told(bar, text, now))
         elif bar:
             condition = journey.trigger.where if bar == "where" else journey.audience

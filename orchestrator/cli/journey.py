@@ -1,23 +1,28 @@
-"""`orchestrator journey …`: see and test journeys."""
+"""`orchestrator journey …`: see, test, draw, begin, start, pause and stop journeys."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import getpass
+from typing import Annotated, Literal
 
 import typer
 from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator import journey_orders, journey_view, switches
 from orchestrator.cli.output import State, show, table, verdict
-from orchestrator.decide.journey import Journey, Send, Wait
-from orchestrator.project import open_project
+from orchestrator.decide.journey import Journey
+from orchestrator.errors import UsageError
+from orchestrator.journey_scaffold import scaffold
+from orchestrator.located import nearest
+from orchestrator.project import Project, open_project
 from orchestrator.runtimes.embedded.cases import CaseResult, run_cases
-from orchestrator.times import in_words
+from orchestrator.times import instant
 
-app = typer.Typer(no_args_is_help=True, help="See and test journeys.")
-
-ENTERS = {"each": "each time", "never": "once"}
+app = typer.Typer(no_args_is_help=True, help="See, test, draw, begin, start, pause and stop journeys.")
+Journey_ = Annotated[str, typer.Argument(metavar="JOURNEY", help="The journey's name.")]
+Actor = Annotated[str, typer.Option(help="Who orders it, for the log. Default: the account.")]
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -29,6 +34,21 @@ class Listed(Struct, frozen=True, kw_only=True):
     # once, each time, or again after so long
     enters: str
     steps: str
+
+
+class Drawing(Struct, frozen=True, kw_only=True):
+    """A journey as a flow chart."""
+
+    journey: str
+    # https://mermaid.js.org
+    mermaid: str
+
+
+class Ordered(Struct, frozen=True, kw_only=True):
+    """An order that was given."""
+
+    journey: str
+    order: Literal["start", "pause", "resume", "stop"]
 
 
 @app.command("list")
@@ -60,18 +80,109 @@ def live_cases(
         raise typer.Exit(1)
 
 
+@app.command("graph")
+def graph_(ctx: typer.Context, journey: Journey_) -> None:
+    """Draw a journey as a Mermaid flow chart: for a page, a wiki, or https://mermaid.live.
+
+    Example: orchestrator journey graph welcome > welcome.mmd
+    """
+    with open_project(State.of(ctx).project) as project:
+        drawing = journey_view.mermaid(_known(project, journey))
+    show(ctx, Drawing(journey=journey, mermaid=drawing), lambda: Text(drawing.rstrip(), no_wrap=True))
+
+
+@app.command("new")
+def new_(
+    ctx: typer.Context, journey: Annotated[str, typer.Argument(metavar="JOURNEY", help="The new journey's name.")]
+) -> None:
+    """Write a journey to begin with: its file, one message in three languages, and cases that hold.
+
+    Example: orchestrator journey new second-visit
+    """
+    with open_project(State.of(ctx).project) as project:
+        made = scaffold(project.path, journey)
+    lines = [*made.written, "", f"Next: orchestrator journey test {journey}"]
+    show(ctx, made, lambda: Text("\n".join(lines)))
+
+
+@app.command("start")
+def start_(
+    ctx: typer.Context,
+    journey: Journey_,
+    members: Annotated[
+        list[str] | None, typer.Argument(metavar="[MEMBER]...", help="The members' ids.", show_default=False)
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Instead: everybody whom the journey is for.")] = False,
+    actor: Actor = "",
+) -> None:
+    """Have members enter a journey with `trigger: {manual: true}`, where it is for them.
+
+    Example: orchestrator journey start anniversary-offer member-0042
+    """
+    if bool(members) == everybody:
+        raise UsageError("name members, or everybody with --all")
+    with open_project(State.of(ctx).project) as project:
+        at, who = instant(project.store.clock()), actor or getpass.getuser()
+        journey_orders.start(project.store, project.vault, project.content, journey, members or (), actor=who, at=at)
+    whom = "everybody" if everybody else f"{len(members or ())} members"
+    show(ctx, Ordered(journey=journey, order="start"), f"{journey} starts for {whom} with the next turn.")
+
+
+@app.command("pause")
+def pause_(ctx: typer.Context, journey: Journey_, actor: Actor = "") -> None:
+    """Hold a journey: who is inside stays where they are, and what comes due waits until it is resumed.
+
+    Example: orchestrator journey pause welcome
+    """
+    _order(ctx, journey, "pause", actor, f"{journey} is paused.")
+
+
+@app.command("resume")
+def resume_(ctx: typer.Context, journey: Journey_, actor: Actor = "") -> None:
+    """Let a paused or stopped journey go on: what came due meanwhile is decided now, what is too old is a silence.
+
+    Example: orchestrator journey resume welcome
+    """
+    _order(ctx, journey, "resume", actor, f"{journey} goes on.")
+
+
+@app.command("stop")
+def stop_(ctx: typer.Context, journey: Journey_, actor: Actor = "") -> None:
+    """End a journey for everybody inside, each run as a silence `stopped`, and let nobody in until it is resumed.
+
+    Example: orchestrator journey stop welcome
+    """
+    _order(ctx, journey, "stop", actor, f"{journey} is stopped: nothing of it is sent from now on.")
+
+
+def _order(ctx: typer.Context, journey: str, order: Literal["pause", "resume", "stop"], actor: str, said: str) -> None:
+    with open_project(State.of(ctx).project) as project:
+        _known(project, journey)
+        store, who, at = project.store, actor or getpass.getuser(), instant(project.store.clock())
+        if order == "pause":
+            switches.switch(store, f"journey:{journey}", off=True, actor=who, at=at)
+        elif order == "resume":
+            switches.resume(store, journey, actor=who, at=at)
+        else:
+            switches.stop(store, journey, actor=who, at=at)
+    show(ctx, Ordered(journey=journey, order=order), said)
+
+
+def _known(project: Project, journey: str) -> Journey:
+    found = project.content.journeys.get(journey)
+    if found is None:
+        raise UsageError(f"there is no journey {journey}; {nearest(journey, project.content.journeys)}")
+    return found
+
+
 def _listed(journey: Journey) -> Listed:
-    trigger = journey.trigger
-    starts = trigger.event if trigger.inactivity is None else f"{in_words(trigger.inactivity)} without {trigger.event}"
-    steps = [_step(step) for step in journey.steps]
-    enters = f"again after {in_words(journey.gap)}" if journey.gap is not None else ENTERS[journey.reentry]
-    return Listed(journey=journey.name, purpose=journey.purpose, starts=starts, enters=enters, steps=" → ".join(steps))
-
-
-def _step(step: Send | Wait) -> str:
-    if isinstance(step, Wait):
-        return f"wait {in_words(step.duration)}"
-    return f"{step.name} ({', '.join(step.channels)})"
+    return Listed(
+        journey=journey.name,
+        purpose=journey.purpose,
+        starts=journey_view.starts(journey.trigger),
+        enters=journey_view.enters(journey),
+        steps=journey_view.in_a_line(journey),
+    )
 
 
 def _view(results: list[CaseResult]) -> RenderableType:

@@ -49,7 +49,7 @@ def show_(
         Literal["", "send", "defer", "suppress"], typer.Option(help="Only decisions of this verdict.")
     ] = "",
     kind: Annotated[
-        Literal["", "decision", "touch", "consent", "contact_point", "member", "operator", "tick"],
+        Literal["", "decision", "touch", "consent", "contact_point", "member", "journey", "operator", "tick"],
         typer.Option(help="Only entries of this kind."),
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many entries, the latest.")] = 50,

@@ -19,7 +19,7 @@ from orchestrator.stores.contract import Store
 from orchestrator.vault import Vault
 
 Why = Literal[
-    "where", "audience", "reentry", "history", "no_journey",
+    "where", "audience", "reentry", "running", "history", "no_journey",
     "no_event", "silence_runs", "parked", "erased", "unreadable",
 ]  # fmt: skip
 

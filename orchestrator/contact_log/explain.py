@@ -294,12 +294,17 @@ def _touch(row: LogRow, zone: ZoneInfo | None) -> str:
 def _fact(story: list[LogRow], zone: ZoneInfo | None) -> Paragraph:
     row = story[0]
     channels = sentences.listed(tuple(channel_name(each.channel) for each in story))
-    words = {"channel": channels, "purpose": row.purpose or "every purpose"}
+    words = {"channel": channels, "purpose": row.purpose or "every purpose", "journey": row.journey}
     when = moment(instant(row.occurred_at or row.at), zone)
     if row.kind == "operator":
         said = f"An operator {sentences.COMMANDS.get(row.reason, f'gave the order {row.reason}')}"
     else:
-        lists = {"consent": sentences.CONSENT, "contact_point": sentences.HEALTH, "member": sentences.MEMBER}
+        lists = {
+            "consent": sentences.CONSENT,
+            "contact_point": sentences.HEALTH,
+            "member": sentences.MEMBER,
+            "journey": sentences.JOURNEY,
+        }
         known = lists.get(row.kind, {}).get(row.state)
         said = known.format(**words) if known else f"{row.kind} {row.state}".strip()
     return Paragraph(

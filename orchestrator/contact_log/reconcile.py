@@ -113,13 +113,15 @@ def balance(equation: Equation, totals: Mapping[tuple[int, str], int], partition
 
 
 def recount(rows: Iterable[LogRow], days: Counter[Day]) -> Counter[str]:
-    """Intents of one partition's log and how they ended; adds every decision to `days`."""
+    """Intents of one partition's log and how they ended; adds every decision and every goal reached to `days`."""
     ends: dict[str, str] = {}
     for row in rows:
         if row.kind == "decision":
             ends[row.intent_id] = _ENDS.get(row.verdict, "unknown verdict")
             day = instant(row.at).strftime("%Y-%m-%d")
             days[day, row.journey, row.channel, row.verdict, row.reason] += 1
+        elif row.kind == "journey":
+            days[instant(row.at).strftime("%Y-%m-%d"), row.journey, "", row.state, ""] += 1
     counted = Counter(ends.values())
     counted["intents"] = len(ends)
     return counted

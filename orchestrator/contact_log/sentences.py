@@ -47,6 +47,11 @@ REASONS: dict[str, str] = {
     "expired": "it could not be sent within the time in which it is of use",
     "content_error": "the journey or its template has an error",
     "exited": "the member had left the journey by then",
+    "goal_reached": "what the journey is for had happened by then",
+    "holdout": "the member is one of those whom nothing is sent to, so that the rest can be compared with them",
+    "stopped": "the journey was stopped by an operator",
+    "step_gone": "the step at which the member stood is not in the journey any more",
+    "date_missing": "the date that it waited for is not known",
     "journey_limit": "the member was in as many journeys at once as are allowed",
     "erased": "the member asked to be forgotten",
 }
@@ -118,7 +123,12 @@ MEMBER: dict[str, str] = {
     "erased": "The member was forgotten: the key to all personal data was destroyed",
 }
 
+JOURNEY: dict[str, str] = {
+    "goal_reached": "What the journey {journey} is for has happened: the member's run of it ended",
+}
+
 COMMANDS: dict[str, str] = {
+    "start": "had the member enter a journey",
     "activate": "put a content revision in force",
     "suppress": "ordered that the member is not contacted",
     "unsuppress": "lifted the order not to contact the member",

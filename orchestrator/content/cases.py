@@ -30,6 +30,14 @@ class CaseEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: dict[str, object] = field(default_factory=dict)
 
 
+class CaseOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that an operator orders."""
+
+    # start: the member, by hand
+    order: Literal["pause", "resume", "stop", "start"]
+    time: datetime
+
+
 class Expected(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One touch, or one silence, that must come of it."""
 
@@ -55,7 +63,11 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Sentence
     # what is known beforehand: the data of member.enrolled
     member: MemberEnrolled
-    events: tuple[CaseEvent, ...]
+    events: tuple[CaseEvent, ...] = ()
+    # what an operator orders of the journey
+    orders: tuple[CaseOrder, ...] = ()
+    # when it is known; just before the first event or order where left out
+    known_from: datetime | None = None
     # the clock runs to here
     until: datetime
     expect: tuple[Expected, ...] = ()
@@ -91,7 +103,9 @@ def _problems(located: Located, i: int, case: Case, cases: list[Case]) -> list[P
     if any(case.name == other.name for other in cases[:i]):
         found.append(located.problem("two cases have this name", "give each its own", at=(i, "name")))
     moments: list[tuple[Steps, datetime]] = [((i, "until"), case.until)]
+    moments += [((i, "known_from"), case.known_from)] if case.known_from is not None else []
     moments += [((i, "events", j, "time"), event.time) for j, event in enumerate(case.events)]
+    moments += [((i, "orders", j, "time"), order.time) for j, order in enumerate(case.orders)]
     for at, moment in moments:
         if moment.tzinfo is None:
             found.append(located.problem("a time needs an offset", "such as 2026-11-24T10:00:00Z", at=at))

@@ -2,84 +2,60 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
-
-from msgspec import Meta, Struct, field
 
 from orchestrator.content.files import read_yaml
-from orchestrator.decide.journey import Expression, Journey, ReachBy, Send, Step, Trigger, Wait
-from orchestrator.decide.rules import REASONS
+from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile, TriggerFile
+from orchestrator.content.journey_steps import MAX_STEPS, Compiler, weekdays
+from orchestrator.content.samples import Occasion, conditions, unknown
+from orchestrator.decide.journey import (
+    Expression,
+    Goal,
+    Holdout,
+    Journey,
+    Regular,
+    Send,
+    Step,
+    Threshold,
+    Trigger,
+    TriggerKind,
+    Yearly,
+)
 from orchestrator.errors import ContentError, Problem
-from orchestrator.events.types import EVENT_TYPES, Purpose
+from orchestrator.events.types import EVENT_TYPES
 from orchestrator.located import Located, convert, nearest
 from orchestrator.render.contract import RenderError, Templates
+from orchestrator.render.sandbox import Expression as Compiled
 from orchestrator.render.sandbox import compile_expression
 from orchestrator.times import duration
 
-Duration = Annotated[str, Meta(pattern="^P", description="a duration such as P3D (days), PT12H (hours) or P1DT30M")]
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,60}$", description="small letters, digits and hyphens")]
-SENT_ON = ("email", "sms", "whatsapp", "telegram", "push")
-
-
-class TriggerFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """`trigger:` of a journey file."""
-
-    # event type that starts the journey …
-    event: str = ""
-    # … or silence of this long …
-    inactivity: Duration = ""
-    # … after this event type
-    after: str = ""
-    # condition on `event`, `member`, `aggregates`
-    where: str = ""
-    # older occasions are silences `stale`
-    fresh_for: Duration = "P2D"
-
-
-class ReachByFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """`reach_by:` of a send step."""
-
-    # an expression for a day or an instant: event.expires_on
-    date: Annotated[str, Meta(min_length=1)]
-    # so long before it
-    before: Duration = "PT0S"
-    # channels that are tried too once the deadline is in danger
-    escalate: tuple[Literal["email", "sms", "whatsapp", "telegram", "push"], ...] = ()
-
-
-class StepFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """One step: `send` (with its channels) or `wait`."""
-
-    send: Name = ""
-    channels: tuple[Literal["email", "sms", "whatsapp", "telegram", "push"], ...] = ()
-    valid_for: Duration = "P3D"
-    # reasons that end the intent instead of deferring it
-    drop_on: tuple[str, ...] = ()
-    # what becomes of a message whose channel must wait
-    on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
-    # the member must have it by then
-    reach_by: ReachByFile | None = None
-    wait: Duration = ""
-
-
-class JourneyFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """`journey.yaml`."""
-
-    journey: Name
-    purpose: Purpose
-    trigger: TriggerFile
-    steps: Annotated[tuple[StepFile, ...], Meta(min_length=1, max_length=40)]
-    # who may enter; everyone where left out
-    audience: str = ""
-    # each | never | a gap such as P30D
-    reentry: str = "each"
-    exit: tuple[str, ...] = ()
-    # what kind of journey it is (acquisition, retention …): caps may count by it
-    category: Name = ""
-    # for people: what this journey is for
-    why: str = field(default="")
+# way to start -> what may stand beside it; `fresh_for` may always
+STARTS: Mapping[str, tuple[str, ...]] = {
+    "event": ("where",),
+    "inactivity": ("after", "where"),
+    "date": ("yearly", "before_days", "after_days", "leap_day", "at"),
+    "figure": ("of", "days", "reaches", "each", "where"),
+    "enters": (),
+    "leaves": (),
+    "weekly": ("at",),
+    "monthly": ("at",),
+    "manual": (),
+}
+_KINDS: Mapping[str, TriggerKind] = {
+    "event": "event",
+    "inactivity": "inactivity",
+    "date": "date",
+    "figure": "threshold",
+    "enters": "enters",
+    "leaves": "leaves",
+    "weekly": "schedule",
+    "monthly": "schedule",
+    "manual": "manual",
+}
+HOLDOUT = "holdout.yaml"
+_HUNDREDTHS = 100
 
 
 def load_journeys(folder: Path, templates: Templates) -> dict[str, Journey]:
@@ -111,6 +87,22 @@ def categories_of(folder: Path) -> dict[str, str]:
     return found
 
 
+def load_holdout(folder: Path) -> Holdout | None:
+    """Whom all marketing leaves out, of `templates/holdout.yaml`; None where there is no such file."""
+    path = folder / HOLDOUT
+    if not path.is_file():
+        return None
+    file = convert(read_yaml(path, str(path.relative_to(folder.parent))), HouseHoldoutFile)
+    return Holdout(share=round(file.share * _HUNDREDTHS), salt=file.salt)
+
+
+def occasion_of(file: JourneyFile) -> Occasion:
+    """What starts a journey, as its texts and conditions see it."""
+    trigger = file.trigger
+    kind: TriggerKind = next((_KINDS[way] for way in STARTS if getattr(trigger, way)), "event")
+    return Occasion(trigger.event or trigger.after or trigger.figure, kind=kind, purpose=file.purpose)
+
+
 class _Reader:
     """Reads one file, collecting its problems."""
 
@@ -119,108 +111,186 @@ class _Reader:
         self.folder_name = path.parent.name
         self.templates = templates
         self.problems: list[Problem] = []
+        self.occasion = Occasion()
 
     def read(self) -> Journey:
         file = convert(self.located, JourneyFile)
+        self.occasion = occasion_of(file)
         if file.journey != self.folder_name:
-            self._problem(
+            self.problem(
                 f"journey `{file.journey}` lies in folder `{self.folder_name}`", "give both one name", "journey"
             )
         trigger = self._trigger(file.trigger)
-        steps = tuple(self._step(file.journey, i, given) for i, given in enumerate(file.steps))
-        if not any(isinstance(given, Send) for given in steps):
-            self._problem("a journey without a `send` step contacts nobody", "add one", "steps")
+        steps = self._steps(file)
         for i, ended in enumerate(file.exit):
-            self._event_type(ended, "exit", i)
+            self.event_type(ended, "exit", i)
+        for i, event in enumerate(file.updated_by):
+            self.event_type(event, "updated_by", i)
         gap = None
         if file.reentry not in ("each", "never"):
-            gap = self._duration(file.reentry, "reentry")
+            gap = self.duration(file.reentry, "reentry")
+        self._key(file)
         journey = Journey(
             name=file.journey,
             purpose=file.purpose,
             category=file.category,
             trigger=trigger,
             steps=steps,
-            audience=self._expression(file.audience, "audience"),
+            audience=self.expression(file.audience, "audience"),
             reentry="gap" if gap is not None else "never" if file.reentry == "never" else "each",
             gap=gap,
+            key=file.key,
+            at_once=file.at_once,
             exit=frozenset(file.exit),
+            updated_by=frozenset(file.updated_by),
+            goal=self._goal(file),
+            holdout=self._holdout(file),
+            link_parameters=tuple((f"utm_{name}", value) for name, value in file.utm.items()),
         )
         if self.problems:
             raise ContentError(self.problems)
         return journey
 
+    def _steps(self, file: JourneyFile) -> tuple[Step, ...]:
+        compiler = Compiler(self, file.journey, self.templates)
+        steps = tuple(compiler.block(file.steps, "steps"))
+        if not any(isinstance(given, Send) for given in steps):
+            self.problem("a journey without a `send` step contacts nobody", "add one", "steps")
+        if len(compiler.labels) > MAX_STEPS:
+            self.problem(f"more than {MAX_STEPS} steps", "make two journeys of it", "steps")
+        return steps
+
     def _trigger(self, file: TriggerFile) -> Trigger:
-        if bool(file.event) == bool(file.inactivity):
-            self._problem("a trigger is either an `event` or `inactivity` with `after`", "write one of them", "trigger")
-        event = file.event or file.after
-        self._event_type(event, "trigger", "event" if file.event else "after")
+        written = self.keys("trigger")
+        ways = [way for way in STARTS if way in written]
+        if len(ways) != 1:
+            what = f"a trigger is exactly one of {', '.join(STARTS)}; this one is {' and '.join(ways) or 'none'}"
+            self.problem(what, "write one of them", "trigger")
+            return Trigger()
+        way = ways[0]
+        for key in written:
+            if key not in (way, "fresh_for", *STARTS[way]):
+                allowed = ", ".join((*STARTS[way], "fresh_for"))
+                self.problem(f"`{key}` does not belong to `{way}`", f"beside it may stand: {allowed}", "trigger", key)
+        event = {"event": file.event, "inactivity": file.after, "figure": file.figure}.get(way)
+        if event is not None:
+            self.event_type(event, "trigger", "after" if way == "inactivity" else way)
         return Trigger(
-            event=event,
-            inactivity=self._duration(file.inactivity, "trigger", "inactivity") if file.inactivity else None,
-            where=self._expression(file.where, "trigger", "where"),
-            fresh_for=self._duration(file.fresh_for, "trigger", "fresh_for"),
+            kind=_KINDS[way],
+            event=event or "",
+            inactivity=self.duration(file.inactivity, "trigger", "inactivity") if way == "inactivity" else None,
+            date=self._date(file) if way == "date" else None,
+            schedule=self._schedule(file) if way in ("weekly", "monthly") else None,
+            threshold=self._threshold(file) if way == "figure" else None,
+            group=self._group(file, way) if way in ("enters", "leaves") else None,
+            where=self.expression(file.where, "trigger", "where"),
+            fresh_for=self.duration(file.fresh_for, "trigger", "fresh_for"),
         )
 
-    def _step(self, journey: str, i: int, file: StepFile) -> Step:
-        if bool(file.send) == bool(file.wait):
-            self._problem("a step is either `send` or `wait`", "write one of them", "steps", i)
-        if file.wait:
-            return Wait(duration=self._duration(file.wait, "steps", i, "wait"))
-        if not file.channels:
-            self._problem("`send` names no channel", f"add `channels: [{', '.join(SENT_ON[:2])}]`", "steps", i, "send")
-        late = file.reach_by.escalate if file.reach_by is not None else ()
-        for channel in (*file.channels, *late):
-            if not self.templates.has(journey, file.send, channel):
-                self._problem(
-                    f"no template of `{file.send}` for {channel}",
-                    f"add {file.send}.{channel}.en.txt.j2 beside this file",
-                    "steps",
-                    i,
-                    "send",
-                )
-        for j, reason in enumerate(file.drop_on):
-            if reason not in REASONS:
-                self._problem(f"`{reason}` is no reason code", nearest(reason, REASONS), "steps", i, "drop_on", j)
-        return Send(
-            name=file.send,
-            channels=tuple(file.channels),
-            valid_for=self._duration(file.valid_for, "steps", i, "valid_for"),
-            drop_on=frozenset(file.drop_on),
-            on_refusal=file.on_refusal,
-            reach_by=self._reach_by(file.reach_by, file.on_refusal, i),
-        )
-
-    def _reach_by(self, file: ReachByFile | None, fate: str, i: int) -> ReachBy | None:
-        if file is None:
+    def _date(self, file: TriggerFile) -> Yearly | None:
+        if file.before_days and file.after_days:
+            self.problem("`before_days` and `after_days` at once", "write one of them", "trigger", "before_days")
+        expression = self.expression(file.date, "trigger", "date")
+        if expression is None:
             return None
-        if fate == "drop":
-            self._problem(
-                "what must reach the member is not dropped", "leave `on_refusal` out", "steps", i, "on_refusal"
-            )
-        date = self._expression(file.date, "steps", i, "reach_by", "date")
-        before = self._duration(file.before, "steps", i, "reach_by", "before")
-        return None if date is None else ReachBy(date=date, before=before, escalate=tuple(file.escalate))
+        month, day = (int(part) for part in file.leap_day.split("-"))
+        return Yearly(
+            date=expression,
+            source=file.date,
+            yearly=file.yearly,
+            days=file.after_days - file.before_days,
+            at=time.fromisoformat(file.at),
+            leap_day=(month, day),
+        )
 
-    def _event_type(self, name: str, *at: str | int) -> None:
+    def _schedule(self, file: TriggerFile) -> Regular:
+        for i, day in enumerate(file.monthly):
+            if day == 0:
+                self.problem("no month has a day 0", "days count from 1, or back from -1", "trigger", "monthly", i)
+        return Regular(
+            at=time.fromisoformat(file.at), weekdays=weekdays(file.weekly), days=frozenset(file.monthly) - {0}
+        )
+
+    def _threshold(self, file: TriggerFile) -> Threshold:
+        if bool(file.reaches) == bool(file.each):
+            cure = "write `reaches: 10` for once, `each: 10` for every ten"
+            self.problem("`figure` needs either `reaches` or `each`", cure, "trigger", "figure")
+        kind = EVENT_TYPES.get(file.figure)
+        if file.of == "sum" and kind is not None and not {"amount", "points"} & set(kind.__struct_fields__):
+            self.problem(f"{file.figure} has no amount and no points to sum up", "use `of: count`", "trigger", "of")
+        return Threshold(of=file.of, days=file.days, reaches=file.reaches, each=file.each)
+
+    def _group(self, file: TriggerFile, way: str) -> Expression | None:
+        source = file.enters or file.leaves
+        group = self.expression(source, "trigger", way, missing=False)
+        if group is not None and any(path.split(".")[0] == "now" for path in group.fields):
+            what = f"`{way}` may not ask for `now`: nobody is looked at merely because time goes by"
+            self.problem(what, "use a trigger with a `date`, or `inactivity`", "trigger", way)
+        return group
+
+    def _key(self, file: JourneyFile) -> None:
+        if not file.key:
+            return
+        kind = EVENT_TYPES.get(self.occasion.event) if self.occasion.kind in ("event", "threshold") else None
+        if kind is None:
+            self.problem("`key` needs a trigger by an event", "leave it out", "key")
+        elif file.key not in kind.__struct_fields__:
+            cure = nearest(file.key, kind.__struct_fields__)
+            self.problem(f"`{file.key}` is no field of {self.occasion.event}", cure, "key")
+
+    def _goal(self, file: JourneyFile) -> Goal | None:
+        if file.goal is None:
+            return None
+        self.event_type(file.goal.event, "goal", "event")
+        return Goal(event=file.goal.event, where=self.awaited(file.goal.event, file.goal.where, "goal", "where"))
+
+    def _holdout(self, file: JourneyFile) -> Holdout | None:
+        if file.holdout is None:
+            return None
+        if file.purpose != "marketing":
+            what = f"a {file.purpose} journey has no holdout: members are owed what it says"
+            self.problem(what, "leave it out", "holdout")
+        return Holdout(share=round(file.holdout.share * _HUNDREDTHS), salt=file.holdout.salt or file.journey)
+
+    def event_type(self, name: str, *at: str | int) -> None:
         if name not in EVENT_TYPES:
-            self._problem(f"`{name}` is no event type", nearest(name, EVENT_TYPES), *at)
+            self.problem(f"`{name}` is no event type", nearest(name, EVENT_TYPES), *at)
 
-    def _duration(self, text: str, *at: str | int) -> timedelta:
+    def duration(self, text: str, *at: str | int) -> timedelta:
         try:
             return duration(text)
         except ValueError as error:
-            self._problem(str(error), "weeks, days, hours, minutes, seconds", *at)
+            self.problem(str(error), "weeks, days, hours, minutes, seconds", *at)
             return timedelta(0)
 
-    def _expression(self, source: str, *at: str | int) -> Expression | None:
+    def expression(self, source: str, *at: str | int, missing: bool | None = None) -> Compiled | None:
+        return self._compiled(source, self.occasion, at, missing)
+
+    def awaited(self, event: str, source: str, *at: str | int) -> Expression | None:
+        return self._compiled(source, Occasion(event, start=self.occasion), at)
+
+    def _compiled(
+        self, source: str, occasion: Occasion, at: tuple[str | int, ...], missing: bool | None = None
+    ) -> Compiled | None:
         if not source:
             return None
         try:
-            return compile_expression(source)
+            compiled = compile_expression(source) if missing is None else compile_expression(source, missing=missing)
         except RenderError as error:
-            self._problem(str(error), "see templates/README.md for what expressions may say", *at)
+            self.problem(str(error), "see templates/README.md for what expressions may say", *at)
             return None
+        names = conditions(occasion)
+        for path in sorted(compiled.fields):
+            lacking = unknown(path, names)
+            if lacking is not None:
+                self.problem(f"`{path}` is not known here", nearest(*lacking), *at)
+        return compiled
 
-    def _problem(self, what: str, cure: str, *at: str | int) -> None:
+    def keys(self, *at: str | int) -> tuple[str, ...]:
+        value: object = self.located.value
+        for step in at:
+            value = value[step]  # type: ignore[index]  # the file was converted: it is there
+        return tuple(str(key) for key in value) if isinstance(value, dict) else ()
+
+    def problem(self, what: str, cure: str, *at: str | int) -> None:
         self.problems.append(self.located.problem(what, cure, at=at))

@@ -10,7 +10,8 @@ from msgspec import Struct
 from orchestrator.content.cases import read_cases
 from orchestrator.content.disclosures import OPT_OUT, Disclosure
 from orchestrator.content.files import read_yaml
-from orchestrator.content.journeys import JourneyFile
+from orchestrator.content.journey_file import JourneyFile
+from orchestrator.content.journeys import occasion_of as of_file
 from orchestrator.content.samples import Occasion, declared, samples, unknown
 from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates, sources
 from orchestrator.decide.content import Identity
@@ -125,8 +126,7 @@ def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
     cases = path.with_name("cases.yaml")
     if with_cases and cases.is_file():
         read_cases(cases, cases.relative_to(folder.parent).as_posix())
-    occasion = Occasion(file.trigger.event or file.trigger.after, silence=not file.trigger.event, purpose=file.purpose)
-    return _Journey(occasion, file.purpose)
+    return _Journey(of_file(file), file.purpose)
 
 
 def _names(file: TemplateFile, occasion: Occasion) -> list[Problem]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from orchestrator import __version__
 from orchestrator.content import locate, tables
-from orchestrator.content.journeys import categories_of, load_journeys
+from orchestrator.content.journeys import categories_of, load_holdout, load_journeys
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
 from orchestrator.content.templates import load_templates
 from orchestrator.decide.content import Content, Identity
-from orchestrator.decide.journey import Journey
+from orchestrator.decide.journey import Holdout, Journey
 from orchestrator.errors import ContentError, Problem
 from orchestrator.settings import Settings
 
@@ -36,6 +35,11 @@ def load_content(project: Path, settings: Settings) -> Content:
         problems.extend(error.problems)
         laws = None
     journeys: dict[str, Journey] = {}
+    holdout: Holdout | None = None
+    try:
+        holdout = load_holdout(templates_folder)
+    except ContentError as error:
+        problems.extend(error.problems)
     if templates is not None:
         try:
             journeys = load_journeys(templates_folder, templates)
@@ -51,8 +55,6 @@ def load_content(project: Path, settings: Settings) -> Content:
     return Content(
         revision=revision_of([templates_folder, policies_folder], settings),
         journeys=journeys,
-        started_by=by_event(journey for journey in journeys.values() if journey.trigger.inactivity is None),
-        silent_after=by_event(journey for journey in journeys.values() if journey.trigger.inactivity is not None),
         policies=policies,
         laws=laws,
         templates=templates,
@@ -62,6 +64,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         identity=identity_of(settings),
         locale=settings.locale,
         public_url=settings.public_url,
+        holdout=holdout,
         keep_places=max(laws.longest_window, policies.longest_window),
     )
 
@@ -93,11 +96,3 @@ def revision_body(project: Path) -> bytes:
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
             files[path.relative_to(folder.parent).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
     return msgspec.json.encode(files)
-
-
-def by_event(journeys: Iterable[Journey]) -> dict[str, tuple[Journey, ...]]:
-    """event type -> the journeys that it starts."""
-    table: dict[str, tuple[Journey, ...]] = {}
-    for journey in journeys:
-        table[journey.trigger.event] = (*table.get(journey.trigger.event, ()), journey)
-    return table

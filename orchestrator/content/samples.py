@@ -14,11 +14,13 @@ from msgspec import Struct
 from orchestrator.content.cases import Case, event_data
 from orchestrator.decide.content import Identity
 from orchestrator.decide.context import plain
+from orchestrator.decide.journey import TriggerKind
 from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
 
 ANY = "*"
 MEMBER_FIELDS = (
     "given_name", "family_name", "birthday", "locale", "country", "region", "tier", "status", "attributes", "since",
+    "tags",
 )  # fmt: skip
 AGGREGATE_FIELDS = ("count", "sum", "first", "last")
 _NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
@@ -26,17 +28,23 @@ _UNSUBSCRIBE = "https://example.com/u/sample-9b1c2f7a40d85e63"
 
 # what a journey that starts by silence offers as `event`
 SILENCE: dict[str, object] = {"last": "2026-10-25T11:00:00+00:00", "days": 30}
+# … one that starts by the calendar, and one that starts by an audience or by hand
+DAY: dict[str, object] = {"day": "2026-11-24"}
+_FACTS: dict[str, dict[str, object]] = {
+    "inactivity": SILENCE, "date": DAY, "schedule": DAY, "enters": {}, "leaves": {}, "manual": {}
+}  # fmt: skip
 
 
 class Occasion(Struct, frozen=True):
     """What starts a journey."""
 
-    # event type; "" where the journey's file is not sound
+    # event type; "" where it is none, or the journey's file is not sound
     event: str = ""
-    # True: silence after it
-    silence: bool = False
+    kind: TriggerKind = "event"
     # of the journey: only marketing has an opt-out page
     purpose: str = "marketing"
+    # of a condition on a later event: what started the run
+    start: Occasion | None = None
 
 
 # one full example of each event type; the smallest one keeps only what the type requires
@@ -75,7 +83,8 @@ def samples(occasion: Occasion, locale: str, identity: Identity, journey: str) -
     kind = EVENT_TYPES.get(occasion.event)
     required = {field.name for field in msgspec.structs.fields(kind) if field.required} if kind else set[str]()
     smallest = {name: value for name, value in full.items() if name in required}
-    least, most = (SILENCE, SILENCE) if occasion.silence else (_plain(smallest, kind), _plain(full, kind))
+    facts = _FACTS.get(occasion.kind)
+    least, most = (facts, facts) if facts is not None else (_plain(smallest, kind), _plain(full, kind))
     known = MemberEnrolled(
         given_name="Lucía", family_name="Gómez", birthday=date(1988, 5, 14), locale=locale, country="ES", tier="Oro"
     )
@@ -100,7 +109,8 @@ def of_case(case: Case, occasion: Occasion, identity: Identity, journey: str) ->
         count, total = totals.get(event.type, (0, 0))
         amount = getattr(data, "amount", getattr(data, "points", 0))
         totals[event.type] = (count + 1, total + (amount or 0))
-    given = SILENCE if occasion.silence else plain(event_data(matching[-1])) if matching else {}
+    facts = _FACTS.get(occasion.kind)
+    given = facts if facts is not None else plain(event_data(matching[-1])) if matching else {}
     return Sample(case.name, _context(case.member, given, totals, identity, journey, occasion.purpose))
 
 
@@ -128,8 +138,11 @@ def _context(
             "status": "enrolled",
             "attributes": member.attributes,
             "since": _NOW,
+            "tags": (),
         },
         "event": dict(event),
+        "gathered": (dict(event),),
+        "heard": {},
         "aggregates": {
             name.replace(".", "_"): {"count": count, "sum": total, "first": _NOW, "last": _NOW}
             for name, (count, total) in totals.items()
@@ -147,13 +160,11 @@ def _context(
 
 def declared(occasion: Occasion) -> dict[str, object]:
     """The names templates may use, as nested dicts; ANY where whatever follows is the project's own."""
-    kind = EVENT_TYPES.get(occasion.event)
-    fields: object = {field.name: ANY for field in msgspec.structs.fields(kind)} if kind else ANY
-    if occasion.silence:
-        fields = dict.fromkeys(SILENCE, ANY)
     return {
         "member": dict.fromkeys(MEMBER_FIELDS, ANY),
-        "event": fields,
+        "event": _fields(occasion),
+        "gathered": ANY,
+        "heard": ANY,
         "aggregates": {name.replace(".", "_"): dict.fromkeys(AGGREGATE_FIELDS, ANY) for name in EVENT_TYPES},
         "missing": ANY,
         "ask": ANY,
@@ -166,6 +177,23 @@ def declared(occasion: Occasion) -> dict[str, object]:
         "subject": ANY,
         "preheader": ANY,
     }
+
+
+def conditions(occasion: Occasion) -> dict[str, object]:
+    """The names that a journey's conditions may use: those of its texts that are no message's."""
+    names = declared(occasion)
+    for name in ("journey", "unsubscribe_url", "subject", "preheader"):
+        del names[name]
+    if occasion.start is not None:
+        names["start"] = _fields(occasion.start)
+    return names
+
+
+def _fields(occasion: Occasion) -> object:
+    if occasion.kind in _FACTS:
+        return dict.fromkeys(_FACTS[occasion.kind], ANY)
+    kind = EVENT_TYPES.get(occasion.event)
+    return {field.name: ANY for field in msgspec.structs.fields(kind)} if kind else ANY
 
 
 def unknown(path: str, names: Mapping[str, object]) -> tuple[str, list[str]] | None:

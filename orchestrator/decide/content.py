@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
 from orchestrator.decide.asking import Asking
-from orchestrator.decide.journey import Journey
+from orchestrator.decide.journey import Holdout, Journey
 from orchestrator.decide.panel import Panel
 from orchestrator.decide.rules import Rule
 from orchestrator.render.contract import Templates
@@ -98,10 +98,6 @@ class Content(Struct, frozen=True, kw_only=True):
     # hash over all files, engine version and tables
     revision: str
     journeys: Mapping[str, Journey]
-    # event type -> journeys it starts
-    started_by: Mapping[str, tuple[Journey, ...]]
-    # event type -> journeys started by silence after it
-    silent_after: Mapping[str, tuple[Journey, ...]]
     policies: Policies
     laws: Laws
     templates: Templates
@@ -116,12 +112,37 @@ class Content(Struct, frozen=True, kw_only=True):
     public_url: str
     # places older than this are forgotten
     keep_places: timedelta
+    # members whom marketing leaves out altogether, for comparison
+    holdout: Holdout | None = None
+    # event type -> journeys it starts
+    started_by: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
+    # event type -> journeys started by silence after it
+    silent_after: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
+    # event type -> journeys started by a figure of it
+    crossed_by: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
+    # journeys started by the calendar, and by coming to belong to an audience or leaving it
+    planned: tuple[Journey, ...] = ()
+    grouped: tuple[Journey, ...] = ()
     # panels made before, by jurisdictions, channel, purpose and journey
     panels: dict[tuple[tuple[str, ...], str, str, str], Panel] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """A copy with a difference makes its own panels."""
+        """A copy with a difference makes its own panels; which journeys start by what follows from the journeys."""
         force_setattr(self, "panels", {})
+        force_setattr(self, "started_by", self._by_event("event"))
+        force_setattr(self, "silent_after", self._by_event("inactivity"))
+        force_setattr(self, "crossed_by", self._by_event("threshold"))
+        force_setattr(self, "planned", self._of("date", "schedule"))
+        force_setattr(self, "grouped", self._of("enters", "leaves"))
+
+    def _of(self, *kinds: str) -> tuple[Journey, ...]:
+        return tuple(journey for journey in self.journeys.values() if journey.trigger.kind in kinds)
+
+    def _by_event(self, kind: str) -> dict[str, tuple[Journey, ...]]:
+        table: dict[str, tuple[Journey, ...]] = {}
+        for journey in self._of(kind):
+            table[journey.trigger.event] = (*table.get(journey.trigger.event, ()), journey)
+        return table
 
     def panel(self, jurisdictions: tuple[str, ...], channel: str, purpose: str, journey: str) -> Panel:
         """All rules that such a contact is asked: the house's own, then those of the law."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import NoneType
 from typing import Any
@@ -14,6 +14,7 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.events.types import Data
 
+NOTHING: Mapping[str, object] = {}
 # JSON has these as they are
 _PLAIN = frozenset((str, int, float, bool, NoneType))
 
@@ -27,8 +28,18 @@ def plain(data: Data) -> dict[str, object]:
     return values
 
 
-def view(member: Member, event: Mapping[str, object], content: Content, now: datetime) -> dict[str, object]:
-    """What expressions and templates may name: `member`, `event`, `aggregates`, `missing`, `ask`, `now`, who writes."""
+def view(
+    member: Member,
+    event: Mapping[str, object],
+    content: Content,
+    now: datetime,
+    gathered: Sequence[Mapping[str, object]] = (),
+    heard: Mapping[str, object] = NOTHING,
+) -> dict[str, object]:
+    """What expressions and templates may name: `member`, `event`, `aggregates`, `missing`, `ask`, `now`, who writes.
+
+    `gathered` is what a digest tells of, at least what started the journey; `heard` the event last waited for.
+    """
     asking = content.policies.asking(now)
     lacking = missing(member, asking)
     zones = member.residence.zones
@@ -45,8 +56,11 @@ def view(member: Member, event: Mapping[str, object], content: Content, now: dat
             "status": member.status,
             "attributes": member.attributes,
             "since": member.since,
+            "tags": member.tags,
         },
         "event": event,
+        "gathered": gathered or (event,),
+        "heard": heard,
         "aggregates": {
             name.replace(".", "_"): {"count": a.count, "sum": a.sum, "first": a.first, "last": a.last}
             for name, a in member.aggregates.items()

@@ -15,8 +15,10 @@ from orchestrator.decide.turn import Turn
 MAX_SUPPRESSED = 60
 # a suppression that an operator ordered
 ORDERED = "suppressed"
-# why a touch was cancelled that is also why its intent ended; whatever else cancels one is a suppression
-SAID = frozenset({"expired", "exited", "complaint_open"})
+# a touch that is cancelled for one of these ends its intent for the same reason
+SAME_END = frozenset(
+    {"expired", "exited", "complaint_open", "goal_reached", "stopped", "step_gone", "content_error", "date_missing"}
+)
 # suppressions that a later consent ends
 OPTED_OUT = frozenset({"consent_withdrawn", "complained", "opted_out"})
 
@@ -42,7 +44,7 @@ def cancel(
     entry = turn.touch_entry(pending, pending.touch_id, "cancelled", reason)
     turn.entries.append(replace(entry, occurred_at=occurred_at))
     turn.drop_place(pending.touch_id)
-    turn.end_entry(pending, reason if reason in SAID else "suppressed")
+    turn.end_entry(pending, reason if reason in SAME_END else "suppressed")
     turn.add("touched", -1)
     turn.add("silent", 1)
     turn.forget(pending)

@@ -11,8 +11,8 @@ from orchestrator.decide.content import Content
 from orchestrator.decide.journey import Journey
 from orchestrator.decide.member import Member
 
-# the condition of the trigger, the audience, an earlier entry; "": nothing
-Bar = Literal["", "where", "audience", "reentry"]
+# the condition of the trigger, the audience, an earlier entry, a run that goes on; "": nothing
+Bar = Literal["", "where", "audience", "reentry", "running"]
 
 
 def barred(member: Member, journey: Journey, facts: Mapping[str, object], content: Content, now: datetime) -> Bar:
@@ -27,12 +27,28 @@ def barred(member: Member, journey: Journey, facts: Mapping[str, object], conten
             return "where"
         if audience is not None and not audience(view):
             return "audience"
-    entered = member.entered.get(journey.name)
+    key = key_of(journey, facts)
+    entered = member.entered.get(mark_of(journey, key))
     if entered is not None and (
         journey.reentry == "never" or (journey.gap is not None and now - entered < journey.gap)
     ):
         return "reentry"
+    if key or journey.at_once:
+        running = [run.key for run in member.instances if run.journey == journey.name]
+        if (key and key in running) or 0 < journey.at_once <= len(running):
+            return "running"
     return ""
+
+
+def key_of(journey: Journey, facts: Mapping[str, object]) -> str:
+    """What tells the run that these facts are about from others; "" where the journey does not keep them apart."""
+    value = facts.get(journey.key) if journey.key else None
+    return "" if value is None else str(value)
+
+
+def mark_of(journey: Journey, key: str) -> str:
+    """The name under which a member's last entry is kept: each key has its own."""
+    return f"{journey.name}/{key}" if key else journey.name
 
 
 def facts_of_silence(last: datetime, now: datetime) -> dict[str, object]:

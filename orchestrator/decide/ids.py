@@ -35,6 +35,11 @@ def occurrence_of(key: bytes, source: str, id: str) -> str:
     return _keyed(key, 8, f"{source}\0{id}").hexdigest()
 
 
+def draw(key: bytes, n: int, *parts: str) -> int:
+    """A number from 0 to n-1 that stays with these parts, each as likely as the others; `n` is at most 2**32."""
+    return int.from_bytes(_keyed(key, 16, "\x1f".join(parts)).digest()) * n >> 128
+
+
 def _keyed(key: bytes, size: int, text: str) -> blake2b:
     state = _begun(key, size).copy()
     state.update(text.encode())

@@ -26,6 +26,7 @@ from orchestrator.decide.rules import Finding, Question, RegistryState
 from orchestrator.decide.turn import Turn, Wanted
 from orchestrator.events.inputs import Expired
 from orchestrator.render.contract import RenderError
+from orchestrator.render.links import with_parameters
 
 MAX_PENDING = 200
 MAX_CLOSED = 8
@@ -40,14 +41,18 @@ _encode = msgspec.json.Encoder().encode
 
 def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> None:
     """A send step is reached: its intent is weighed at the end of the turn, with all others of the same moment."""
+    occurrence = instance.occurrence if not instance.counters else _round(instance)
     intent = Pending(
-        intent_id=ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.name, instance.occurrence),
+        intent_id=ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.label, occurrence),
         journey=journey.name,
-        step=send.name,
-        occurrence=instance.occurrence,
+        step=send.label,
+        occurrence=occurrence,
         created_at=turn.now,
         valid_until=turn.now + send.valid_for,
         trigger=instance.trigger,
+        key=instance.key,
+        gathered=instance.gathered,
+        heard=instance.heard,
     )
     turn.wanted.append(Wanted(journey, send, intent, waiting=False))
 
@@ -56,12 +61,12 @@ def silence(turn: Turn, journey: Journey, send: Send, occurrence: str, reason: s
     """An intent that ends as it begins."""
     turn.add("intents", 1)
     turn.add("silent", 1)
-    intent = ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.name, occurrence)
+    intent = ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.label, occurrence)
     turn.entries.append(
         Entry(
             kind="decision",
             journey=journey.name,
-            step=send.name,
+            step=send.label,
             occurrence=occurrence,
             intent_id=intent,
             channel=send.channels[0],
@@ -71,6 +76,34 @@ def silence(turn: Turn, journey: Journey, send: Send, occurrence: str, reason: s
             trail=_encode(Trail(note=note)).decode(),
         )
     )
+
+
+def silence_at(turn: Turn, instance: Instance, purpose: str, reason: str, note: str = "") -> None:
+    """A run ends at a step that contacts nobody: that is a silence too, of an intent that ends as it begins."""
+    turn.add("intents", 1)
+    turn.add("silent", 1)
+    member = turn.known().id
+    turn.entries.append(
+        Entry(
+            kind="decision",
+            journey=instance.journey,
+            step=instance.step,
+            occurrence=instance.occurrence,
+            intent_id=ids.intent_id(
+                turn.shared.key, member, instance.journey, instance.step, f"{instance.occurrence}#end"
+            ),
+            purpose=purpose,
+            verdict="suppress",
+            reason=reason,
+            trail=_encode(Trail(note=note)).decode(),
+        )
+    )
+
+
+def _round(instance: Instance) -> str:
+    """The occurrence with the rounds of its repetitions, from the second on: each round has intents of its own."""
+    rounds = list(instance.counters.values())
+    return instance.occurrence if max(rounds) == 1 else f"{instance.occurrence}#{'.'.join(map(str, rounds))}"
 
 
 def decide(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting: bool) -> str:
@@ -292,11 +325,12 @@ def _message(
     url = ""
     if content.public_url and journey.purpose == "marketing":
         url = f"{content.public_url}/u/{ids.opaque(turn.shared.key, 'opt-out', member.ref, journey.purpose)}"
-    view = context.view(member, intent.trigger, content, turn.now)
+    view = context.view(member, intent.trigger, content, turn.now, intent.gathered, intent.heard)
     view["unsubscribe_url"] = url
     view["journey"] = journey.name
     words = content.templates.render(journey.name, send.name, channel, member.locale or content.locale, view)
     sender = content.policies.sender(channel, turn.now)
+    site, parameters = content.identity.site, journey.link_parameters
     return Message(
         touch_id=touch,
         channel=channel,
@@ -305,8 +339,8 @@ def _message(
         journey=journey.name,
         locale=words.locale,
         subject=words.subject,
-        html=words.html,
-        text=words.text,
+        html=with_parameters(words.html, site, parameters, html=True),
+        text=with_parameters(words.text, site, parameters, html=False),
         sender_name=sender.name or content.identity.programme,
         sender=sender.address,
         reply_to=sender.reply_to,

@@ -168,11 +168,21 @@ class Instance(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     journey: str
     occurrence: str
-    # index of the step it stands at
-    step: int
+    # label of the step it stands at
+    step: str
     entered_at: datetime
     # what the templates see of the trigger: JSON object of the event's data
     trigger: dict[str, object] = field(default_factory=dict)
+    # what tells it from other runs of the journey: one per booking
+    key: str = ""
+    # the step it stands at is yet to be carried out, as the journey is paused
+    held: bool = False
+    # label of a repetition -> how often its steps were begun
+    counters: dict[str, int] = field(default_factory=dict)
+    # facts of the occurrences that a `gather` collected, the first included
+    gathered: tuple[dict[str, object], ...] = ()
+    # facts of the event that it waited for last
+    heard: dict[str, object] = field(default_factory=dict)
 
 
 class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -187,6 +197,10 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     # a deferral may not go beyond this (exclusive)
     valid_until: datetime
     trigger: dict[str, object] = field(default_factory=dict)
+    # as of the run it belongs to
+    key: str = ""
+    gathered: tuple[dict[str, object], ...] = ()
+    heard: dict[str, object] = field(default_factory=dict)
     # set while a touch is reserved or later for it
     touch_id: str = ""
     # the member must have it by then, where the step says so; the last instant that is in time
@@ -230,14 +244,18 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     aggregates: dict[str, Aggregate] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
     instances: tuple[Instance, ...] = ()
-    # journeys entered before: journey -> last entered at (re-entry)
+    # entered before: journey, or "<journey>/<key>" -> last entered at (re-entry)
     entered: dict[str, datetime] = field(default_factory=dict)
+    # journeys of the calendar -> local day (ISO 8601) of the last moment
+    planned: dict[str, str] = field(default_factory=dict)
     # key: intent_id
     pending: dict[str, Pending] = field(default_factory=dict)
     # intents with a deadline, whose touch was accepted and may still bounce; key: intent_id
     watched: dict[str, Pending] = field(default_factory=dict)
     # armed timers: name -> due; an inbox row whose due differs is void
     timers: dict[str, datetime] = field(default_factory=dict)
+    # set by journeys, oldest first
+    tags: tuple[str, ...] = ()
     # open complaints
     complaints: tuple[str, ...] = ()
     # what is not called any more, as the outbox has it: "<member | contact fingerprint>/<channel>/<purpose>" -> why

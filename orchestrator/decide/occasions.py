@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.decide import deadlines
+from orchestrator.decide import context, deadlines
 from orchestrator.decide.ends import ORDERED, agreed, bounced, cancel, end, end_suppression, suppress
 from orchestrator.decide.facts import apply_event
 from orchestrator.decide.intents import closed_too, hushed
-from orchestrator.decide.journeys.triggers import silence_over, trigger, watch_silence
+from orchestrator.decide.journeys.events import end_stopped, hear, plan_again, reach, update
+from orchestrator.decide.journeys.planning import came, plan
+from orchestrator.decide.journeys.triggers import crossed, ordered, silence_over, trigger, watch_silence
 from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Health, Member
@@ -25,6 +27,7 @@ from orchestrator.events.inputs import (
     Expired,
     Input,
     Outcome,
+    Plan,
     Receipt,
     Returned,
     Tick,
@@ -34,9 +37,11 @@ from orchestrator.events.inputs import (
 # how long after `valid_until` a touch that is being called is looked at again
 STILL_CALLING = timedelta(minutes=5)
 
-# what a receipt tells of the contact point
+# events that may move a member's moments
+PROFILE = frozenset({"member.enrolled", "member.updated"})
 # receipts after which the member does not have it
 FELL_SHORT = frozenset({"bounced", "soft_bounced", "failed"})
+# what a receipt tells of the contact point
 _HEALTH: dict[str, Health] = {
     "bounced": "hard_bounced",
     "complained": "complained",
@@ -70,6 +75,9 @@ def take(turn: Turn, given: Input) -> None:
         _receipt(turn, turn.member, given)
     elif isinstance(given, Command):
         _command(turn, turn.member, given)
+    elif isinstance(given, Plan):
+        end_stopped(turn)
+        plan(turn)
 
 
 def _event(turn: Turn, event: Event) -> None:
@@ -84,12 +92,38 @@ def _event(turn: Turn, event: Event) -> None:
         agreed(turn, channel, purpose)
     if event.type == "complaint.opened":
         hushed(turn)
-    leave(turn, turn.member, event.type)
-    for journey in turn.content.silent_after.get(event.type, ()):
-        watch_silence(turn, turn.member, journey, event)
-    if not event.history:
-        for journey in turn.content.started_by.get(event.type, ()):
-            trigger(turn, journey, event)
+    if turn.member.instances or turn.member.pending:
+        _inside(turn, event)
+    _starts(turn, former, event)
+
+
+def _inside(turn: Turn, event: Event) -> None:
+    """What an event means to the runs that go on."""
+    facts = context.plain(event.data)
+    update(turn, event.type, facts)
+    leave(turn, turn.known(), event.type, facts)
+    reach(turn, event.type, facts)
+    hear(turn, event.type, facts)
+    plan_again(turn)
+
+
+def _starts(turn: Turn, former: Member | None, event: Event) -> None:
+    """What an event starts, at once or later; `former` is the member as before it."""
+    content = turn.content
+    if content.planned and (former is None or event.type in PROFILE):
+        plan(turn)
+    for journey in content.silent_after.get(event.type, ()):
+        watch_silence(turn, turn.known(), journey, event)
+    if event.history:
+        return
+    started, crossing = content.started_by.get(event.type, ()), content.crossed_by.get(event.type, ())
+    if started or crossing:
+        facts = context.plain(event.data)
+        for journey in started:
+            trigger(turn, journey, event, facts)
+        before = None if former is None else former.aggregates.get(event.type)
+        for journey in crossing:
+            crossed(turn, journey, before, event, facts)
 
 
 def _timer(turn: Turn, member: Member, timer: TimerDue) -> None:
@@ -111,6 +145,10 @@ def _timer(turn: Turn, member: Member, timer: TimerDue) -> None:
         journey = turn.content.journeys.get(rest)
         if journey is not None and journey.trigger.inactivity is not None:
             silence_over(turn, member, journey, journey.trigger.inactivity)
+    elif kind == "date":
+        journey = turn.content.journeys.get(rest)
+        if journey is not None and journey.trigger.kind in ("date", "schedule"):
+            came(turn, journey, timer.due)
 
 
 def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
@@ -244,6 +282,10 @@ def _command(turn: Turn, member: Member, command: Command) -> None:
         turn.suppressions.append(("member", "*", "*", "erased", None))
         turn.entries.append(Entry(kind="member", state="erased"))
         turn.member, turn.erase = None, True
+    elif command.verb == "start":
+        journey = turn.content.journeys.get(command.arguments.get("journey", ""))
+        if journey is not None and journey.trigger.kind == "manual":
+            ordered(turn, journey, command.given_at or turn.now)
     elif command.verb in ("suppress", "unsuppress"):
         channel, purpose = command.arguments.get("channel", "*"), command.arguments.get("purpose", "*")
         if command.verb == "suppress":

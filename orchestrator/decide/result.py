@@ -12,7 +12,7 @@ from orchestrator.decide.member import Member
 from orchestrator.decide.rules import Finding, Says
 from orchestrator.events.inputs import InternalInput
 
-Kind = Literal["decision", "touch", "consent", "contact_point", "operator", "tick", "member", "alarm"]
+Kind = Literal["decision", "touch", "consent", "contact_point", "operator", "tick", "member", "journey", "alarm"]
 
 
 class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):

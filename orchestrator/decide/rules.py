@@ -52,6 +52,11 @@ REASONS = (
     "expired",
     "content_error",
     "exited",
+    "goal_reached",
+    "holdout",
+    "stopped",
+    "step_gone",
+    "date_missing",
     "journey_limit",
     "erased",
 )

@@ -22,6 +22,9 @@ class Shared(Struct, frozen=True, kw_only=True):
     registries: Mapping[tuple[str, str], RegistryState] = {}
     # touch id -> state in the outbox, locked for this turn
     touches: Mapping[str, str] = {}
+    # journeys whose runs hold for the time being, and those whose runs end
+    paused: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
 
 
 class Needs(Struct, frozen=True):

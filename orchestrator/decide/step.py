@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.decide import ids
 from orchestrator.decide.arbitration import arbitrate
 from orchestrator.decide.content import Content
 from orchestrator.decide.facts import apply_event
+from orchestrator.decide.journeys.planning import watch_groups
 from orchestrator.decide.member import Member
 from orchestrator.decide.occasions import take
 from orchestrator.decide.result import Result
 from orchestrator.decide.shared import NOTHING, Needs, Shared
 from orchestrator.decide.turn import Turn
-from orchestrator.events.inputs import Command, EventInput, Expired, Input, Outcome, Receipt, Returned, TimerDue
+from orchestrator.events.inputs import Command, EventInput, Expired, Input, Outcome, Plan, Receipt, Returned, TimerDue
+
+# audiences that journeys lead in and out of, one after the other at one moment
+MAX_ROUNDS = 4
 
 
 def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, shared: Shared) -> Needs:
@@ -37,7 +42,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
         if (
             known is not None
             and known.pending
-            and isinstance(given, EventInput | Expired | Receipt | Command | Outcome)
+            and isinstance(given, EventInput | Expired | Receipt | Command | Outcome | Plan)
         ):
             touches = touches.union(intent.touch_id for intent in known.pending.values() if intent.touch_id)
     registries: frozenset[tuple[str, str]] = frozenset()
@@ -71,4 +76,23 @@ def step(member: Member | None, shared: Shared, inputs: tuple[Input, ...], conte
     for given in inputs:
         take(turn, given)
     arbitrate(turn)
+    if content.grouped:
+        _groups(turn, member, inputs)
     return turn.result()
+
+
+def _groups(turn: Turn, before: Member | None, inputs: tuple[Input, ...]) -> None:
+    """Looks who has come to belong to which audience in this turn; what that starts may lead into further ones."""
+    occurrence = f"{turn.now:%Y%m%dT%H%M%S%fZ}"
+    for given in inputs:
+        if isinstance(given, EventInput):
+            if given.event.history:
+                return
+            occurrence = ids.occurrence_of(turn.shared.key, given.event.source, given.event.id)
+    for _ in range(MAX_ROUNDS):
+        after = turn.member
+        if after is None or after is before:
+            return
+        watch_groups(turn, before, occurrence)
+        arbitrate(turn)
+        before = after

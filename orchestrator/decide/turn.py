@@ -86,6 +86,12 @@ class Turn:
         self.member = replace(member, timers={**member.timers, name: due})
         self.timers.append((due, TimerDue(name, due)))
 
+    def disarm(self, name: str) -> None:
+        """A timer is not armed any more."""
+        member = self.known()
+        if name in member.timers:
+            self.member = replace(member, timers={key: due for key, due in member.timers.items() if key != name})
+
     def keep(self, intent: Pending) -> None:
         """The intent is, or remains, open."""
         member = self.known()

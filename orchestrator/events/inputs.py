@@ -42,7 +42,10 @@ class EventInput(Struct, frozen=True, tag="event"):
 
 
 class TimerDue(Struct, frozen=True, tag="timer"):
-    """An armed moment came: `name` says which (`intent:<id>`, `journey:<name>:<occurrence>`, `inactive:<journey>`)."""
+    """An armed moment came: `name` says which.
+
+    `intent:<id>`, `journey:<name>:<occurrence>`, `inactive:<journey>`, `date:<journey>` (a moment of its calendar).
+    """
 
     name: str
     due: datetime
@@ -104,11 +107,25 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt"):
 class Command(Struct, frozen=True, kw_only=True, tag="command"):
     """An operator's order, with its actor."""
 
-    verb: Literal["activate", "suppress", "unsuppress", "switch", "erase", "restrict", "redrive"]
+    verb: Literal["activate", "suppress", "unsuppress", "switch", "erase", "restrict", "redrive", "start"]
     actor: str
     arguments: dict[str, str] = field(default_factory=dict)
     # when it was given: a partition that is behind carries it out at an earlier moment of its own
     given_at: datetime | None = None
+
+
+class Plan(Struct, frozen=True, tag="plan"):
+    """The journeys may be others than before: a member's moments are planned anew, stopped runs end."""
+
+
+class Sweep(Struct, frozen=True, kw_only=True, tag="sweep"):
+    """Of no member: the partition's members, some at a time, are given an order each, or plan anew."""
+
+    # the members after this one, in hex; "": from the first
+    after: str = ""
+    order: Command | None = None
+    # instead: what was put off as its journey was paused comes due; `after` is the number of an inbox row
+    held: bool = False
 
 
 class Redriven(Struct, frozen=True, kw_only=True, tag="redriven"):
@@ -128,10 +145,23 @@ class Tick(Struct, frozen=True, tag="tick"):
     at: datetime
 
 
-Input = EventInput | TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick | Redriven
+Input = (
+    EventInput
+    | TimerDue
+    | Outcome
+    | Returned
+    | Expired
+    | Cancelled
+    | Receipt
+    | Command
+    | Tick
+    | Plan
+    | Sweep
+    | Redriven
+)
 __all__ = ["Channel", "Input", "Purpose"]
 
-InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick | Redriven
+InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick | Plan | Sweep | Redriven
 _internal: msgspec.json.Decoder[InternalInput] = msgspec.json.Decoder(InternalInput)
 
 

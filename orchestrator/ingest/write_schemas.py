@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of events and of source mappings, and the AsyncAPI document, from the types that read them.
+"""Writes the JSON Schemas and the AsyncAPI document from the types that read events, journeys and source mappings.
 
 `python -m orchestrator.ingest.write_schemas [SCHEMAS_DIR]`; editors read them, and other people's tools.
 """
@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile
 from orchestrator.events.schemas import event_schemas, schema_of
 from orchestrator.ingest.asyncapi import document
 from orchestrator.ingest.mapping import SourceMapping
@@ -18,6 +19,8 @@ def texts() -> dict[str, str]:
     """Path below `schemas/` -> the text that belongs there."""
     schemas = {f"events/{name}": schema for name, schema in event_schemas().items()}
     schemas["content/source_mapping.v1.json"] = schema_of("source mapping", SourceMapping)
+    schemas["content/journey.v1.json"] = schema_of("journey", JourneyFile)
+    schemas["content/holdout.v1.json"] = schema_of("holdout", HouseHoldoutFile)
     schemas["asyncapi.json"] = document()
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 

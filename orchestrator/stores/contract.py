@@ -322,6 +322,15 @@ class Batch(Protocol):
         the last moment of it for the next batch.
         """
 
+    def held(self, partition: int, due: int, after: int, limit: int) -> list[InboxRow]:
+        """Inbox rows of a partition that are due at exactly this instant, numbered after `after`, by number."""
+
+    def members_after(self, partition: int, after: bytes, limit: int) -> list[bytes]:
+        """The members of a partition that come after this one, in order; the erased are left out."""
+
+    def switches(self) -> list[SwitchRow]:
+        """The switches that are on, by scope."""
+
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         """(registry, contact fingerprint) -> (listed, checked_at); a registry never loaded is left out."""
 

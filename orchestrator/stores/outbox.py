@@ -20,6 +20,8 @@ RELEASED = frozenset({"reserved", "cancelled"})
 CALLED = frozenset({"reserved", "accepted", "rejected", "unknown"})
 ANY = "*"
 ALL = "all"
+# beside `journey:<journey>`: it is not only paused, who is inside leaves it
+STOPPED = "stopped"
 
 
 def known(state: str, among: Container[str] = STATES) -> str:
@@ -66,7 +68,7 @@ def scopes(touch: TouchRow) -> tuple[str, str, str]:
 def known_scope(scope: str) -> str:
     """`scope` itself; raises UsageError, since a switch that stops nothing would look like one that does."""
     kind, _, name = scope.partition(":")
-    if scope == ALL or (kind in {"channel", "journey"} and name):
+    if scope == ALL or (kind in {"channel", "journey", STOPPED} and name):
         return scope
     raise UsageError(f"{scope!r} is no switch: use all, channel:<channel> or journey:<journey>")
 

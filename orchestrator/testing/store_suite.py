@@ -451,6 +451,34 @@ class Reservations(StoreFixtures):
             assert sorted(rows) == batch.suppressions(["contact-cid", ann, "contact-ann", ann])
             assert [] == batch.suppressions([])
 
+    def test_a_batch_sees_what_is_due_at_one_instant_by_number_some_at_a_time(self, store: Store) -> None:
+        owner = Owner(store)
+        owner.commit(
+            inbox=[NewInbox(0, due, digest(name), b"{}") for due, name in ((9, "bob"), (5, "ann"), (9, "ann"))]
+        )
+        with looking(store) as batch:
+            first = batch.held(0, 9, 0, 1)
+            assert [digest("bob")] == [row.member for row in first]
+            assert [digest("ann")] == [row.member for row in batch.held(0, 9, first[0].seq, 5)]
+            assert [] == batch.held(1, 9, 0, 5)
+
+    def test_a_batch_sees_the_members_of_a_partition_in_order_without_the_erased(self, store: Store) -> None:
+        owner = Owner(store)
+        rows = [member_row(name) for name in ("ann", "bob", "cid")]
+        owner.commit(members=[*rows, member_row("dan")._replace(erased=True)])
+        members = sorted(row.member for row in rows)
+        with looking(store) as batch:
+            assert members[:2] == batch.members_after(0, b"", 2)
+            assert members[1:] == batch.members_after(0, members[0], 9)
+            assert [] == batch.members_after(1, b"", 9)
+
+    def test_a_batch_sees_the_switches_that_are_on(self, store: Store) -> None:
+        rows = [SwitchRow(scope, 5, "op") for scope in ("channel:sms", "journey:welcome", "stopped:welcome")]
+        for row in reversed(rows):
+            store.switch(row, True, [])
+        with looking(store) as batch:
+            assert rows == batch.switches()
+
     def test_one_touch_is_found_by_its_id(self, store: Store) -> None:
         reserve(store, touch_row("t1"), touch_row("t2", "bob"))
         assert touch_row("t2", "bob") == store.touch("t2")

@@ -202,7 +202,7 @@ def test_a_grant_ends_no_opt_out_that_was_heard_after_it_whatever_other_partitio
 # --- what
 
 
-@pytest.mark.parametrize("scope", ["all", "channel:email", "journey:welcome"])
+@pytest.mark.parametrize("scope", ["all", "channel:email"])
 def test_what_is_switched_off_waits_and_goes_on_when_it_is_switched_on(world: World, scope: str) -> None:
     switch(world.store, scope, off=True, actor="carol", at=moment(NOON))
     later = event("tier.changed", "ana", "2026-03-02T18:00:00Z", {"tier": "gold"})
@@ -215,6 +215,16 @@ def test_what_is_switched_off_waits_and_goes_on_when_it_is_switched_on(world: Wo
     said = told(world, "ana")
     assert "switched off by carol" in said
     assert "and on again" in said
+
+
+def test_what_was_decided_of_a_journey_waits_too_while_it_is_switched_off(world: World) -> None:
+    world.live(enrolled("ana", NOON, **EMAIL), dispatch=False)
+    switch(world.store, "journey:welcome", off=True, actor="carol", at=moment(NOON))
+    world.live(until="2026-03-02T18:00:00Z")
+    assert ([], ["reserved"]) == (world.calls(), [touch.state for touch in world.touches("ana")])
+    switch(world.store, "journey:welcome", off=False, actor="dave", at=moment("2026-03-02T18:00:00Z"))
+    world.live(until="2026-03-02T19:00:00Z")
+    assert 1 == len(world.calls("ana"))
 
 
 def test_a_switch_is_on_record_in_every_partition_with_its_actor(world: World) -> None:

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.contact_log.about import NotStarted
-from orchestrator.content.load import by_event
 from orchestrator.decide.content import Content
 from orchestrator.events.inputs import Command
 from orchestrator.testing.builders import enrolled, event, purchase
@@ -75,8 +74,7 @@ def test_a_silence_too_soon_after_the_last_is_told_with_the_gap(world: World) ->
 def only_after(world: World, name: str, days: int) -> Content:
     journey = replace(world.content.journeys[name], reentry="gap", gap=timedelta(days=days))
     journeys = {**world.content.journeys, name: journey}
-    silent = by_event(each for each in journeys.values() if each.trigger.inactivity is not None)
-    return replace(world.content, revision="altered", journeys=journeys, silent_after=silent)
+    return replace(world.content, revision="altered", journeys=journeys)
 
 
 def test_history_starts_nothing(world: World) -> None:
@@ -117,8 +115,7 @@ def test_only_what_had_come_by_then_is_told(world: World) -> None:
 def test_a_journey_that_was_not_there_yet_is_told(world: World) -> None:
     whole = world.content
     journeys = {name: journey for name, journey in whole.journeys.items() if name != "thank-you"}
-    started = by_event(each for each in journeys.values() if each.trigger.inactivity is None)
-    before = replace(whole, revision="before", journeys=journeys, started_by=started)
+    before = replace(whole, revision="before", journeys=journeys)
     world.content = before
     world.live(enrolled("ana", NOON), purchase("ana", "2026-03-03T17:00:00Z"))
     world.content = whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator import journey_orders, switches
 from orchestrator.channels.contract import Answer, Capabilities, Message
 from orchestrator.content import locate
-from orchestrator.content.cases import Case, Expected, event_data, read_cases, unkept
-from orchestrator.content.load import by_event
+from orchestrator.content.cases import Case, CaseOrder, Expected, event_data, read_cases, unkept
 from orchestrator.decide.content import Content
 from orchestrator.errors import UsageError
 from orchestrator.events.envelope import Event, write_event
@@ -87,10 +88,7 @@ def run_cases(
 
 def only(content: Content, journey: str) -> Content:
     """The content with this journey alone."""
-    one = content.journeys[journey]
-    event = [one] if one.trigger.inactivity is None else []
-    silence = [one] if one.trigger.inactivity is not None else []
-    return replace(content, journeys={journey: one}, started_by=by_event(event), silent_after=by_event(silence))
+    return replace(content, journeys={journey: content.journeys[journey]})
 
 
 def live(content: Content, settings: Settings, vault: Vault, journey: str, case: Case) -> CaseResult:
@@ -98,7 +96,15 @@ def live(content: Content, settings: Settings, vault: Vault, journey: str, case:
     store = MemoryStore(1)
     recorders = {channel: Recorder(channel) for channel in ("email", "sms", "whatsapp", "telegram", "push")}
     with Runner(store, vault, content, settings, recorders) as runner:
-        runner.engine.run_virtual(iter(_deliveries(runner, case)), micros(case.until), runner.drain)
+        orders = sorted(case.orders, key=lambda order: order.time)
+        deliveries = deque(_deliveries(runner, case))
+        for order in orders:
+            # what comes at the moment of an order comes before it
+            at = micros(order.time)
+            before = [deliveries.popleft() for _ in range(sum(each.arrival.at <= at for each in deliveries))]
+            runner.engine.run_virtual(iter(before), at, runner.drain)
+            _give(store, vault, content, journey, order)
+        runner.engine.run_virtual(iter(deliveries), micros(case.until), runner.drain)
     decisions = [row for row in store.log() if row.kind == "decision" and row.verdict != "defer"]
     deferred = [row for row in store.log() if row.kind == "decision" and row.verdict == "defer"]
     messages = {touch: message for recorder in recorders.values() for touch, message in recorder.messages.items()}
@@ -117,8 +123,21 @@ def live(content: Content, settings: Settings, vault: Vault, journey: str, case:
     return CaseResult(journey=journey, name=case.name, failures=tuple(failures))
 
 
+def _give(store: MemoryStore, vault: Vault, content: Content, journey: str, order: CaseOrder) -> None:
+    at = order.time.astimezone(UTC)
+    if order.order == "pause":
+        switches.switch(store, f"journey:{journey}", off=True, actor=SOURCE, at=at)
+    elif order.order == "resume":
+        switches.resume(store, journey, actor=SOURCE, at=at)
+    elif order.order == "stop":
+        switches.stop(store, journey, actor=SOURCE, at=at)
+    else:
+        journey_orders.start(store, vault, content, journey, (MEMBER,), actor=SOURCE, at=at)
+
+
 def _deliveries(runner: Runner, case: Case) -> Iterable[Delivery]:
-    first = min((event.time for event in case.events), default=case.until)
+    happens = [event.time for event in case.events] + [order.time for order in case.orders]
+    first = case.known_from or min(happens, default=case.until)
     known = Event(
         id="known",
         source=SOURCE,

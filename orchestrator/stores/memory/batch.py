@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from orchestrator.errors import Refused
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow, SwitchRow
 from orchestrator.stores.memory.tables import Tables
 from orchestrator.stores.outbox import WAITING, covering, known, told, told_late
 
@@ -47,6 +47,17 @@ class MemoryBatch:
         inbox = self._tables.inbox
         rows = (row for partition, last in until.items() for row in inbox.due(partition, last, limit))
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
+
+    def held(self, partition: int, due: int, after: int, limit: int) -> list[InboxRow]:
+        rows = (row for row in self._tables.inbox.rows() if row.partition == partition and row.due == due)
+        return sorted((row for row in rows if row.seq > after), key=lambda row: row.seq)[:limit]
+
+    def members_after(self, partition: int, after: bytes, limit: int) -> list[bytes]:
+        mine = (row for row in self._tables.members.values() if row.partition == partition and not row.erased)
+        return sorted(row.member for row in mine if row.member > after)[:limit]
+
+    def switches(self) -> list[SwitchRow]:
+        return [row for _, row in sorted(self._tables.switches.items())]
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         loaded = self._tables.registries

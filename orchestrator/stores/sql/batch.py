@@ -17,6 +17,7 @@ from orchestrator.stores.contract import (
     ParkedRow,
     Progress,
     SuppressionRow,
+    SwitchRow,
     TouchRow,
 )
 from orchestrator.stores.outbox import told, told_late
@@ -72,6 +73,16 @@ class SqliteBatch:
             found = self._connection.execute(_union(self._words.due, len(some)), values)
             rows += map(InboxRow._make, found)
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
+
+    def held(self, partition: int, due: int, after: int, limit: int) -> list[InboxRow]:
+        rows = self._connection.execute(self._words.held, (partition, due, after, limit))
+        return [InboxRow._make(row) for row in rows]
+
+    def members_after(self, partition: int, after: bytes, limit: int) -> list[bytes]:
+        return [row[0] for row in self._connection.execute(self._words.members_after, (partition, after, limit))]
+
+    def switches(self) -> list[SwitchRow]:
+        return [SwitchRow._make(row) for row in self._connection.execute(self._words.switches)]
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         wanted = list(keys)

@@ -60,6 +60,11 @@ class Words(NamedTuple):
     seen: str
     # partition, until, limit; several are put together with UNION ALL
     due: str
+    # partition, due, number, limit
+    held: str
+    # partition, member, limit
+    members_after: str
+    switches: str
     registries: str
     # name, then contacts
     listed: str
@@ -194,6 +199,13 @@ SQLITE = Words(
         f"SELECT {quoted(InboxRow._fields)} FROM inbox "
         "WHERE partition = ? AND due <= ? ORDER BY due, member, seq LIMIT ?"
     ),
+    held=(
+        f"SELECT {quoted(InboxRow._fields)} FROM inbox WHERE partition = ? AND due = ? AND seq > ? ORDER BY seq LIMIT ?"
+    ),
+    members_after=(
+        "SELECT member FROM members WHERE partition = ? AND member > ? AND NOT erased ORDER BY member LIMIT ?"
+    ),
+    switches=f"SELECT {quoted(SwitchRow._fields)} FROM switches ORDER BY scope",
     registries="SELECT name, checked_at FROM registries WHERE name IN ({marks})",
     listed="SELECT contact FROM listed WHERE name = ? AND contact IN ({marks})",
     any_quarantined="SELECT 1 FROM quarantine LIMIT 1",

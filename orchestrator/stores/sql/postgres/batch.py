@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from orchestrator.errors import Interrupted
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow
+from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow, SwitchRow
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
 from orchestrator.stores.sql.postgres.covering import not_reserved, suppress
@@ -49,6 +49,15 @@ class PostgresBatch:
     def due(self, until: Mapping[int, int], limit: int) -> list[InboxRow]:
         rows = map(InboxRow._make, self._rows(words.DUE, (list(until), list(until.values()), limit)) if until else ())
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
+
+    def held(self, partition: int, due: int, after: int, limit: int) -> list[InboxRow]:
+        return [InboxRow._make(row) for row in self._rows(words.HELD, (partition, due, after, limit))]
+
+    def members_after(self, partition: int, after: bytes, limit: int) -> list[bytes]:
+        return [row[0] for row in self._rows(words.MEMBERS_AFTER, (after, partition, limit))]
+
+    def switches(self) -> list[SwitchRow]:
+        return [SwitchRow._make(row) for row in self._rows(words.SWITCHES)]
 
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         wanted = list(dict.fromkeys(keys))

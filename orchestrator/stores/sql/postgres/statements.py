@@ -171,6 +171,13 @@ DUE = f"""
 SELECT waiting.* FROM unnest(%b::int8[], %b::int8[]) AS queue(partition, until) CROSS JOIN LATERAL (
   SELECT {quoted(InboxRow._fields)} FROM inbox WHERE inbox.partition = queue.partition AND due <= queue.until
    ORDER BY due, member, seq LIMIT %s) AS waiting"""
+# partition, due, number, limit
+HELD = f"""
+SELECT {quoted(InboxRow._fields)} FROM inbox WHERE partition = %s AND due = %s AND seq > %s ORDER BY seq LIMIT %s"""
+# member, partition, limit
+MEMBERS_AFTER = """
+SELECT member FROM members WHERE member > %b::bytea AND partition = %s AND NOT erased ORDER BY member LIMIT %s"""
+SWITCHES = f"SELECT {quoted(SwitchRow._fields)} FROM switches ORDER BY scope"
 REGISTRIES_OF = "SELECT name, checked_at FROM registries WHERE name = ANY(%b::text[])"
 # names, contacts, side by side
 LISTED_OF = """
