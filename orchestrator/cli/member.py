@@ -82,13 +82,22 @@ def _view(member: Member) -> RenderableType:
         "tier": member.tier,
         **member.attributes,
         "open complaints": len(member.complaints) or None,
+        "asked for": [f"{fact} on {at:%Y-%m-%d}" for fact, at in member.asked_for.items()],
         "journeys entered": [f"{name} on {at:%Y-%m-%d}" for name, at in member.entered.items()],
     }
     parts: list[RenderableType] = [key_values({name: value for name, value in profile.items() if value})]
-    points = [(p.channel, p.address, p.health, p.health_since, p.preferred) for p in member.contact_points]
-    consents = [
+    points = [
+        (p.channel, p.address, p.kind.replace("_", " "), p.health, p.health_since, p.preferred)
+        for p in member.contact_points
+    ]
+    consents: list[tuple[object, ...]] = [
         (f"{c.channel}, {c.purpose}", c.state, c.at, c.basis if c.state == "granted" else "", c.expires_at, c.record)
         for c in member.consents.values()
+    ]
+    consents += [
+        (f"{c.channel}, {c.purpose}", "asked for, not confirmed", c.at, c.basis, c.expires_at, c.record)
+        for c in (asked.consent for asked in member.asked.values())
+        if c is not None
     ]
     figures = [(name, a.count, a.sum or None, a.first, a.last) for name, a in member.aggregates.items()]
     waits: list[tuple[object, ...]] = [
@@ -97,7 +106,7 @@ def _view(member: Member) -> RenderableType:
     waits += [(name, None, due) for name, due in member.timers.items() if not name.startswith("intent:")]
     suppressed = [(*key.split("/"), why) for key, why in member.suppressed.items()]
     for columns, rows, title in (
-        (("channel", "address", "health", "since", "preferred"), points, "Contact points"),
+        (("channel", "address", "kind", "health", "since", "preferred"), points, "Contact points"),
         (("for", "state", "at", "basis", "expires", "record"), consents, "Consents"),
         (("event", "count", "sum", "first", "last"), figures, "Figures"),
         (("what", "since", "until"), waits, "Waits"),

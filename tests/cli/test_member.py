@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from orchestrator import starter
 from orchestrator.cli.app import app
-from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import lines
 
 
@@ -20,6 +20,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("member") / "club"
     starter.create(folder)
     told = [enrolled(who, "2026-03-02T17:00:00Z") for who in ("ana", "ben")] + [purchase("ana", "2026-03-03T17:00:00Z")]
+    asked = {"channel": "whatsapp", "wording": "w1", "method": "form", "evidence": "form 2", "double_opt_in": True}
+    told.append(event("consent.granted", "ana", "2026-03-03T18:00:00Z", asked))
     events = lines(folder / "events.jsonl", told)
     assert 0 == call(folder, "run", str(events), "--clock", "events").exit_code
     return folder
@@ -36,6 +38,8 @@ def test_a_member_is_shown_to_people_without_what_is_empty(project: Path) -> Non
         "America/New_York, known from the member's profile",
         "ana@example.com",
         "sms, marketing",
+        "fixed line or mobile",
+        "asked for, not confirmed",
         "purchase.completed",
         "inactive:we-miss-you",
     ):
