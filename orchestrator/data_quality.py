@@ -253,8 +253,10 @@ def barred_by(member: Member, channel: str, purpose: str, content: Content, now:
 def fields_of(journey: Journey, content: Content) -> frozenset[str]:
     """The facts about the member that the journey's texts and conditions read, as `member.…`."""
     read: set[str] = set()
-    for expression in (journey.audience, journey.trigger.where):
-        read |= getattr(expression, "fields", frozenset())
+    for part in (journey, journey.trigger, *journey.steps):
+        for name in part.__struct_fields__:
+            # a compiled condition knows what it reads
+            read |= getattr(getattr(part, name), "fields", frozenset())
     if isinstance(content.templates, CompiledTemplates):
         for name, message, channel, locale in content.templates:
             if name == journey.name:
