@@ -236,6 +236,9 @@ def _tried(tried: Tried, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[Sen
     against = [found for found in tried.findings if found.says != "pass" and not found.advisory]
     rules = f"{asked} rule{'' if asked == 1 else 's'} asked"
     yield Sentence(f"By {channel}: {rules}, {f'{len(against)} against' if against else 'none against'}.")
+    if tried.spread_s:
+        minutes = f"{tried.spread_s // 60} min {tried.spread_s % 60} s"
+        yield Sentence(f"The hours open {minutes} before that: releases are spread so that not all go at once.")
     for found in against:
         yield Sentence(f"Against: {because(found.reason)}. {_ground(found, cite_of, zone)}")
     for found in tried.findings:

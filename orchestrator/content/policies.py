@@ -45,6 +45,7 @@ from orchestrator.times import duration
 
 HOUSE = "house"
 NONE = "none"
+LONGEST_SPREAD = timedelta(hours=12)
 ALL = "all"
 # words of house.yaml alone
 FOR_ALL = (
@@ -89,6 +90,7 @@ def load_policies(folder: Path, journeys: Mapping[str, str] | None = None) -> Ho
         senders={file.scope: tuple(file.senders) for file in read if file.senders},
         ranks={purpose: tuple(ranks) for file in read for purpose, ranks in file.ranks.items()},
         margins={file.scope: tuple(file.margins) for file in read if file.margins},
+        spreads={file.scope: tuple(file.spreads) for file in read if file.spreads},
         order=tuple(order for file in read for order in file.order),
         asked=tuple(asked for file in read for asked in file.asked),
         priority=tuple(told for file in read for told in file.priority),
@@ -134,6 +136,7 @@ class _File:
         self.rules: dict[str, list[tuple[datetime, Bound | None]]] = {}
         self.senders: list[tuple[datetime, Sender]] = []
         self.margins: list[tuple[datetime, timedelta]] = []
+        self.spreads: list[tuple[datetime, timedelta]] = []
         self.ranks: dict[str, list[tuple[datetime, int]]] = {}
         self.order: list[tuple[datetime, tuple[str, ...]]] = []
         self.asked: list[tuple[datetime, Asking]] = []
@@ -159,6 +162,11 @@ class _File:
             self.senders.append((since, Sender(name=sender.name, address=sender.address, reply_to=sender.reply_to)))
         if entry.latency_margin is not None:
             self.margins.append((since, self._duration(entry.latency_margin, *at, "latency_margin") or timedelta(0)))
+        if entry.release_spread is not None:
+            spread = self._duration(entry.release_spread, *at, "release_spread") or timedelta(0)
+            if spread > LONGEST_SPREAD:
+                self._problem("half a day is the longest spread", "write `PT30M`, for example", *at, "release_spread")
+            self.spreads.append((since, spread))
         if self.channel != HOUSE:
             for word in FOR_ALL:
                 if getattr(entry, word):

@@ -184,6 +184,8 @@ class EntryWords(Words, frozen=True, kw_only=True):
     sender: SenderWords | None = None
     # ISO 8601 duration: a call is made no later than this before quiet hours begin
     latency_margin: str | None = None
+    # ISO 8601 duration: releases at the opening of hours are spread over this, by member
+    release_spread: str | None = None
     # priority at dispatch, lower is sooner
     rank: dict[Purpose, Count] | None = None
     # from the least intrusive to the most

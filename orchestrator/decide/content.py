@@ -53,6 +53,9 @@ class Policies(Protocol):
     def rank(self, purpose: str, at: datetime) -> int:
         """Priority at dispatch; lower is sooner."""
 
+    def release_spread(self, channel: str, at: datetime) -> timedelta:
+        """Over how long releases at the opening of hours are spread."""
+
     def precedence(self, journey: str, at: datetime) -> int:
         """Which journey goes first where several want a member at the same moment; lower is sooner."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from zlib import crc32
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,6 +15,9 @@ from orchestrator.decide.rules import Finding, Question, Rule
 
 # a release time that is not found in this many rounds is no release time: rules that push each other on for ever
 ROUNDS = 64
+# everybody's hours open at once
+HOURS = frozenset({"quiet_hours", "law_hours", "dispatch_window_closed"})
+_TICK = timedelta(microseconds=1)
 # Where no channel lets a message pass, the decision names the reason of the one that came closest to it. From the
 # closest: channels that were only to wait; what is about the member as a whole; consent; lists and platforms; contact
 # data. So "the weekly limit was reached" is told before "there is no e-mail address". A reason that is not here: last.
@@ -21,9 +25,10 @@ TELLING = (
     *("frequency_cap", "law_cap", "minimum_gap", "member_limit", "member_paused"),
     *("quiet_hours", "law_hours", "dispatch_window_closed"),
     *("complaint_open", "membership_ended", "under_age", "suppressed"),
-    *("consent_withdrawn", "consent_expired", "reconfirmation_due", "consent_pending", "consent_basis", "no_consent"),
+    *("consent_withdrawn", "consent_expired", "reconfirmation_due", "consent_pending", "consent_basis"),
+    *("consent_condition", "no_consent"),
     *("registry_listed", "registry_unknown", "platform_block"),
-    *("zone_unknown", "channel_refused", "contact_point_unhealthy", "no_contact_point"),
+    *("zone_unknown", "channel_refused", "contact_point_unhealthy", "contact_point_unfit", "no_contact_point"),
 )
 _PLACE = {reason: place for place, reason in enumerate(TELLING)}
 
@@ -75,6 +80,41 @@ def weigh_by(panel: Panel, question: Question, drop_on: frozenset[str]) -> Weigh
         findings=asked.written(),
     )
     return Weighed(asked, tried, dropped)
+
+
+class Spread(Struct, frozen=True):
+    """How much later than the opening of hours a member is released."""
+
+    by: timedelta
+    # of the channel: a call is made no later than this before hours end
+    margin: timedelta
+    # exclusive: what would be released later goes at the opening
+    latest: datetime
+
+
+def spread_out(panel: Panel, question: Question, weighed: Weighed, spread: Spread) -> Weighed:
+    """A deferral to the opening of hours, moved by the member's part of the spread; others are as they were.
+
+    It is moved only where every rule still passes then, and until the margin is over: a short window is never missed.
+    """
+    release = weighed.tried.release_at
+    if release is None or not spread.by:
+        return weighed
+    before = panel.ask(replace(question, at=release - _TICK))
+    if not any(found.reason in HOURS for found in before.waits):
+        return weighed
+    at = release + spread.by
+    if at >= spread.latest or any(
+        panel.ask(replace(question, at=moment)).says != "pass" for moment in (at, at + spread.margin)
+    ):
+        return weighed
+    seconds = int(spread.by.total_seconds())
+    return replace(weighed, tried=replace(weighed.tried, release_at=at, spread_s=seconds))
+
+
+def spread_of(member: str, over: timedelta) -> timedelta:
+    """A member's part of a spread, in whole seconds: by the member alone, so that what waits together goes together."""
+    return timedelta(seconds=crc32(member.encode()) * int(over.total_seconds()) >> 32)
 
 
 def most_telling(weighed: Sequence[Weighed]) -> Weighed:

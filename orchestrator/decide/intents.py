@@ -14,12 +14,12 @@ from orchestrator.channels.contract import Message
 from orchestrator.decide import context, deadlines, ids
 from orchestrator.decide.asking import asked
 from orchestrator.decide.consent import COMPLAINT
-from orchestrator.decide.decision import Weighed, barred_by, most_telling, weigh_by
+from orchestrator.decide.decision import Spread, Weighed, barred_by, most_telling, spread_of, spread_out, weigh_by
 from orchestrator.decide.ends import cancel, settle
 from orchestrator.decide.hours import open_until
 from orchestrator.decide.journey import Journey, Send
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
-from orchestrator.decide.panel import said
+from orchestrator.decide.panel import Panel, said
 from orchestrator.decide.points import contact_for
 from orchestrator.decide.result import Entry, Reservation, Trail, Tried, Winner
 from orchestrator.decide.rules import Finding, Question, RegistryState
@@ -147,6 +147,8 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
         found = weigh_by(panel, question, send.drop_on)
         if (suppression := suppression_of(member, contact, journey.purpose)) is not None:
             found = barred_by(suppression, found)
+        if found.tried.says == "defer":
+            found = _spread(turn, intent, panel, question, found)
         weighed.append(found)
         if found.tried.says == "pass":
             if escalated and not intent.alarmed:
@@ -157,6 +159,17 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
             # it comes in time there
             to_try.clear()
     return _refused(turn, journey, send, intent, weighed, waiting=waiting)
+
+
+def _spread(turn: Turn, intent: Pending, panel: Panel, question: Question, found: Weighed) -> Weighed:
+    """A deferral with the member's part of the channel's spread; what has a deadline keeps it."""
+    policies, channel = turn.content.policies, question.channel
+    over = policies.release_spread(channel, turn.now)
+    if not over:
+        return found
+    latest = intent.valid_until if intent.reach_by is None else min(intent.valid_until, intent.reach_by)
+    margin = policies.latency_margin(channel, turn.now)
+    return spread_out(panel, question, found, Spread(spread_of(question.member.id, over), margin, latest))
 
 
 def _channels(turn: Turn, member: Member, send: Send) -> tuple[str, ...]:

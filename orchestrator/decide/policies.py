@@ -132,6 +132,7 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     senders: Mapping[str, Timeline[Sender]] = {}
     ranks: Mapping[str, Timeline[int]] = {}
     margins: Mapping[str, Timeline[timedelta]] = {}
+    spreads: Mapping[str, Timeline[timedelta]] = {}
     # channels from the least intrusive
     order: Timeline[tuple[str, ...]] = ()
     # journey -> its place among those that go first
@@ -190,6 +191,13 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     def asking(self, at: datetime | None = None) -> Asking:
         """What the house would like to know of its members; nothing where no policy says."""
         return in_force(self.asked, at, NOTHING)
+
+    def release_spread(self, channel: str, at: datetime | None = None) -> timedelta:
+        """Over how long releases at the opening of hours are spread: the channel's, else the house's, else none."""
+        if not self.spreads:
+            return timedelta(0)
+        house = in_force(self.spreads.get("all", ()), at, timedelta(0))
+        return in_force(self.spreads.get(channel, ()), at, house)
 
     def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
         """How long a double opt-in may take: the shortest that any rule on consent in force says."""

@@ -24,6 +24,8 @@ class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):
     contact: str = ""
     # the earliest instant at which all binding rules pass together; a lower bound while something is in flight
     release_at: datetime | None = None
+    # seconds in it that are there only so that not everybody is released at once
+    spread_s: int = 0
     findings: tuple[Finding, ...] = ()
 
 

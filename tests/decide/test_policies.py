@@ -19,7 +19,7 @@ from orchestrator.content.files import parse_yaml, read_yaml
 from orchestrator.content.policies import is_holiday, load_policies
 from orchestrator.content.policy_cases import HOUSE_REASONS, list_rules, run_cases
 from orchestrator.content.policy_file import PolicyWords
-from orchestrator.decide.decision import weigh
+from orchestrator.decide.decision import TELLING, weigh
 from orchestrator.decide.hours import HOLIDAY, open_until
 from orchestrator.decide.member import Consent, ContactPoint, Member, Place, Residence
 from orchestrator.decide.policies import HousePolicies
@@ -294,6 +294,22 @@ def test_a_cap_may_bind_a_group_of_channels_and_named_journeys(tmp_path: Path) -
     assert ["own"] == asked("email", "service", "welcome")
 
 
+def test_a_spread_is_the_channels_else_the_houses_else_none(tmp_path: Path) -> None:
+    policies = load_policies(
+        folder(tmp_path, house=HOUSE + "    release_spread: PT30M\n", email=EMAIL + "    release_spread: PT1H\n")
+    )
+    spreads = [policies.release_spread(channel, NOON) for channel in ("email", "sms")]
+    assert [timedelta(hours=1), timedelta(minutes=30)] == spreads
+    assert timedelta(0) == policies.release_spread("sms", datetime(2019, 12, 31, tzinfo=UTC))
+    assert timedelta(0) == POLICIES.release_spread("email", NOON)
+
+
+def test_every_reason_of_a_rule_of_the_house_has_its_place_among_the_telling_ones() -> None:
+    assert set(HOUSE_REASONS) <= set(TELLING) <= set(REASONS)
+    assert {"law_hours", "law_cap", "registry_listed", "under_age", "suppressed", "channel_refused"} <= set(TELLING)
+    assert len(TELLING) == len(set(TELLING))
+
+
 JOURNEYS = {"birthday": "retention", "thank-you": "retention", "welcome": "acquisition", "other": ""}
 
 
@@ -427,6 +443,7 @@ BODY = """\
         ("max: 3", "max: 3, exempt: {categories: [retention], count: true}", 7, "of category `retention`"),
         ("max: 3", "max: 3, exempt: {count: true}", 7, "`exempt` exempts nobody"),
         ("    caps:", "    groups: {phones: [sms]}\n    caps:", 6, "move it to house.yaml"),
+        ("    caps:", "    release_spread: PT13H\n    caps:", 6, "half a day is the longest spread"),
         ("max: 3", "max: 3, journeys: [welcom]", 7, "did you mean `welcome`?"),
         ("max: 3", "max: 3, reserved: {places: 4, journeys: [welcome]}", 7, "no more than `max`"),
         ("max: 3", "max: 3, reserved: {places: 1, journeys: [welcom]}", 7, "did you mean `welcome`?"),

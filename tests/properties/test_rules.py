@@ -134,6 +134,9 @@ class Stricter(Struct, frozen=True):
     def rank(self, purpose: str, at: datetime) -> int:
         return self.policies.rank(purpose, at)
 
+    def release_spread(self, channel: str, at: datetime) -> timedelta:
+        return self.policies.release_spread(channel, at)
+
     def precedence(self, journey: str, at: datetime) -> int:
         return self.policies.precedence(journey, at)
 
