@@ -91,7 +91,7 @@ class Load:
         touch_id = self._random.randbytes(16).hex()
         return TouchRow(
             *(touch_id, row.partition, row.member, row.ref, touch_id, "welcome", "email", "marketing", row.ref, 5),
-            *(0, 2**60, "reserved", "", 0, 0, 0, 0, "", bytes(2000)),
+            *(0, 2**60, "reserved", "", 0, 0, 0, 0, "", bytes(2000), ""),
         )
 
 

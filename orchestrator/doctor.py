@@ -11,7 +11,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from orchestrator.channels.load import load_adapters
+from orchestrator.channels.accounts import Account
+from orchestrator.channels.load import load_accounts
 from orchestrator.clocks import wall_clock
 from orchestrator.contact_log import checkpoint as checkpoints
 from orchestrator.content import tables
@@ -20,8 +21,11 @@ from orchestrator.content.disclosures import disclosures
 from orchestrator.content.laws import overdue
 from orchestrator.content.sender import examples
 from orchestrator.decide.law import LawBook
+from orchestrator.dispatch.breaker import open_breakers
 from orchestrator.errors import ContentError, OrchestratorError
 from orchestrator.project import Project, open_project
+from orchestrator.stores.outbox import at_account
+from orchestrator.times import instant, rfc3339
 
 ENOUGH_DISK = 1 << 30
 # seconds that the clocks of this machine and of the store may differ by
@@ -102,7 +106,10 @@ def _content(project: Project, today: date) -> Iterator[Check]:
     if not isinstance(content.laws, LawBook):
         return
     # nobody real is written to as long as all is captured
-    real = any(adapter != "capture" for adapter in project.settings.dispatch.adapters.values())
+    dispatch = project.settings.dispatch
+    real = any(
+        dispatch.account(n).adapter != "capture" for channel in dispatch.adapters for n in dispatch.names(channel)
+    )
     for problem in examples(project.path, project.settings, content, disclosures(content.laws, today)):
         place = f"{problem.file}:{problem.line}: {problem.what}"
         yield Check(name="sender", state="fail" if real else "warn", found=place, cure=problem.cure)
@@ -115,11 +122,30 @@ def _content(project: Project, today: date) -> Iterator[Check]:
 
 
 def _channels(project: Project, _today: date) -> Iterator[Check]:
-    adapters = load_adapters(project.settings, project.path)
-    for channel, name in project.settings.dispatch.adapters.items():
-        slots = adapters[channel].slots
-        where = "kept on disk, nobody is written to" if name == "capture" else f"{slots} calls at once"
-        yield Check(name=f"channel {channel}", state="ok", found=f"{name}: {where}")
+    off = {row.scope: row for row in project.store.switches()}
+    left_alone = open_breakers(project.store)
+    for channel, accounts in load_accounts(project.settings, project.path).items():
+        told = ", then ".join(_account(account) for account in accounts)
+        yield Check(name=f"channel {channel}", state="ok", found=told)
+        for account in accounts:
+            paused, stands = off.get(at_account(account.name)), left_alone.get(account.name)
+            on = f"orchestrator switch on {at_account(account.name)}"
+            if paused:
+                found = f"paused since {rfc3339(instant(paused.since))} by {paused.actor}"
+                yield Check(name=f"account {account.name}", state="warn", found=found, cure=on)
+            if stands:
+                found = f"left alone since {rfc3339(instant(stands.since))}, as it said: {stands.said}"
+                cure = f"it is tried again by itself; when you have mended it: {on}"
+                yield Check(name=f"account {account.name}", state="fail", found=found, cure=cure)
+
+
+def _account(account: Account) -> str:
+    """An account in a line: its name, and its bounds."""
+    if account.bounds.adapter == "capture":
+        return f"{account.name}: kept on disk, nobody is written to"
+    rate = f", {account.bounds.per_second:g} a second" if account.bounds.per_second else ""
+    by = f" ({account.bounds.adapter})" if account.bounds.adapter not in ("", account.name) else ""
+    return f"{account.name}{by}: {account.adapter.slots} calls at once{rate}"
 
 
 def _machine(project: Project, _today: date) -> Iterator[Check]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -28,6 +29,7 @@ from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.shared import NOTHING, Needs, Shared
 from orchestrator.decide.step import needs, registries_of, step
+from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
 from orchestrator.events.inputs import Command, EventInput, Input, Plan, Redriven, Sweep, Tick, read_input, write_input
@@ -108,6 +110,8 @@ class Given(Struct, frozen=True, omit_defaults=True):
     # journeys that were paused, and stopped
     paused: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    # channel -> [since, until) of its last outage, 0: it goes on
+    outages: dict[str, tuple[int, int]] = {}
 
 
 class Recorded(NamedTuple):
@@ -483,6 +487,7 @@ class _Batch:
         self._look_up(wants.registries, [touch for touch in wants.touches if touch not in self.moved])
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = {touch: stands for touch in wants.touches if (stands := self.moved.get(touch) or self.touches[touch])}
+        standing = self.outages if wants.outages else {}
         if not registries and not touches and not self.paused and not self.stopped:
             return shared, None
         journaled = Given(
@@ -493,8 +498,15 @@ class _Batch:
             touches=dict(sorted(touches.items())),
             paused=tuple(sorted(self.paused)),
             stopped=tuple(sorted(self.stopped)),
+            outages=dict(sorted(standing.items())),
         )
-        return msgspec.structs.replace(shared, registries=registries, touches=touches), journaled
+        shared = msgspec.structs.replace(shared, registries=registries, touches=touches, outages=read_outages(standing))
+        return shared, journaled
+
+    @cached_property
+    def outages(self) -> dict[str, tuple[int, int]]:
+        """channel -> [since, until) of its last outage; read once, beside the batch."""
+        return {channel: (each.since, each.until) for channel, each in outages(self.pipeline.store).items()}
 
 
 class _Partition:
@@ -899,6 +911,11 @@ def _redrives(given: Input) -> bool:
 def _alone(*rows: tuple[int, bytes, int, int, bytes]) -> bool:
     """Whether one of these is an event that was parked: it is a turn of its own, as it would have been."""
     return any(row[4].startswith(_REDRIVEN) for row in rows)
+
+
+def read_outages(rows: Mapping[str, tuple[int, int]]) -> dict[str, tuple[datetime, datetime | None]]:
+    """Outages as `step` is given them, from what the journal keeps."""
+    return {name: (instant(since), instant(until) if until else None) for name, (since, until) in rows.items()}
 
 
 def _touch_row(reserved: _Reserved) -> TouchRow:

@@ -156,14 +156,38 @@ class TelegramSettings(Struct, frozen=True, forbid_unknown_fields=True):
     calls: Annotated[int, Meta(ge=1, le=1000)] = 16
 
 
+class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """An account at a provider under a name of its own: `[dispatch.accounts.NAME]`."""
+
+    # folder of the adapter that calls it; "" is the one that has the account's name
+    adapter: str = ""
+    # calls begun within any second at most, by all workers together; 0.5 is one every two seconds, 0 has no bound
+    per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
+    # so many failures of the account's own, half of the calls or more, and it is left alone
+    failures: Annotated[int, Meta(ge=1, le=100_000)] = 10
+    # seconds back that failures are counted
+    failure_window_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    # seconds until one call finds out whether it is well again; twice as long after each that finds it is not
+    rest_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    # the adapter's own table, where this account differs from [dispatch.<adapter>]
+    smtp: SmtpSettings | None = None
+    sendgrid: SendGridSettings | None = None
+    twilio: TwilioSettings | None = None
+    whatsapp: WhatsAppSettings | None = None
+    telegram: TelegramSettings | None = None
+
+
 class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How messages leave."""
 
-    # channel -> adapter folder: "capture" keeps messages on disk for a person to open
-    adapters: dict[str, str] = field(default_factory=lambda: {"email": "capture", "sms": "capture"})
+    # channel -> account, or several in the order in which they are tried: ["mailer", "relay"]; an account is a name
+    # under [dispatch.accounts], or an adapter's folder: "capture" keeps messages on disk for a person to open
+    adapters: dict[str, str | list[str]] = field(default_factory=lambda: {"email": "capture", "sms": "capture"})
+    # name -> account, where one adapter serves several, or one has bounds: [dispatch.accounts.relay] adapter = "smtp"
+    accounts: dict[str, AccountSettings] = {}
     # where `capture` puts messages, relative to the project
     capture_dir: str = "captured"
-    # calls at most for one touch
+    # calls at most for one touch; while none of its channel's accounts is well it waits for one, and is not given up
     max_attempts: Annotated[int, Meta(ge=1, le=20)] = 5
     # seconds a claim is held
     lease_s: Annotated[float, Meta(gt=0)] = 60.0
@@ -172,6 +196,26 @@ class DispatchSettings(Struct, frozen=True, forbid_unknown_fields=True):
     twilio: TwilioSettings = field(default_factory=TwilioSettings)
     whatsapp: WhatsAppSettings = field(default_factory=WhatsAppSettings)
     telegram: TelegramSettings = field(default_factory=TelegramSettings)
+
+    def names(self, channel: str) -> tuple[str, ...]:
+        """The accounts of a channel, in the order in which they are tried; none where the settings name none."""
+        named = self.adapters.get(channel, ())
+        return (named,) if isinstance(named, str) else tuple(named)
+
+    def account(self, name: str) -> AccountSettings:
+        """The account of this name, its adapter's folder told; one without a table has no bounds of its own."""
+        account = self.accounts.get(name) or AccountSettings()
+        return account if account.adapter else msgspec.structs.replace(account, adapter=name)
+
+    def of(self, name: str) -> DispatchSettings:
+        """These settings as the account's adapter is to see them: with its own tables in place of the common ones."""
+        account = self.account(name)
+        own = {
+            table: mine
+            for table in ("smtp", "sendgrid", "twilio", "whatsapp", "telegram")
+            if (mine := getattr(account, table)) is not None
+        }
+        return msgspec.structs.replace(self, **own) if own else self
 
 
 class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.shared import Shared
 from orchestrator.events.envelope import read_event
 from orchestrator.events.inputs import EventInput, Input, read_input
-from orchestrator.pipeline import Given
+from orchestrator.pipeline import Given, read_outages
 from orchestrator.stores.contract import JournalRow
 from orchestrator.times import instant
 from orchestrator.vault import Sealer, Vault
@@ -45,6 +45,7 @@ def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault) -> Turn:
         touches={} if given is None else given.touches,
         paused=frozenset() if given is None else frozenset(given.paused),
         stopped=frozenset() if given is None else frozenset(given.stopped),
+        outages={} if given is None else read_outages(given.outages),
     )
     return Turn(instant(rows[0].at), tuple(inputs), shared)
 

@@ -59,5 +59,5 @@ def _adapters(settings: Settings, _project: Path, *_: Any) -> dict[str, Adapter]
 
 
 if __name__ == "__main__":
-    worker_module.load_adapters = _adapters  # type: ignore[attr-defined, assignment]  # imported there by name
+    worker_module.load_accounts = _adapters  # type: ignore[attr-defined, assignment]  # imported there by name
     main()

@@ -9,7 +9,7 @@ An entry that can't be read is passed over and counted; it never takes the other
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl
@@ -162,6 +162,32 @@ class Receiver(Protocol):
 
     def read(self, hook: Hook, now: datetime) -> Heard:
         """What was said; `now` is aware. Raises Forged and Malformed, and nothing else whatever the request holds."""
+
+
+class AnyOf:
+    """Several accounts of one provider, called back at one path: each that can verify a request reads it."""
+
+    def __init__(self, receivers: Sequence[Receiver]) -> None:
+        """One or more."""
+        self._receivers = tuple(receivers)
+        self.limit = max(receiver.limit for receiver in receivers)
+
+    def read(self, hook: Hook, now: datetime) -> Heard:
+        """As Receiver; Forged where none of them is called so, with what the last of them found."""
+        heard: list[Heard] = []
+        forged = Forged("unsigned")
+        for receiver in self._receivers:
+            try:
+                heard.append(receiver.read(hook, now))
+            except Forged as error:
+                forged = error
+        if not heard:
+            raise forged
+        # numbers of one app share its signature, and each passes over what is told of the others
+        passed_over = min(each.passed_over for each in heard)
+        return msgspec.structs.replace(
+            heard[0], said=once([word for each in heard for word in each.said]), passed_over=passed_over
+        )
 
 
 def once(said: list[Said]) -> tuple[Said, ...]:

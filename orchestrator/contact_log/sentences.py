@@ -45,6 +45,7 @@ REASONS: dict[str, str] = {
     "membership_ended": "the membership had ended",
     "stale": "what triggered it lay too far back",
     "expired": "it could not be sent within the time in which it is of use",
+    "provider_unavailable": "no provider account of the channel could be called within the time in which it is of use",
     "content_error": "the journey or its template has an error",
     "exited": "the member had left the journey by then",
     "goal_reached": "what the journey is for had happened by then",

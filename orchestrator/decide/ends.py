@@ -17,7 +17,10 @@ MAX_SUPPRESSED = 60
 ORDERED = "suppressed"
 # a touch that is cancelled for one of these ends its intent for the same reason
 SAME_END = frozenset(
-    {"expired", "exited", "complaint_open", "goal_reached", "stopped", "step_gone", "content_error", "date_missing"}
+    {
+        *("expired", "provider_unavailable", "exited", "complaint_open", "goal_reached", "stopped", "step_gone"),
+        *("content_error", "date_missing"),
+    }
 )
 # suppressions that a later consent ends
 OPTED_OUT = frozenset({"consent_withdrawn", "complained", "opted_out"})

@@ -16,7 +16,7 @@ from orchestrator.decide.journeys.planning import came, plan
 from orchestrator.decide.journeys.triggers import crossed, ordered, silence_over, trigger, watch_silence
 from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
-from orchestrator.decide.member import Health, Member
+from orchestrator.decide.member import Health, Member, Pending
 from orchestrator.decide.result import Entry
 from orchestrator.decide.turn import Turn, pending_of
 from orchestrator.events.envelope import Event
@@ -166,7 +166,8 @@ def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
     )
     turn.entries.append(replace(base, state="attempting", occurred_at=outcome.attempted_at))
     state = _state_of(outcome)
-    facts = _encode({"attempt": outcome.attempt, "code": outcome.code, "provider_id": outcome.provider_id}).decode()
+    told = {"attempt": outcome.attempt, "code": outcome.code, "provider_id": outcome.provider_id}
+    facts = _encode({**told, "account": outcome.account} if outcome.account else told).decode()
     turn.entries.append(
         replace(
             base,
@@ -222,7 +223,17 @@ def _expired(turn: Turn, member: Member, expired: Expired) -> None:
     if state == "attempting":
         turn.timers.append((turn.now + STILL_CALLING, expired))
     elif state in ("reserved", "claimed"):
-        cancel(turn, pending, "expired")
+        cancel(turn, pending, "provider_unavailable" if _cut_off(turn, pending) else "expired")
+
+
+def _cut_off(turn: Turn, pending: Pending) -> bool:
+    """Whether none of the channel's provider accounts could be called when the touch's time was over."""
+    place = next((place for place in turn.known().places if place.touch_id == pending.touch_id), None)
+    outage = turn.shared.outages.get(place.channel if place else "")
+    if outage is None:
+        return False
+    since, until = outage
+    return since <= pending.valid_until and (until is None or pending.valid_until < until)
 
 
 def _cancelled(turn: Turn, member: Member, cancelled: Cancelled) -> None:

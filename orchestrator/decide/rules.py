@@ -50,6 +50,7 @@ REASONS = (
     "membership_ended",
     "stale",
     "expired",
+    "provider_unavailable",
     "content_error",
     "exited",
     "goal_reached",

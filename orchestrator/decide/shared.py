@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -25,6 +26,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     # journeys whose runs hold for the time being, and those whose runs end
     paused: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
+    # channel -> its last outage, when none of its provider accounts could be called: [since, until), None: it goes on
+    outages: Mapping[str, tuple[datetime, datetime | None]] = {}
 
 
 class Needs(Struct, frozen=True):
@@ -32,6 +35,7 @@ class Needs(Struct, frozen=True):
 
     registries: frozenset[tuple[str, str]] = frozenset()
     touches: frozenset[str] = frozenset()
+    outages: bool = False
 
 
 NOTHING = Needs()

@@ -30,7 +30,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     """The shared facts that these inputs may ask for."""
     known = member
     touches: frozenset[str] = frozenset()
-    weighs = False
+    weighs = outages = False
     for given in inputs:
         if isinstance(given, EventInput):
             weighs = True
@@ -48,7 +48,12 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     registries: frozenset[tuple[str, str]] = frozenset()
     if weighs and known is not None:
         registries = registries_of(known, content)
-    return Needs(registries=registries, touches=touches) if registries or touches else NOTHING
+    if touches:
+        ends = (
+            given for given in inputs if isinstance(given, Expired) or (isinstance(given, Outcome) and not given.final)
+        )
+        outages = any(given.touch_id in touches for given in ends)
+    return Needs(registries=registries, touches=touches, outages=outages) if registries or touches else NOTHING
 
 
 def _has_deadline(member: Member | None) -> bool:

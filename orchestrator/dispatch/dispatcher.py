@@ -1,14 +1,14 @@
 """Sends what is in the outbox.
 
-    claim ─▶ still permitted? ─▶ attempting, on record ─▶ in time? ─▶ call ─▶ outcome and inbox row
-                  │ no                   │ suppressed,        │ no
-                  ▼                      ▼ off or over        ▼
-            back to the member       claimed anew        not called, on record
+    claim ─▶ still permitted? ─▶ which account? ─▶ attempting, on record ─▶ in time? ─▶ call ─▶ outcome and inbox row
+                  │ no               │ none now            │ suppressed,        │ no         │ refused by the account
+                  ▼                  ▼                     ▼ off or over        ▼            ▼
+            back to the member   reserved again       claimed anew     not called, on record  another account, anew
 
 What is promised: **no call without an attempt on record before it, and no call after one that was accepted or left in
-doubt** (touches declared at least once apart). It holds by the order of the lines in `_start`, and because every write
-names the token of the claim: whoever was frozen and wakes finds its token gone. A dispatcher decides nothing anew; a
-moment that has closed goes back to the member.
+doubt** (touches declared at least once apart), whatever accounts a channel has. It holds by the order of the lines in
+`_start`, and because every write names the token of the claim: whoever was frozen and wakes finds its token gone. A
+dispatcher decides nothing anew; a moment that has closed goes back to the member.
 
 No attempt is on record that was not permitted at its instant: the statement that writes it reads the clock and judges.
 From there to the call a deadline runs, measured by `elapsed`, from before that statement was sent to the first of: the
@@ -25,27 +25,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from orchestrator.channels.contract import Adapter, Answer, Message
-from orchestrator.dispatch.retry import Next, after, gap
+from orchestrator.channels.accounts import Accounts, in_order
+from orchestrator.channels.contract import Answer, Message
+from orchestrator.dispatch.outlets import Outlet, Outlets
+from orchestrator.dispatch.retry import Next, after, fault
 from orchestrator.events.inputs import Cancelled, InternalInput, Outcome, Returned, write_input
 from orchestrator.settings import DispatchSettings
 from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, Store, TouchRow
-from orchestrator.switches import switch
 from orchestrator.times import instant
 
 log = logging.getLogger(__name__)
 
 # real clock: how long a round waits for further answers after the first, so that they share a transaction
 GATHER_S = 0.02
-# so many refusals of the sender in a row, with nothing accepted between, stop the channel until a person acts
-BREAKER = 10
+# real clock: how often accounts are looked after, in microseconds
+LOOK = 500_000
+# real clock: a touch that waits for an account of its own is left alone for so long, in microseconds
+PUT_OFF = 1_000_000
+# a call waits for its turn in an account's rate for at most this part of the lease
+_TURN = 4
 # on the virtual clock a round ends all that it claims, in a process that is alone: a claim that is still there at the
 # next one was cut off, and lapses
 _CUT_OFF = -1
@@ -77,7 +82,9 @@ class RoundReport(Struct, frozen=True, kw_only=True):
     accepted: int = 0
     rejected: int = 0
     unknown: int = 0
-    # reserved again after a throttled or passing refusal, or because it was too late to call
+    # no attempt was made: no account had a slot, or a place in its rate, just then
+    deferred: int = 0
+    # reserved again after a refusal of the account's own, or because it was too late to call
     again: int = 0
     # answers that came after the claim had lapsed: the record says unknown
     late: int = 0
@@ -94,6 +101,8 @@ class _Call(NamedTuple):
     """A call under way."""
 
     claim: Claim
+    outlets: Outlets
+    outlet: Outlet
     # None: it was too late, no call was made
     answer: asyncio.Task[Answer | None]
 
@@ -114,7 +123,7 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        adapters: Mapping[str, Adapter],
+        accounts: Accounts,
         open_message: Callable[[TouchRow], Message | None],
         permitted: Callable[[TouchRow, int], Closed | None],
         settings: DispatchSettings,
@@ -124,32 +133,42 @@ class Dispatcher:
         calling: Callable[[TouchRow], None] = lambda touch: None,  # noqa: ARG005 - the type names it
         prepare: Callable[[Sequence[TouchRow]], None] = lambda touches: None,  # noqa: ARG005 - the type names it
         at_least_once: Callable[[TouchRow], bool] = lambda touch: False,  # noqa: ARG005 - the type names it
-        breaker: int = BREAKER,
     ) -> None:
-        """`open_message` gives None where the member's key is gone; `permitted` judges hours at an instant.
+        """`accounts`: channel -> its accounts in the order in which they are tried, or a lone adapter.
+
+        `open_message` gives None where the member's key is gone; `permitted` judges hours at an instant.
 
         `token_source` gives a new unguessable token each time. `elapsed` gives microseconds that pass whether this
         process or machine runs or not (CLOCK_BOOTTIME); None: nothing passes within a round. `calling` is told of a
         touch right before it is called, `prepare` is shown all touches of a claim before they are opened one by one.
         `at_least_once` says which touches may be called again after an unknown outcome; never ask that of marketing.
         """
-        self._store, self._adapters = store, dict(adapters)
+        self._store = store
         self._open_message, self._permitted = open_message, permitted
         self._token_source, self._elapsed, self._at_least_once = token_source, elapsed, at_least_once
         self._calling, self._prepare = calling, prepare
-        self._max_attempts, self._breaker = settings.max_attempts, breaker
+        self._max_attempts = settings.max_attempts
         self._lease = int(settings.lease_s * 1_000_000)
         # a call never outlives its claim
         self._call_limit_s = settings.lease_s / 2
         self._calls: dict[str, _Call] = {}
-        self._rests_until: dict[str, int] = {}
-        self._refusals: dict[str, int] = {}
+        self._outlets = [
+            Outlets(channel, each, store, elapsed, self._do) for channel, each in in_order(accounts).items()
+        ]
         self._lapse_at = 0
+        # when accounts are looked after next, and what the store's clock said then: microseconds
+        self._look_at, self._looked_at, self._looked = 0, 0, 0
+        self._look_now = True
 
     @property
     def in_flight(self) -> int:
         """Calls under way, or answered and not yet recorded."""
         return len(self._calls)
+
+    @property
+    def paced(self) -> bool:
+        """Whether an account has no call left in its rate just now: it will in a moment."""
+        return any(outlet.pace is not None and not outlet.pace.room() for each in self._outlets for outlet in each.all)
 
     async def round(self, now: int | Clock) -> RoundReport:
         """Fills the free call slots and records what has been answered; `now` is what the outbox is asked at."""
@@ -158,10 +177,12 @@ class Dispatcher:
         if now is not Clock.partition and passed >= self._lapse_at:
             report += RoundReport(lapsed=await self.lapse(now))
             self._lapse_at = passed + self._lease // 4
-        for channel, adapter in self._adapters.items():
-            busy = sum(call.claim.touch.channel == channel for call in self._calls.values())
-            if busy < adapter.slots and passed >= self._rests_until.get(channel, 0):
-                report += await self._start(channel, adapter, adapter.slots - busy, now)
+        at = await self._look(now, passed)
+        for outlets in self._outlets:
+            outlets.passed = passed
+            free = {outlet.name: outlet.free(at, passed) for outlet in outlets.all}
+            if any(free.values()):
+                report += await self._start(outlets, free, now, at)
         return report + await self._record(now, everything=self._elapsed is None)
 
     async def drain(self, now: int | Clock) -> RoundReport:
@@ -170,8 +191,10 @@ class Dispatcher:
         while True:
             report = await self.round(now)
             total += report
-            if report.claimed == report.expired and not self._calls:
-                return total
+            if report.claimed == report.expired + report.deferred and not self._calls:
+                if self._elapsed is None or not self.paced:
+                    return total
+                await asyncio.sleep(GATHER_S)
 
     async def finish(self, now: int | Clock) -> RoundReport:
         """Claims nothing more, waits for the calls under way (each has its time-out) and records them."""
@@ -196,15 +219,38 @@ class Dispatcher:
                     occurred_at=instant(at),
                     final=True,
                     code="lapsed",
+                    account=touch.account,
                 ),
             )
 
         return await self._do(self._store.lapse, now, describe)
 
-    async def _start(self, channel: str, adapter: Adapter, free: int, now: int | Clock) -> RoundReport:
-        """Claims up to `free` touches and begins to call those that may be called."""
+    async def _look(self, now: int | Clock, passed: int) -> int:
+        """Looks after the accounts where it is time to; the instant that their breakers go by."""
+        if now is Clock.partition:
+            # this process is alone, and an account that is well stays so by what it learns itself
+            if not self._look_now and all(outlet.well for each in self._outlets for outlet in each.all):
+                return 0
+            at = self._looked = max((row.clock for row in self._store.progress()), default=0)
+        elif now is Clock.store:
+            if not self._look_now and passed < self._look_at:
+                return self._looked + passed - self._looked_at
+            at = await self._do(self._store.clock)
+            self._look_at, self._looked_at, self._looked = passed + LOOK, passed, at
+        else:
+            at = now
+        self._look_now = False
+        for outlets in self._outlets:
+            await self._do(outlets.refresh, at)
+        return at
+
+    async def _start(self, outlets: Outlets, free: dict[str, int], now: int | Clock, at: int) -> RoundReport:
+        """Claims as many touches as there are free slots and begins to call those that may be called."""
         lease = _CUT_OFF if now is Clock.partition else self._lease
-        claims = await self._do(self._store.claim, now, lease, self._token_source(), free, channel)
+        limit = outlets.limit(free)
+        if not limit:
+            return RoundReport()
+        claims = await self._do(self._store.claim, now, lease, self._token_source(), limit, outlets.channel)
         if not claims:
             return RoundReport()
         try:
@@ -213,24 +259,60 @@ class Dispatcher:
             await self._do(self._give_back, claims)
             raise
         await self._do(self._hand_back, ready.back)
-        began = self._passed(now)
-        # the attempt goes on record, durably, before the first byte of the call
-        held = await self._do(self._store.attempt, [claim for claim, _ in ready.call], now) if ready.call else []
-        attempted = {claim.touch.touch_id: claim for claim in held}
-        stopped = [claim for claim, _ in ready.call if claim.touch.touch_id not in attempted]
-        for claim, message in ready.call:
-            if touch := attempted.get(claim.touch.touch_id):
-                call = self._call(adapter, message, touch.touch, began)
-                self._calls[claim.touch.touch_id] = _Call(touch, asyncio.ensure_future(call))
-        await self._do(self._give_back, stopped + ready.expired)
+        by_outlet, put_off, late = await self._share(outlets, free, ready.call, at)
+        called, stopped = 0, list[Claim]()
+        for outlet, calls in by_outlet:
+            began = self._passed(now)
+            # the attempt goes on record, durably, before the first byte of the call
+            held = await self._do(self._store.attempt, [claim for claim, _ in calls], now, outlet.name)
+            attempted = {claim.touch.touch_id: claim for claim in held}
+            for claim, message in calls:
+                if touch := attempted.get(claim.touch.touch_id):
+                    call = asyncio.ensure_future(self._call(outlet, message, touch.touch, began))
+                    self._calls[claim.touch.touch_id] = _Call(touch, outlets, outlet, call)
+                    outlet.busy += 1
+                else:
+                    stopped.append(claim)
+            called += len(held)
+        if stopped:
+            # an account may have been paused
+            self._look_now = True
+        await self._do(self._give_back, stopped + ready.expired + late)
+        await self._do(self._give_back, put_off, at + PUT_OFF if now is Clock.store else 0)
         returned = sum(isinstance(why, Returned) for _, _, why in ready.back)
         return RoundReport(
             claimed=len(claims),
             returned=returned,
             stopped=len(stopped) + len(ready.back) - returned,
             expired=len(ready.expired),
-            called=len(held),
+            deferred=len(put_off) + len(late),
+            called=called,
         )
+
+    async def _share(
+        self, outlets: Outlets, free: dict[str, int], ready: list[tuple[Claim, Message]], at: int
+    ) -> tuple[list[tuple[Outlet, list[tuple[Claim, Message]]]], list[Claim], list[Claim]]:
+        """Which account calls which touches, in the order of the claims.
+
+        Then those that wait for another account than others do, and those for which there was no room after all.
+        """
+        shares: dict[str, list[tuple[Claim, Message]]] = {outlet.name: [] for outlet in outlets.all}
+        put_off, late = list[Claim](), list[Claim]()
+        for claim, message in ready:
+            outlet = outlets.choose(claim.touch.touch_id, free)
+            if outlet is None:
+                (put_off if outlets.hops(claim.touch.touch_id) else late).append(claim)
+            else:
+                shares[outlet.name].append((claim, message))
+        for outlet in outlets.all:
+            share = shares[outlet.name]
+            if share and outlet.breaker.stands.since and not await self._do(outlet.breaker.seize, at):
+                keep = 0
+            else:
+                keep = len(share) if outlet.pace is None else await outlet.pace.lease(len(share)) if share else 0
+            late += [claim for claim, _ in share[keep:]]
+            del share[keep:]
+        return [(outlet, shares[outlet.name]) for outlet in outlets.all if shares[outlet.name]], put_off, late
 
     def _sort(self, claims: list[Claim], lease: int) -> _Ready:
         """Which claims may be called at the instant they were made, with their messages opened."""
@@ -255,12 +337,12 @@ class Dispatcher:
         for (touch, token), at, why in back:
             self._store.release(touch.touch_id, token, "cancelled", touch.due, _told(touch, at, why))
 
-    def _give_back(self, claims: list[Claim]) -> None:
-        """Claims that were not used are reserved again; one that was cancelled meanwhile stays so."""
+    def _give_back(self, claims: list[Claim], due: int = 0) -> None:
+        """Claims that were not used are reserved again, not before `due`; one that was cancelled meanwhile stays so."""
         for touch, token in claims:
-            self._store.release(touch.touch_id, token, "reserved", touch.due, None)
+            self._store.release(touch.touch_id, token, "reserved", max(touch.due, due), None)
 
-    async def _call(self, adapter: Adapter, message: Message, touch: TouchRow, began: int) -> Answer | None:
+    async def _call(self, outlet: Outlet, message: Message, touch: TouchRow, began: int) -> Answer | None:
         """One call within its limit, whatever the adapter does; None where it is too late to make it.
 
         `began`: what had passed before the attempt was asked for. What passed since is at least what has passed since
@@ -273,8 +355,11 @@ class Dispatcher:
             if self._elapsed is not None and self._elapsed() - began >= over - touch.attempted_at:
                 return None
             self._calling(touch)
-            return await adapter.send(message)
+            return await outlet.adapter.send(message)
 
+        # most often it has its turn already: it was leased before the attempt
+        if outlet.pace is not None and not await outlet.pace.begin(began + self._lease // _TURN):
+            return None
         sending = asyncio.ensure_future(send_in_time())
         try:
             # unlike `asyncio.timeout` this ends even where the adapter swallows its cancellation
@@ -283,7 +368,7 @@ class Dispatcher:
                 return Answer(kind="unknown", code="timeout")
             return sending.result()
         except Exception as error:  # noqa: BLE001 - a broken adapter may have sent: in doubt, as any other call
-            log.error("adapter %s raised %s", type(adapter).__name__, type(error).__name__)
+            log.error("adapter %s raised %s", type(outlet.adapter).__name__, type(error).__name__)
             return Answer(kind="unknown", code="adapter_error")
         finally:
             sending.cancel()
@@ -302,14 +387,19 @@ class Dispatcher:
         at = await self._do(self._store.clock) if now is Clock.store else now
         # on the virtual clock no time passes between an attempt and its outcome
         ats = [call.claim.touch.attempted_at if isinstance(at, Clock) else at for call in answered]
+        passed = None if now is Clock.partition else self._passed(now)
+        if any(_moves(call) for call in answered):
+            await self._do(self._learn, answered, ats, passed)
+        else:
+            self._learn(answered, ats, passed)
         follows = [self._next(call, at) for call, at in zip(answered, ats, strict=True)]
         rows = [self._outcome(call, following, at) for call, following, at in zip(answered, follows, ats, strict=True)]
         # on the virtual clock the batch that follows waits for the disk, for both
         held = await self._do(self._store.outcomes, rows, lasting=now is not Clock.partition)
         states = ["late" if not holds else follow.state for holds, follow in zip(held, follows, strict=True)]
-        for call, at in zip(answered, ats, strict=True):
+        for call in answered:
             del self._calls[call.claim.touch.touch_id]
-            await self._learn(call, at, now)
+            call.outlet.busy -= 1
         return RoundReport(
             accepted=states.count("accepted"),
             rejected=states.count("rejected"),
@@ -330,6 +420,9 @@ class Dispatcher:
             at_least_once=self._at_least_once(touch),
             now=at,
             valid_until=touch.valid_until,
+            accounts=len(call.outlets.all),
+            elsewhere=call.outlets.elsewhere(touch.touch_id),
+            out=call.outlets.out,
         )
 
     def _outcome(self, call: _Call, following: Next, at: int) -> OutcomeRow:
@@ -345,31 +438,19 @@ class Dispatcher:
             code="" if answer is None else answer.code,
             retry_at=None if following.final else instant(following.retry_at),
             opted_out=answer is not None and answer.opted_out,
+            account=touch.account,
         )
         due = touch.due if following.final else following.retry_at
         return OutcomeRow(touch.touch_id, token, following.state, due, _told(touch, at, outcome))
 
-    async def _learn(self, call: _Call, at: int, now: int | Clock) -> None:
-        """A throttled channel rests; one that refuses us again and again is switched off until a person acts."""
-        touch, answer = call.claim.touch, call.answer.result()
-        if answer is None:
-            return
-        if answer.kind == "throttled" and now is not Clock.partition:
-            rest = gap("throttled", touch.touch_id, 1, answer.retry_after)
-            until = self._passed(now) + int(rest.total_seconds() * 1_000_000)
-            self._rests_until[touch.channel] = max(self._rests_until.get(touch.channel, 0), until)
-        if answer.kind == "accepted":
-            self._refusals[touch.channel] = 0
-        elif answer.kind == "rejected_sender":
-            self._refusals[touch.channel] = refusals = self._refusals.get(touch.channel, 0) + 1
-            if refusals == self._breaker:
-                log.error(
-                    "channel %s is switched off: its provider refuses the sender (%s)", touch.channel, answer.code
-                )
-                await self._do(
-                    switch, self._store, f"channel:{touch.channel}", off=True, actor="dispatch", at=instant(at)
-                )
-                self._refusals[touch.channel] = 0
+    def _learn(self, answered: list[_Call], ats: list[int], passed: int | None) -> None:
+        """Accounts rest, are left alone or are well again by what their calls came to."""
+        for call, at in zip(answered, ats, strict=True):
+            answer = call.answer.result()
+            if answer is not None:
+                # partitions' clocks differ: a rest is counted from the latest, by which its end is judged
+                known = max(at, self._looked) if passed is None else at
+                call.outlets.learn(call.outlet, call.claim.touch.touch_id, answer, known, passed)
 
     def _passed(self, now: int | Clock) -> int:
         """Microseconds that rests, lapses and deadlines are measured by."""
@@ -382,6 +463,12 @@ class Dispatcher:
         if self._elapsed is None:
             return work(*args, **kwargs)
         return await asyncio.to_thread(work, *args, **kwargs)
+
+
+def _moves(call: _Call) -> bool:
+    """Whether what a call came to may be told to the store at once: an account opens its breaker, or closes it."""
+    answer = call.answer.result()
+    return call.outlet.breaker.probing or (answer is not None and fault(answer))
 
 
 def _told(touch: TouchRow, at: int, what: InternalInput) -> NewInbox:

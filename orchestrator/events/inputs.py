@@ -69,6 +69,8 @@ class Outcome(Struct, frozen=True, kw_only=True, tag="outcome"):
     retry_at: datetime | None = None
     # the provider refused since the owner of the contact point opted out there
     opted_out: bool = False
+    # the provider account that was called
+    account: str = ""
 
 
 class Returned(Struct, frozen=True, kw_only=True, tag="returned"):

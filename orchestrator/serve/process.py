@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import structlog
 import uvicorn
 
-from orchestrator.channels.load import load_adapters
+from orchestrator.channels.load import load_accounts
 from orchestrator.errors import SetupError
 from orchestrator.events.envelope import Event
 from orchestrator.project import Project
@@ -154,9 +154,9 @@ class _ByEngine:
 
     async def _dispatch(self, stop: asyncio.Event) -> None:
         project = self._project
-        adapters = load_adapters(project.settings, project.path)
+        accounts = load_accounts(project.settings, project.path)
         sending = Dispatching(
-            project.store, project.vault, project.content, project.settings.dispatch, adapters, self._watchdog
+            project.store, project.vault, project.content, project.settings.dispatch, accounts, self._watchdog
         )
         await sending.run(stop)
 

@@ -187,6 +187,8 @@ class TouchRow(NamedTuple):
     call_rule: str
     # sealed bytes of the rendered message (with the address)
     message: bytes
+    # the provider account of the last attempt; "" before the first
+    account: str = ""
 
 
 class SuppressionRow(NamedTuple):
@@ -205,7 +207,7 @@ class SuppressionRow(NamedTuple):
 
 
 class SwitchRow(NamedTuple):
-    """A kill switch or pause: scope is "all", "channel:<c>" or "journey:<j>"."""
+    """A kill switch or pause: scope is "all", "channel:<c>", "journey:<j>", or "account:<a>" for attempts there."""
 
     scope: str
     since: int
@@ -415,12 +417,12 @@ class Store(Protocol):
         claim whose lease lapsed before `now` returns to reserved first, and is claimed like any.
         """
 
-    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
-        """claimed -> attempting (attempts + 1, attempted_at = now); the claims that may now be called, so counted.
+    def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
+        """claimed -> attempting (attempts + 1, attempted_at = now, account); the claims that may now be called.
 
-        Only where the token holds, neither `suppression` nor `switches` covers the touch, and `now` is before its
-        `valid_until` and, where hours bind, its `call_by`; one durable transaction. A clock is read once the rows are
-        held: no wait for them can make the instant on record an earlier one than that of the attempt.
+        Only where the token holds, neither `suppression` nor `switches` covers the touch or the account, and `now` is
+        before its `valid_until` and, where hours bind, its `call_by`; one durable transaction. A clock is read once the
+        rows are held: no wait for them can make the instant on record an earlier one than that of the attempt.
         """
 
     def release(self, touch_id: str, token: str, state: str, due: int, inbox: NewInbox | None) -> bool:

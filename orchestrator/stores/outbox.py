@@ -65,12 +65,17 @@ def scopes(touch: TouchRow) -> tuple[str, str, str]:
     return ALL, f"channel:{touch.channel}", f"journey:{touch.journey}"
 
 
+def at_account(account: str) -> str:
+    """The scope of the switch that stops attempts at an account."""
+    return f"account:{account}"
+
+
 def known_scope(scope: str) -> str:
     """`scope` itself; raises UsageError, since a switch that stops nothing would look like one that does."""
     kind, _, name = scope.partition(":")
-    if scope == ALL or (kind in {"channel", "journey", STOPPED} and name):
+    if scope == ALL or (kind in {"channel", "journey", "account", STOPPED} and name):
         return scope
-    raise UsageError(f"{scope!r} is no switch: use all, channel:<channel> or journey:<journey>")
+    raise UsageError(f"{scope!r} is no switch: use all, channel:<channel>, journey:<journey> or account:<account>")
 
 
 def reserved_again(row: TouchRow) -> TouchRow:

@@ -63,10 +63,11 @@ def test_the_adapter_of_the_readme_passes_the_suite(checkout: Path) -> None:
 
 def test_the_adapter_of_the_readme_is_found_by_its_name(checkout: Path) -> None:
     code = (
-        "from pathlib import Path; import orchestrator; from orchestrator.channels.load import load_adapters; "
+        "from pathlib import Path; import orchestrator; from orchestrator.channels.load import load_accounts; "
         "from orchestrator.settings import DispatchSettings, Settings; "
         "settings = Settings(dispatch=DispatchSettings(adapters={'sms': 'example'})); "
-        "adapter = load_adapters(settings, Path())['sms']; print(type(adapter).__name__, orchestrator.__file__)"
+        "adapter = load_accounts(settings, Path())['sms'][0].adapter; "
+        "print(type(adapter).__name__, orchestrator.__file__)"
     )
     done = run(checkout, "-c", code, EXAMPLE_KEY="key")
     assert f"Example {checkout / 'orchestrator' / '__init__.py'}\n" == done.stdout, done.stderr

@@ -90,8 +90,8 @@ class PointedStore:
             meet("claimed", (claim.touch.touch_id for claim in claims))
         return claims
 
-    def attempt(self, claims: Sequence[Any], now: Any) -> Sequence[Any]:
-        held: Sequence[Any] = self._store.attempt(claims, now)
+    def attempt(self, claims: Sequence[Any], now: Any, account: str = "") -> Sequence[Any]:
+        held: Sequence[Any] = self._store.attempt(claims, now, account)
         if held:
             meet("attempted")
         return held

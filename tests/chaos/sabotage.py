@@ -97,12 +97,12 @@ class Late(Passing):
 
     def __init__(self, store: Any) -> None:
         super().__init__(store)
-        self._owed: dict[str, tuple[Claim, int | Clock]] = {}
+        self._owed: dict[str, tuple[Claim, int | Clock, str]] = {}
 
-    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
         held, at = [], self._store.clock()
         for claim in claims:
-            self._owed[claim.touch.touch_id] = (claim, now)
+            self._owed[claim.touch.touch_id] = (claim, now, account)
             touch = claim.touch._replace(state="attempting", attempts=claim.touch.attempts + 1, attempted_at=at)
             held.append(Claim(touch, claim.token))
         return held
@@ -110,7 +110,7 @@ class Late(Passing):
     def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:
         for row in rows:
             if owed := self._owed.pop(row.touch_id, None):
-                self._store.attempt([owed[0]], owed[1])
+                self._store.attempt([owed[0]], owed[1], owed[2])
         found: list[bool] = self._store.outcomes(rows, lasting=lasting)
         return found
 
@@ -118,9 +118,9 @@ class Late(Passing):
 class Trusting(Passing):
     """`cas`: whoever comes holds the claim, whatever became of it meanwhile."""
 
-    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
         self._force("claimed", [(claim.touch.touch_id, claim.token) for claim in claims])
-        held: list[Claim] = self._store.attempt(claims, now)
+        held: list[Claim] = self._store.attempt(claims, now, account)
         return held
 
     def outcomes(self, rows: Sequence[OutcomeRow], *, lasting: bool = True) -> list[bool]:

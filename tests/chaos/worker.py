@@ -59,5 +59,5 @@ _open, _open_store = Opening.message, project_module.open_store
 if __name__ == "__main__":
     Opening.message = _opened  # type: ignore[method-assign, assignment]  # that is the seam
     project_module.open_store = _store
-    worker_module.load_adapters = _adapters  # type: ignore[attr-defined, assignment]  # imported there by name
+    worker_module.load_accounts = _adapters  # type: ignore[attr-defined, assignment]  # imported there by name
     main()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestrator import switches
 from orchestrator.channels.contract import Answer, Message
 from orchestrator.channels.email.smtp.send import Smtp
 from orchestrator.clocks import elapsed
@@ -196,6 +197,7 @@ def test_an_accepted_touch_is_never_called_again_and_its_member_is_told(store: S
             final=True,
             provider_id="queue-7",
             code="250 2.0.0",
+            account="email",
         )
     ] == told(store)
 
@@ -420,15 +422,18 @@ def test_retries_do_not_outlive_validity(store: Store) -> None:
     assert {"touch-1": "rejected"} == states(store)
 
 
-def test_a_sender_refused_again_and_again_stops_the_channel_and_keeps_the_rest(store: Store) -> None:
+def test_a_sender_refused_again_and_again_is_left_alone_and_its_touches_wait(store: Store) -> None:
     reserve(store, *(touch(f"{n:02d}") for n in range(30)))
     provider = Provider(*[Answer(kind="rejected_sender", code="535 5.7.8")] * 30, slots=5)
-    made = dispatcher(store, provider, breaker=10)
-    assert 10 == drain(made).rejected
-    assert 20 == sum(state == "reserved" for state in states(store).values())
-    store.switch(SwitchRow("channel:email", NOW, "ana"), False, [])
+    made = dispatcher(store, provider)
+    assert RoundReport(claimed=10, called=10, again=10) == drain(made)
+    assert RoundReport() == drain(made, NOW + 59 * SECOND)
+    assert {"reserved"} == set(states(store).values())
     provider.answers.clear()
-    assert 20 == drain(made).accepted
+    switches.switch(store, "account:email", off=False, actor="ana", at=instant(NOW))
+    # those that were refused before anybody knew have their gap
+    assert 25 == drain(made).accepted
+    assert 5 == drain(made, NOW + HOUR).accepted
 
 
 # --- slots and members
@@ -574,7 +579,7 @@ def test_by_the_stores_clock_attempt_and_outcome_have_instants_of_their_own(stor
 
 
 def test_hours_that_close_while_a_message_is_opened_prevent_the_attempt(store: Store) -> None:
-    closes = store.clock() + SECOND // 4
+    closes = store.clock() + SECOND
     reserve(store, touch(due=0, valid_until=closes + HOUR, call_by=closes))
 
     def slowly(row: TouchRow) -> Message | None:

@@ -25,6 +25,8 @@ def follows(
     at_least_once: bool = False,
     now: int = 0,
     until: int = FAR,
+    elsewhere: bool = False,
+    out: bool = False,
     **answer: object,
 ) -> Next:
     return after(
@@ -35,6 +37,8 @@ def follows(
         at_least_once=at_least_once,
         now=now,
         valid_until=until,
+        elsewhere=elsewhere,
+        out=out,
     )
 
 
@@ -44,7 +48,7 @@ def follows(
         ("accepted", "accepted"),
         ("rejected_recipient", "rejected"),
         ("rejected_message", "rejected"),
-        ("rejected_sender", "rejected"),
+        ("rejected_sender", "reserved"),
         ("throttled", "reserved"),
         ("transient", "reserved"),
         ("unknown", "unknown"),
@@ -53,6 +57,23 @@ def follows(
 def test_only_what_the_provider_surely_did_not_take_is_called_again(kind: AnswerKind, state: str) -> None:
     assert state == follows(kind).state
     assert (state != "reserved") == follows(kind).final
+
+
+OWN: list[AnswerKind] = ["throttled", "transient", "rejected_sender"]
+
+
+@pytest.mark.parametrize("kind", get_args(AnswerKind))
+def test_another_account_is_called_at_once_and_only_for_a_refusal_of_the_accounts_own(kind: AnswerKind) -> None:
+    assert (kind in OWN) == (Next("reserved", kind, 7) == follows(kind, now=7, elsewhere=True))
+    full = follows(kind, now=7, elsewhere=True, in_the_end="rejected_recipient")
+    assert Next("reserved", kind, 7) != full
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_hops_count_as_calls_and_waiting_for_an_account_does_not(kind: AnswerKind) -> None:
+    assert follows(kind, attempt=5, elsewhere=True).final
+    assert Next("reserved", kind, 7) == follows(kind, attempt=5, now=7, out=True)
+    assert follows(kind, attempt=1, now=FAR, until=FAR, out=True).final
 
 
 def test_an_unknown_call_is_repeated_only_where_it_is_declared_at_least_once() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
 import pytest
 
+from orchestrator import switches
+from orchestrator.channels.accounts import Account
 from orchestrator.channels.contract import Answer
 from orchestrator.contact_log.reconcile import reconcile
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import Command, Outcome, Receipt, write_input
+from orchestrator.runtimes.embedded.runner import Runner
+from orchestrator.settings import AccountSettings
 from orchestrator.stores.contract import NewInbox, OutcomeRow
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.canonical import canonical, differences
@@ -182,6 +187,31 @@ def test_a_touch_not_called_by_its_end_is_cancelled_as_expired(world: World) -> 
     assert ["reserved", "cancelled expired"] == world.states("ana")
     assert [("hello", "send", ""), ("hello", "suppress", "expired")] == world.decisions("ana", "welcome")
     assert ["cancelled"] == [touch.state for touch in world.touches("ana")]
+
+
+def test_a_touch_that_no_account_could_call_by_its_end_is_a_silence_that_says_so(world: World) -> None:
+    """The provider refuses us, so it is left alone; its one account is all that the channel has."""
+    world.ledgers["email"].answer = lambda _message: Answer(kind="rejected_sender", code="535 5.7.8")
+    only_one = AccountSettings(failures=1, rest_s=3600.0)
+    accounts = {"email": [Account("relay", world.ledgers["email"], only_one)]}
+    with Runner(world.store, world.vault, world.content, world.settings, accounts) as runner:
+        runner.engine.run_virtual(iter([world.delivery(runner, ANA)]), us("2026-03-04T17:00:00Z"), runner.drain)
+    assert "cancelled provider_unavailable" == world.states("ana")[-1]
+    assert ("hello", "suppress", "provider_unavailable") == world.decisions("ana", "welcome")[-1]
+    assert {"relay"} == {json.loads(row.trail)["account"] for row in world.log("ana", "touch") if "code" in row.trail}
+    world.check()
+
+
+def test_where_the_outage_was_over_by_then_the_touch_has_merely_expired(world: World) -> None:
+    world.live(ANA, dispatch=False)
+    for off in (True, False):
+        switches.switch(world.store, "account:email", off=off, actor="ana", at=instant(us("2026-03-03T00:00:00Z")))
+        # nothing can be called: the channel itself is off all the time
+        switches.switch(world.store, "channel:email", off=True, actor="ana", at=instant(us("2026-03-03T00:00:00Z")))
+        world.live(until="2026-03-03T00:00:00Z" if off else "2026-03-03T01:00:00Z")
+    world.live(until="2026-03-04T17:00:00Z")
+    assert ("hello", "suppress", "expired") == world.decisions("ana", "welcome")[-1]
+    world.check()
 
 
 def test_a_touch_whose_hours_have_closed_goes_back_and_is_decided_anew(world: World) -> None:

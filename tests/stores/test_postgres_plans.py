@@ -19,7 +19,7 @@ TOUCHES = """
 INSERT INTO touches SELECT n::text, n % 32, decode(lpad(to_hex(n), 32, '0'), 'hex'), 'ref', 'i', 'welcome', 'email',
        'marketing', 'contact-' || n, 1 + n % 3, CASE WHEN n % 5 < 4 THEN 5 ELSE 1000000 END, 9000000,
        CASE WHEN n % 2 = 0 THEN 'reserved' WHEN n % 1001 = 1 THEN 'claimed' WHEN n % 1001 = 2 THEN 'attempting'
-            ELSE 'accepted' END, '', 0, 0, 0, 0, '', ''
+            ELSE 'accepted' END, '', 0, 0, 0, 0, '', '', ''
   FROM generate_series(1, 20000) n"""
 INBOX = "INSERT INTO inbox (partition, due, member, input) SELECT n % 32, n, '', '' FROM generate_series(1, 20000) n"
 LOG = """
@@ -41,7 +41,11 @@ ASKED: dict[str, tuple[str, tuple[Any, ...], list[str]]] = {
         ["ix_touches_reserved", "ix_touches_(one_)?in_flight", "pk_suppressions"],
     ),
     "a claim": (words.CLAIM, ("token", None, 1, ids), ["pk_touches", "ix_touches_(one_)?in_flight", "pk_suppressions"]),
-    "an attempt": (words.ATTEMPT_FREE, (ids, "token", None, True), ["pk_touches", "pk_suppressions"]),
+    "an attempt": (
+        words.ATTEMPT_FREE,
+        (ids, "token", None, True, "relay", "account:relay"),
+        ["pk_touches", "pk_suppressions"],
+    ),
     "an outcome": (words.SETTLE, (ids, numbers, ids, ids, "attempting"), ["pk_touches"]),
     "lapsed attempts": (words.LAPSED, (1,), ["ix_touches_(one_)?in_flight"]),
     "what an opt-out covers": (

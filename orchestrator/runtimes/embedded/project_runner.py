@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.channels.capture.index import write_index
-from orchestrator.channels.load import load_adapters
+from orchestrator.channels.load import load_accounts
 from orchestrator.clocks import wall_clock
 from orchestrator.pipeline import Arrival
 from orchestrator.project import Project
@@ -27,8 +27,8 @@ class ProjectRunner(Runner):
     def __init__(self, project: Project, *, dispatch: bool, real: bool) -> None:
         """Opens what the project names; raises SetupError or ContentError with the cure. `real`: for `run_real`."""
         clock = RunClock(virtual=not real)
-        adapters = load_adapters(project.settings, project.path, clock.date) if dispatch else None
-        super().__init__(project.store, project.vault, project.content, project.settings, adapters, clock)
+        accounts = load_accounts(project.settings, project.path, clock.date) if dispatch else None
+        super().__init__(project.store, project.vault, project.content, project.settings, accounts, clock)
         self.project = project
         project.keep_content()
 
@@ -39,7 +39,10 @@ class ProjectRunner(Runner):
 
     def write_pages(self) -> Path | None:
         """Brings the index of captured messages up to date; None where nothing is captured."""
-        if "capture" not in self.project.settings.dispatch.adapters.values():
+        dispatch = self.project.settings.dispatch
+        if all(
+            dispatch.account(name).adapter != "capture" for each in dispatch.adapters for name in dispatch.names(each)
+        ):
             return None
         folder = self.project.path / self.project.settings.dispatch.capture_dir
         if not folder.is_dir():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestrator.channels.contract import Adapter, Message
+from orchestrator.channels.accounts import Accounts, close
+from orchestrator.channels.contract import Message
 from orchestrator.clocks import elapsed, wall_clock
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Closed, Dispatcher
@@ -52,19 +52,19 @@ class Runner:
         vault: Vault,
         content: Content,
         settings: Settings,
-        adapters: Mapping[str, Adapter] | None,
+        accounts: Accounts | None,
         clock: RunClock | None = None,
     ) -> None:
-        """`adapters` None: dispatch is off, touches stay reserved. `clock` is what adapters date messages by."""
+        """`accounts` None: dispatch is off, touches stay reserved. `clock` is what adapters date messages by."""
         self.store, self.vault, self.content = store, vault, content
-        self.adapters = dict(adapters or {})
+        self.accounts = dict(accounts or {})
         self.clock = clock if clock is not None else RunClock()
         self.opening = Opening(store, vault, content.policies.latency_margin)
         self.engine = Engine(store, vault, content, horizon_days=settings.store.horizon_days)
         self.loop = asyncio.Runner()
         self.dispatcher = Dispatcher(
             store,
-            self.adapters,
+            self.accounts,
             self.open_message,
             self.permitted,
             settings.dispatch,
@@ -72,7 +72,7 @@ class Runner:
             elapsed=None if self.clock.virtual else elapsed,
             calling=self._date,
         )
-        self.drain = None if adapters is None else self._drain
+        self.drain = None if accounts is None else self._drain
         # this process alone dispatches: what is attempting now was cut off by the end of an earlier one
         self.loop.run(self.dispatcher.lapse(FOREVER, self._now_of))
 
@@ -113,10 +113,5 @@ class Runner:
     ) -> None:
         """Ends the adapters' connections."""
         gc.unfreeze()
-
-        async def close() -> None:
-            for adapter in self.adapters.values():
-                await adapter.close()
-
-        self.loop.run(close())
+        self.loop.run(close(self.accounts))
         self.loop.close()

@@ -8,7 +8,7 @@ import secrets
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from orchestrator.channels.contract import Adapter
+from orchestrator.channels.accounts import Accounts, close
 from orchestrator.clocks import elapsed
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Dispatcher
@@ -21,6 +21,8 @@ from orchestrator.stores.contract import Clock, Store
 from orchestrator.vault import Vault
 
 IDLE_S = 0.2
+# an account has no call left in its rate, and soon will
+PACED_S = 0.02
 
 log = structlog.get_logger()
 
@@ -34,15 +36,15 @@ class Dispatching:
         vault: Vault,
         content: Content,
         settings: DispatchSettings,
-        adapters: dict[str, Adapter],
+        accounts: Accounts,
         watchdog: Watchdog,
     ) -> None:
-        """`adapters` by channel; they are closed when `run` returns."""
+        """`accounts` by channel; they are closed when `run` returns."""
         opening = Opening(store, vault, content.policies.latency_margin)
-        self.adapters, self.watchdog = adapters, watchdog
+        self.accounts, self.watchdog = accounts, watchdog
         self.dispatcher = Dispatcher(
             store,
-            adapters,
+            accounts,
             opening.message,
             opening.permitted,
             settings,
@@ -68,13 +70,12 @@ class Dispatching:
                     waited, pause = waited + pause, min(pause * 2, LONGEST_PAUSE_S)
                     continue
                 waited, pause = 0.0, 0.1
-                if report.claimed == report.expired and not self.dispatcher.in_flight:
-                    await _rest(stop, IDLE_S)
+                if report.claimed == report.expired + report.deferred and not self.dispatcher.in_flight:
+                    await _rest(stop, PACED_S if self.dispatcher.paced else IDLE_S)
             with self.watchdog.watching("the last calls"):
                 await self.dispatcher.finish(Clock.store)
         finally:
-            for adapter in self.adapters.values():
-                await adapter.close()
+            await close(self.accounts)
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 
-from orchestrator.channels.load import load_adapters
+from orchestrator.channels.load import load_accounts
 from orchestrator.errors import SetupError
 from orchestrator.kafka_security import client_options
 from orchestrator.orders import activate
@@ -156,9 +156,9 @@ class _Process:
 
     async def _dispatch(self, stop: asyncio.Event) -> None:
         project = self.project
-        adapters = load_adapters(self.settings, project.path)
+        accounts = load_accounts(self.settings, project.path)
         await Dispatching(
-            project.store, project.vault, project.content, self.settings.dispatch, adapters, self.watchdog
+            project.store, project.vault, project.content, self.settings.dispatch, accounts, self.watchdog
         ).run(stop)
 
     async def _relay(self, stop: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from orchestrator.stores.memory.tables import Tables
 from orchestrator.stores.outbox import (
     CALLED,
     RELEASED,
+    at_account,
     covering,
     known,
     known_scope,
@@ -71,14 +72,18 @@ class MemoryOutbox:
                 outbox.put(held.touch)
             return claims
 
-    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
         called: list[Claim] = []
         with self._writing() as tables:
+            if at_account(account) in tables.switches:
+                return []
             _, at = self._times(now)
             for claim in claims:
                 touch = self._held(claim.touch.touch_id, claim.token, "claimed")
                 if touch and still_open(touch, at(touch)) and not self._stopped(touch):
-                    touch = touch._replace(state="attempting", attempts=touch.attempts + 1, attempted_at=at(touch))
+                    touch = touch._replace(
+                        state="attempting", attempts=touch.attempts + 1, attempted_at=at(touch), account=account
+                    )
                     tables.outbox.put(touch)
                     called.append(Claim(touch, claim.token))
         return called

@@ -11,7 +11,7 @@ from typing import Literal
 
 from orchestrator.clocks import wall_clock
 from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
-from orchestrator.stores.outbox import ALL, CALLED, RELEASED, known, known_scope
+from orchestrator.stores.outbox import ALL, CALLED, RELEASED, at_account, known, known_scope
 from orchestrator.stores.sql.batch import suppress
 from orchestrator.stores.sql.engine import FileSessions
 
@@ -54,17 +54,21 @@ class SqlOutbox(FileSessions):
             rows = connection.execute(self._words.claimable, (now, rank, until, now, now, channel, channel))
             yield from ((TouchRow._make(row[:-1]), row[-1]) for row in rows)
 
-    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
         called: list[Claim] = []
         with self._writing() as connection:
+            if connection.execute(self._words.switched, (at_account(account),)).fetchone():
+                return []
             at = _instant(now)
             for claim in claims:
                 touch, token = claim
-                found = connection.execute(self._words.attempt, (at, touch.touch_id, token, at, at)).fetchone()
+                found = connection.execute(self._words.attempt, (at, account, touch.touch_id, token, at, at)).fetchone()
                 if found:
                     # nothing else of a claimed touch can have changed
                     attempts, attempted_at = found
-                    touch = touch._replace(state="attempting", attempts=attempts, attempted_at=attempted_at)
+                    touch = touch._replace(
+                        state="attempting", attempts=attempts, attempted_at=attempted_at, account=account
+                    )
                     called.append(Claim(touch, token))
         return called
 

@@ -177,6 +177,7 @@ touches = Table(
     *_numbers("lease_until", "attempts", "attempted_at", "call_by"),
     *_words("call_rule"),
     *_bytes("message"),
+    *_words("account"),
     PrimaryKeyConstraint("touch_id"),
     CheckConstraint(
         "state IN ('reserved', 'claimed', 'attempting', 'accepted', 'rejected', 'unknown', 'cancelled')",

@@ -125,7 +125,7 @@ class Words(NamedTuple):
     claimable: str
     # token, lease_until, touch_id
     claim: str
-    # now, touch_id, token, now, now; gives attempts and attempted_at
+    # now, account, touch_id, token, now, now; gives attempts and attempted_at
     attempt: str
     # state, state, due, touch_id, token, state before
     settle: str
@@ -173,9 +173,8 @@ def _add(table: str, columns: tuple[str, ...]) -> str:
 
 
 _TOUCH = quoted(TouchRow._fields)
-_RESERVE_ANEW = ", ".join(
-    f"{name} = excluded.{name}" for name in TouchRow._fields if name not in {"touch_id", "attempts", "attempted_at"}
-)
+_KEPT = {"touch_id", "attempts", "attempted_at", "account"}
+_RESERVE_ANEW = ", ".join(f"{name} = excluded.{name}" for name in TouchRow._fields if name not in _KEPT)
 _SUBJECTS = "(touches.contact, lower(hex(touches.member)))"
 # literal scopes and states: an index over some states serves only a statement that names them
 _COVERS = f"""s.subject IN {_SUBJECTS}
@@ -280,7 +279,7 @@ SELECT {_TOUCH}, {_CLOCK} FROM touches
  ORDER BY due, touch_id""",
     claim="UPDATE touches SET state = 'claimed', token = ?, lease_until = ? WHERE touch_id = ?",
     attempt=f"""
-UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_CLOCK}
+UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_CLOCK}, account = ?
  WHERE touch_id = ? AND token = ? AND state = 'claimed'
    AND valid_until > {_CLOCK} AND (call_by = 0 OR call_by > {_CLOCK}) AND NOT ({_STOPPED})
 RETURNING attempts, attempted_at""",

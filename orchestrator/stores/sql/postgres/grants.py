@@ -46,7 +46,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed"),
         "UPDATE": (
-            "touches (state, token, lease_until, due, attempts, attempted_at)",
+            "touches (state, token, lease_until, due, attempts, attempted_at, account)",
             *("suppressions (since, reason)", "switches", "documents", "registries"),
         ),
         "DELETE": ("switches", "listed"),

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
-from orchestrator.stores.outbox import CALLED, RELEASED, known, known_scope
+from orchestrator.stores.outbox import CALLED, RELEASED, at_account, known, known_scope
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.covering import Ask, add_inbox, after_commit, suppress
 from orchestrator.stores.sql.postgres.sessions import PostgresSessions
@@ -50,24 +50,27 @@ class PostgresOutbox(PostgresSessions):
         touches = {touch.touch_id: touch for touch in map(TouchRow._make, rows)}
         return [Claim(touches[touch_id], token) for touch_id in ids if touch_id in touches]
 
-    def attempt(self, claims: Sequence[Claim], now: int | Clock) -> list[Claim]:
+    def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
         asked = list({(claim.touch.touch_id, claim.token): claim for claim in claims}.values())
         called: dict[tuple[str, str], TouchRow] = {}
         for token in dict.fromkeys(claim.token for claim in asked):
             ids = [claim.touch.touch_id for claim in asked if claim.token == token]
-            called |= self._attempt(words.ATTEMPT_FREE, ids, token, now)
+            called |= self._attempt(words.ATTEMPT_FREE, ids, token, now, account)
         for claim in asked:
             if (claim.touch.touch_id, claim.token) not in called:
                 # stopped, no longer held, or just being looked at by somebody: they decide, then we see
-                called |= self._attempt(words.ATTEMPT, [claim.touch.touch_id], claim.token, now)
+                called |= self._attempt(words.ATTEMPT, [claim.touch.touch_id], claim.token, now, account)
         return [
             Claim(called[key]._replace(message=claim.touch.message), claim.token)
             for claim in asked
             if (key := (claim.touch.touch_id, claim.token)) in called
         ]
 
-    def _attempt(self, statement: str, ids: list[str], token: str, now: int | Clock) -> dict[tuple[str, str], TouchRow]:
-        values = (ids, token, None if isinstance(now, Clock) else now, now is Clock.store)
+    def _attempt(
+        self, statement: str, ids: list[str], token: str, now: int | Clock, account: str
+    ) -> dict[tuple[str, str], TouchRow]:
+        at = None if isinstance(now, Clock) else now
+        values = (ids, token, at, now is Clock.store, account, at_account(account))
         rows = self._write(lambda connection: asking(connection)(statement, values))
         return {(touch.touch_id, token): touch for touch in map(TouchRow._make, rows)}
 

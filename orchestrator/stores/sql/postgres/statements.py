@@ -98,9 +98,8 @@ _TOUCH = ", ".join(f"touches.{name}" for name in TouchRow._fields)
 # the message stays out where only the touch's standing is asked for: nothing large is sent while rows are locked, since
 # a server that waits for its client to read holds on to them
 BRIEF = ", ".join("''::bytea AS message" if name == "message" else f"touches.{name}" for name in TouchRow._fields)
-_RESERVE_ANEW = ", ".join(
-    f"{name} = excluded.{name}" for name in TouchRow._fields if name not in {"touch_id", "attempts", "attempted_at"}
-)
+_KEPT = {"touch_id", "attempts", "attempted_at", "account"}
+_RESERVE_ANEW = ", ".join(f"{name} = excluded.{name}" for name in TouchRow._fields if name not in _KEPT)
 _COVERS = """s.subject IN (touches.contact, encode(touches.member, 'hex'))
           AND s.channel IN (touches.channel, '*') AND s.purpose IN (touches.purpose, '*')"""
 _STOPPED = f"""
@@ -295,17 +294,19 @@ RETURNING touch_id"""
 CLAIMED = f"SELECT {_TOUCH} FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'"
 # The rows are locked, then the time is taken once, then each touch is judged by it: what is on record as an attempt was
 # permitted at the instant that the record names. The count has to be there before there is a row to tell the time in.
-# ids, token, now or None, whether the server's clock is meant where none is given (else the partition's)
+# ids, token, now or None, whether the server's clock is meant where none is given (else the partition's), account,
+# the switch that stops the account
 _ATTEMPT = f"""
 WITH held AS MATERIALIZED (
   SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND token = %s AND state || '' = 'claimed'
    ORDER BY touch_id FOR UPDATE{{skip}}),
 moment AS MATERIALIZED (
   SELECT coalesce(%s::int8, CASE WHEN %s THEN {_SERVERS} END) AS at FROM (SELECT count(*) FROM held) AS locked)
-UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_AT}
+UPDATE touches SET state = 'attempting', attempts = attempts + 1, attempted_at = {_AT}, account = %s
   FROM moment
  WHERE state || '' = 'claimed' AND touch_id = ANY(ARRAY(SELECT touch_id FROM held))
    AND valid_until > {_AT} AND (call_by = 0 OR call_by > {_AT}) AND NOT ({_STOPPED})
+   AND NOT EXISTS (SELECT FROM switches WHERE scope = %s)
 RETURNING {BRIEF}"""
 ATTEMPT_FREE = _ATTEMPT.format(skip=" SKIP LOCKED")
 ATTEMPT = _ATTEMPT.format(skip="")

@@ -283,6 +283,7 @@ def upgrade() -> None:
         sa.Column("call_by", sa.BigInteger(), nullable=False),
         sa.Column("call_rule", TEXT, nullable=False),
         sa.Column("message", sa.LargeBinary(), nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.CheckConstraint(
             "state IN ('reserved', 'claimed', 'attempting', 'accepted', 'rejected', 'unknown', 'cancelled')",
             name=op.f("ck_touches_state"),
