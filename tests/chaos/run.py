@@ -40,7 +40,7 @@ STORM_S, STORM_AT = 1.5, 0.85
 # it crawls from the burst until after the hours have closed: what waits then meets closed hours
 CRAWL_S = 5.0
 # a taking over at rest is waited for so long beyond the session's time-out
-REST_S = 30.0
+REST_S = 90.0
 # beyond what is waited for anyway
 QUIET_WITHIN_S = 85.0
 
@@ -190,11 +190,21 @@ class Run:
         return after
 
     def _kill_at_rest(self) -> None:
-        """One more kill when nothing else goes on: how long a taking over lasts by itself."""
+        """One more kill when nothing else goes on: how long a taking over lasts by itself.
+
+        Returns when its successor has its share: before that it can't be told to end in order.
+        """
         after = self._strike(Fault(0.0, "kill", 0))
         until = time.monotonic() + self.plan.pace.session_s + REST_S
-        while after.taken_over is None and time.monotonic() < until:
+        while (after.taken_over is None or not self._all_hold(after)) and time.monotonic() < until:
             time.sleep(0.05)
+
+    def _all_hold(self, after: Aftermath) -> bool:
+        """Whether all workers that are wanted run and hold partitions, the victims' successors among them."""
+        with self.stage.lock:
+            names = [worker.name for worker in self.stage.workers if worker.name not in after.struck.victims]
+        hold = all(self.watch.held_by((name,), time.monotonic()) for name in names)
+        return hold and len(names) == self.stage.wanted
 
     def _recovers(self, after: Aftermath) -> None:
         """Waits until all that was sent a second after the fault is applied."""
