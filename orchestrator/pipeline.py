@@ -33,6 +33,7 @@ from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
 from orchestrator.events.inputs import Command, EventInput, Input, Plan, Redriven, Sweep, Tick, read_input, write_input
+from orchestrator.masked import hiding
 from orchestrator.outbox_body import write_body
 from orchestrator.stores.contract import (
     Batch,
@@ -71,6 +72,7 @@ _MICROSECOND = 1_000_000
 _DAY = 86_400 * _MICROSECOND
 
 _encode = msgspec.json.Encoder().encode
+_without_raw = hiding("raw")
 _read_member = msgspec.json.Decoder(Member).decode
 # members, and rows of paused journeys, that are seen to in one batch
 SWEPT = 1_000
@@ -100,6 +102,9 @@ class Arrival(NamedTuple):
     # it lay in another member's partition and was sent on to its own: counted, not applied
     forwarded: bool = False
 
+    def __repr__(self) -> str:
+        return _without_raw(self)
+
 
 class Given(Struct, frozen=True, omit_defaults=True):
     """What a turn was given beside its inputs, as the journal keeps it."""
@@ -121,6 +126,9 @@ class Recorded(NamedTuple):
     # source offset of an arrival; -1 for inbox rows
     offset: int
     raw: bytes
+
+    def __repr__(self) -> str:
+        return _without_raw(self)
 
 
 class Ran(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from orchestrator.events.types import Attributes
+from orchestrator.masked import hiding
 
 Health = Literal["ok", "soft_bounced", "hard_bounced", "complained", "invalid"]
 # what an address is: the line of a telephone number, or whose a mail address is; "": nothing of note
@@ -58,6 +59,8 @@ class ContactPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     soft_bounces: tuple[datetime, ...] = ()
     # when the member's points of this channel were told as they are
     told_at: datetime | None = None
+
+    __repr__ = hiding("address")
 
 
 class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -260,6 +263,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     complaints: tuple[str, ...] = ()
     # what is not called any more, as the outbox has it: "<member | contact fingerprint>/<channel>/<purpose>" -> why
     suppressed: dict[str, str] = field(default_factory=dict)
+
+    __repr__ = hiding("given_name", "family_name", "birthday")
 
     def unconfirmed(self, key: str) -> Consent | None:
         """The consent to "<channel>/<purpose>" that was asked for and waits for its confirmation."""

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from orchestrator.masked import hiding
+
 Channel = Literal["email", "sms", "whatsapp", "telegram", "push", "phone"]
 Purpose = Literal["marketing", "service", "collections"]
 
@@ -46,6 +48,8 @@ class ContactData(Data, frozen=True, kw_only=True):
     address: Annotated[str, Meta(min_length=3, max_length=320)]
     # preferred among several points of the same channel
     preferred: bool = False
+
+    __repr__ = hiding("address")
 
 
 class ConsentData(Data, frozen=True, kw_only=True):
@@ -117,6 +121,8 @@ class ProfileData(Data, frozen=True, kw_only=True):
     attributes: Annotated[Attributes, Meta(max_length=40)] = field(default_factory=dict)
     # given ones replace all former ones: empty ones lift limit and pause
     preferences: PreferencesData | None = None
+
+    __repr__ = hiding("given_name", "family_name", "birthday")
 
 
 class MemberEnrolled(ProfileData, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.channels.capture.page import document
+from orchestrator.masked import hiding
 
 INDEX = "index.jsonl"
 PAGES = "pages"
@@ -59,6 +60,8 @@ class Line(Struct, frozen=True, kw_only=True):
     to: str
     # the subject, or how the text begins
     title: str
+
+    __repr__ = hiding("to", "title")
 
 
 _line = msgspec.json.Decoder(Line)
