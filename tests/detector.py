@@ -27,7 +27,7 @@ SECRET_LENGTH = 8
 # loggers of the servers that tests run as a provider's: what those hear, they may tell
 THEIRS = ("tests", "mail", "aiosmtpd", "werkzeug", "uvicorn")
 # loggers of client libraries that write what they send where one lets them: let them, so that our gag is tried
-TALKATIVE = ("httpx", "httpcore", "python_http_client", "twilio", "urllib3", "aiosmtplib", "smtplib", "sqlalchemy.pool")
+TALKATIVE = ("httpx", "httpcore", "python_http_client", "twilio", "urllib3", "aiosmtplib", "smtplib")
 
 
 def found_in(text: str, environment: Mapping[str, str] = os.environ) -> list[str]:

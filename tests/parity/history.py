@@ -142,7 +142,13 @@ class _Generator:
             given["expires_at"] = START + timedelta(days=chance.randrange(3, 40))
         if chance.random() < 0.15:
             given["basis"] = "soft_opt_in"
+        if chance.random() < 0.15:
+            given["double_opt_in"] = True
         return given
+
+    def confirmation(self) -> Data:
+        """The second half of a double opt-in, also of one that nobody asked for."""
+        return {"channel": self.chance.choice(("email", "sms")), "method": "link", "evidence": "click 1"}
 
     def _orders(self, i: int, member: str) -> list[NewInbox]:
         """An operator suppresses one member in ten and erases one in fifteen, some of whom join again."""
@@ -223,6 +229,7 @@ KINDS: dict[str, _Maker] = {
     "member.updated": lambda made, member: made.profile(member),
     "member.cancelled": lambda _made, _: {"reason": "moved"},
     "consent.granted": lambda made, _: made.consent(),
+    "consent.confirmed": lambda made, _: made.confirmation(),
     "consent.withdrawn": lambda made, _: (
         {"method": "link"} | made.chance.choice([{"channel": "email"}, {"channel": "sms"}, {}])
     ),
