@@ -22,7 +22,7 @@ FEW_JOURNEYS = ("welcome", "thank-you", "we-miss-you", "tier-up", "reward-delive
 FEW_POLICIES = {"house": ("membership", "contact-point", "day"), "email": ("consent",), "sms": ("consent",)}
 MANY_JOURNEYS, MANY_POLICIES = 20, 30
 # what further journeys start at: every third at purchases of an unusual size, so that its condition is asked each time
-EVENTS = ("purchase.completed", "points.earned", "survey.answered")
+EVENTS = (("purchase.completed", "event.amount"), ("points.earned", "event.points"), ("survey.answered", "event.score"))
 MODEL = "thank-you"
 FAMILIES = ("membership", "contact_points", "consent", "quiet_hours", "caps", "gaps")
 
@@ -54,11 +54,8 @@ def many(project: Path) -> Size:
         shutil.copytree(model, copy)
         (copy / "cases.yaml").unlink()
         words = msgspec.yaml.decode((model / "journey.yaml").read_bytes())
-        trigger = {
-            **words["trigger"],
-            "event": EVENTS[number % len(EVENTS)],
-            "where": f"event.amount >= {10**6 + number}",
-        }
+        event, figure = EVENTS[number % len(EVENTS)]
+        trigger = {**words["trigger"], "event": event, "where": f"{figure} >= {10**6 + number}"}
         (copy / "journey.yaml").write_bytes(msgspec.yaml.encode({**words, "journey": copy.name, "trigger": trigger}))
     places = [(file, journey.name) for journey in journeys(project) for file in policies(project)]
     for file, journey in places[: MANY_POLICIES - size_of(project).policies]:

@@ -43,7 +43,7 @@ class Attempt:
 
     def __init__(self, url: str, claim: Claim) -> None:
         self.session = psycopg.connect(url)
-        values = ([claim.touch.touch_id], claim.token, 10, False)
+        values = ([claim.touch.touch_id], claim.token, 10, False, "", "account:")
         self.called = len(self.session.execute(statements.ATTEMPT_FREE, values).fetchall())
 
     def wait_for_who_waits(self) -> None:
