@@ -58,8 +58,14 @@ class Detector(logging.Handler):
         logging.getLogger().addHandler(self)
         for name in ("orchestrator", *TALKATIVE):
             logging.getLogger(name).setLevel(logging.DEBUG)
-        structlog.configure(processors=[self._structured, *structlog.get_config()["processors"]])
+        self.listen()
         OrchestratorError.__init__ = self._erring  # type: ignore[method-assign] # every error of ours is made there
+
+    def listen(self) -> None:
+        """Hears structlog, also after a test has configured it anew."""
+        processors = structlog.get_config()["processors"]
+        if self._structured not in processors:
+            structlog.configure(processors=[self._structured, *processors])
 
     def look(self, source: str, text: str) -> None:
         """Looks at one text."""
