@@ -488,15 +488,14 @@ class _Batch:
 
     def given(self, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
         """What `step` must be given for this turn, read under the batch's lock."""
-        if self.paused or self.stopped:
-            shared = msgspec.structs.replace(shared, paused=self.paused, stopped=self.stopped)
-        elif wants is NOTHING:
+        switched = bool(self.paused or self.stopped)
+        if wants is NOTHING and not switched:
             return shared, None
         self._look_up(wants.registries, [touch for touch in wants.touches if touch not in self.moved])
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = {touch: stands for touch in wants.touches if (stands := self.moved.get(touch) or self.touches[touch])}
         standing = self.outages if wants.outages else {}
-        if not registries and not touches and not self.paused and not self.stopped:
+        if not registries and not touches and not switched:
             return shared, None
         journaled = Given(
             registries={
@@ -508,8 +507,15 @@ class _Batch:
             stopped=tuple(sorted(self.stopped)),
             outages=dict(sorted(standing.items())),
         )
-        shared = msgspec.structs.replace(shared, registries=registries, touches=touches, outages=read_outages(standing))
-        return shared, journaled
+        told = msgspec.structs.replace(
+            shared,
+            registries=registries,
+            touches=touches,
+            paused=self.paused,
+            stopped=self.stopped,
+            outages=read_outages(standing),
+        )
+        return told, journaled
 
     @cached_property
     def outages(self) -> dict[str, tuple[int, int]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from types import NoneType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -28,6 +29,17 @@ def plain(data: Data) -> dict[str, object]:
     return values
 
 
+def zones_of(content: Content, member: Member) -> tuple[ZoneInfo, ...]:
+    """Every zone that the member may live in."""
+    return tuple([content.zones[name] for name in member.residence.zones])
+
+
+def clock_of(content: Content, member: Member) -> tzinfo:
+    """The zone that a member's moments are planned and told in; UTC where none is known."""
+    zones = member.residence.zones
+    return content.zones[zones[0]] if zones else UTC
+
+
 def view(
     member: Member,
     event: Mapping[str, object],
@@ -42,8 +54,7 @@ def view(
     """
     asking = content.policies.asking(now)
     lacking = missing(member, asking)
-    zones = member.residence.zones
-    zone = content.zones[zones[0]] if zones else UTC
+    zone = clock_of(content, member)
     return {
         "member": {
             "given_name": member.given_name,

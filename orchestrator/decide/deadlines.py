@@ -130,7 +130,7 @@ def _moment(value: object, turn: Turn, member: Member) -> datetime:
         return value.astimezone(UTC)
     if not isinstance(value, date) or isinstance(value, datetime):
         raise RenderError("reach_by: a day, or an instant with an offset, is needed")
-    zones = [turn.content.zones[name] for name in member.residence.zones]
+    zones = context.zones_of(turn.content, member)
     days = [datetime.combine(value, time(), zone).astimezone(UTC) for zone in zones]
     # nowhere does a day begin sooner
     return min(days, default=datetime.combine(value, time(), UTC) - timedelta(hours=14))

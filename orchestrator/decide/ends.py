@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from orchestrator.decide.member import Health, Pending
 from orchestrator.decide.points import DEAD, ended, soft_bounced, worked
 from orchestrator.decide.result import Entry
-from orchestrator.decide.turn import Turn
+from orchestrator.decide.turn import Turn, place_of
 
 # the oldest are forgotten first; the outbox forgets none
 MAX_SUPPRESSED = 60
@@ -73,7 +73,7 @@ def suppress(turn: Turn, subject: str, channel: str, purpose: str, reason: str, 
     for pending in list(member.pending.values()):
         if not turn.uncalled(pending.touch_id):
             continue
-        place = next((p for p in turn.known().places if p.touch_id == pending.touch_id), None)
+        place = place_of(turn.known(), pending.touch_id)
         if place is None:
             continue
         covers = subject in ("member", place.contact)

@@ -23,7 +23,7 @@ from orchestrator.decide.panel import Panel, said
 from orchestrator.decide.points import contact_for
 from orchestrator.decide.result import Entry, Reservation, Trail, Tried, Winner
 from orchestrator.decide.rules import Finding, Question, RegistryState
-from orchestrator.decide.turn import Turn, Wanted
+from orchestrator.decide.turn import Turn, Wanted, place_of
 from orchestrator.events.inputs import Expired
 from orchestrator.render.contract import RenderError
 from orchestrator.render.links import with_parameters
@@ -59,45 +59,24 @@ def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> None
 
 def silence(turn: Turn, journey: Journey, send: Send, occurrence: str, reason: str, note: str = "") -> None:
     """An intent that ends as it begins."""
-    turn.add("intents", 1)
-    turn.add("silent", 1)
-    intent = ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.label, occurrence)
-    turn.entries.append(
-        Entry(
-            kind="decision",
-            journey=journey.name,
-            step=send.label,
-            occurrence=occurrence,
-            intent_id=intent,
-            channel=send.channels[0],
-            purpose=journey.purpose,
-            verdict="suppress",
-            reason=reason,
-            trail=_encode(Trail(note=note)).decode(),
-        )
-    )
+    base = Entry(kind="decision", journey=journey.name, step=send.label, occurrence=occurrence, purpose=journey.purpose)
+    _end_at_once(turn, replace(base, channel=send.channels[0]), occurrence, reason, note)
 
 
 def silence_at(turn: Turn, instance: Instance, purpose: str, reason: str, note: str = "") -> None:
     """A run ends at a step that contacts nobody: that is a silence too, of an intent that ends as it begins."""
+    name, occurrence = instance.journey, instance.occurrence
+    base = Entry(kind="decision", journey=name, step=instance.step, occurrence=occurrence, purpose=purpose)
+    _end_at_once(turn, base, f"{occurrence}#end", reason, note)
+
+
+def _end_at_once(turn: Turn, base: Entry, occurrence: str, reason: str, note: str) -> None:
+    """Counts and logs an intent of this occurrence that is a silence from its beginning."""
     turn.add("intents", 1)
     turn.add("silent", 1)
-    member = turn.known().id
-    turn.entries.append(
-        Entry(
-            kind="decision",
-            journey=instance.journey,
-            step=instance.step,
-            occurrence=instance.occurrence,
-            intent_id=ids.intent_id(
-                turn.shared.key, member, instance.journey, instance.step, f"{instance.occurrence}#end"
-            ),
-            purpose=purpose,
-            verdict="suppress",
-            reason=reason,
-            trail=_encode(Trail(note=note)).decode(),
-        )
-    )
+    intent = ids.intent_id(turn.shared.key, turn.known().id, base.journey, base.step, occurrence)
+    trail = _encode(Trail(note=note)).decode()
+    turn.entries.append(replace(base, intent_id=intent, verdict="suppress", reason=reason, trail=trail))
 
 
 def _round(instance: Instance) -> str:
@@ -127,7 +106,7 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
     weighed: list[Weighed] = []
     # what the channels' rules share: the same places, the same clock on the wall
     memo: dict[object, Any] = {}
-    zones = tuple([turn.content.zones[name] for name in member.residence.zones])
+    zones = context.zones_of(turn.content, member)
     channels = _channels(turn, member, send)
     late = deque(() if send.reach_by is None else [each for each in send.reach_by.escalate if each not in channels])
     to_try = deque(channels)
@@ -210,7 +189,7 @@ def _refused(
 def _winner(turn: Turn, journey: Journey, intent: Pending, weighed: list[Weighed]) -> Winner | None:
     """Who of those that took a place in this turn took the one that this intent had been sent with; None: nobody."""
     known = turn.known()
-    zones = tuple([turn.content.zones[name] for name in known.residence.zones])
+    zones = context.zones_of(turn.content, known)
 
     def passes(others: list[Pending]) -> bool:
         gone = {other.touch_id for other in others}
@@ -385,7 +364,7 @@ def hushed(turn: Turn) -> None:
     """A complaint was opened: touches that a rule about it stops, and that were not called yet, are cancelled."""
     for intent in list(turn.known().pending.values()):
         member = turn.known()
-        place = next((place for place in member.places if place.touch_id == intent.touch_id), None)
+        place = place_of(member, intent.touch_id)
         journey = turn.content.journeys.get(intent.journey)
         if place is None or journey is None or not turn.uncalled(intent.touch_id):
             continue

@@ -18,7 +18,7 @@ from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Health, Member, Pending
 from orchestrator.decide.result import Entry
-from orchestrator.decide.turn import Turn, pending_of
+from orchestrator.decide.turn import Turn, pending_of, place_of
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import (
     Cancelled,
@@ -152,7 +152,7 @@ def _timer(turn: Turn, member: Member, timer: TimerDue) -> None:
 
 
 def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
-    place = next((place for place in member.places if place.touch_id == outcome.touch_id), None)
+    place = place_of(member, outcome.touch_id)
     pending = pending_of(member, outcome.touch_id)
     base = Entry(
         kind="touch",
@@ -228,7 +228,7 @@ def _expired(turn: Turn, member: Member, expired: Expired) -> None:
 
 def _cut_off(turn: Turn, pending: Pending) -> bool:
     """Whether none of the channel's provider accounts could be called when the touch's time was over."""
-    place = next((place for place in turn.known().places if place.touch_id == pending.touch_id), None)
+    place = place_of(turn.known(), pending.touch_id)
     outage = turn.shared.outages.get(place.channel if place else "")
     if outage is None:
         return False
@@ -243,7 +243,7 @@ def _cancelled(turn: Turn, member: Member, cancelled: Cancelled) -> None:
 
 
 def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
-    place = next((place for place in member.places if place.touch_id == receipt.touch_id), None)
+    place = place_of(member, receipt.touch_id)
     turn.entries.append(
         Entry(
             kind="touch",

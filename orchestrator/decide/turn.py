@@ -132,7 +132,7 @@ class Turn:
 
     def touch_entry(self, pending: Pending, touch: str, state: str, reason: str = "") -> Entry:
         """A line for the log on a touch of this intent."""
-        place = next((place for place in self.known().places if place.touch_id == touch), None)
+        place = place_of(self.known(), touch)
         journey = self.content.journeys.get(pending.journey)
         return Entry(
             kind="touch",
@@ -215,6 +215,11 @@ class Turn:
 def pending_of(member: Member, touch: str) -> Pending | None:
     """The open intent that this touch is for."""
     return next((pending for pending in member.pending.values() if pending.touch_id == touch), None)
+
+
+def place_of(member: Member, touch: str) -> Place | None:
+    """The place that this touch has in the caps; None where it has none, or none any more."""
+    return next((place for place in member.places if place.touch_id == touch), None)
 
 
 def _remembered(places: tuple[Place, ...], oldest: datetime) -> tuple[Place, ...]:

@@ -306,10 +306,13 @@ class Dispatcher:
                 shares[outlet.name].append((claim, message))
         for outlet in outlets.all:
             share = shares[outlet.name]
-            if share and outlet.breaker.stands.since and not await self._do(outlet.breaker.seize, at):
+            if not share:
+                continue
+            keep = len(share)
+            if outlet.breaker.stands.since and not await self._do(outlet.breaker.seize, at):
                 keep = 0
-            else:
-                keep = len(share) if outlet.pace is None else await outlet.pace.lease(len(share)) if share else 0
+            elif outlet.pace is not None:
+                keep = await outlet.pace.lease(keep)
             late += [claim for claim, _ in share[keep:]]
             del share[keep:]
         return [(outlet, shares[outlet.name]) for outlet in outlets.all if shares[outlet.name]], put_off, late

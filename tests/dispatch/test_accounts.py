@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +18,6 @@ from orchestrator.dispatch.outage import Outage, outages
 from orchestrator.events.inputs import AnswerKind, Outcome
 from orchestrator.settings import AccountSettings, DispatchSettings
 from orchestrator.stores.contract import Changes, Clock, Store, TouchRow
-from orchestrator.stores.memory import MemoryStore
-from orchestrator.stores.sql import SqlStore
 from orchestrator.times import instant
 from tests.dispatch.test_dispatcher import (
     HOUR,
@@ -38,15 +34,6 @@ from tests.dispatch.test_dispatcher import (
 )
 
 BOUNDS = AccountSettings(failures=4, rest_s=60.0, failure_window_s=60.0)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = (
-        MemoryStore(2) if request.param == "memory" else SqlStore.open(f"sqlite:///{tmp_path / 'store.db'}", 2)
-    )
-    yield made
-    made.close()
 
 
 def dispatcher(store: Store, *named: tuple[str, Provider], prefix: str = "token", **changes: Any) -> Dispatcher:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,6 @@ NOW = 1_790_000_000 * SECOND
 HOUR = 3600 * SECOND
 LEASE = 60 * SECOND
 SETTINGS = DispatchSettings(lease_s=60.0, max_attempts=3)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = (
-        MemoryStore(2) if request.param == "memory" else SqlStore.open(f"sqlite:///{tmp_path / 'store.db'}", 2)
-    )
-    yield made
-    made.close()
 
 
 def touch(name: str = "1", *, member: str = "", **changes: Any) -> TouchRow:

@@ -14,7 +14,7 @@ from orchestrator.channels.accounts import Account
 from orchestrator.channels.contract import Answer
 from orchestrator.contact_log.reconcile import reconcile
 from orchestrator.events.envelope import Event
-from orchestrator.events.inputs import Command, Outcome, Receipt, write_input
+from orchestrator.events.inputs import Command, Outcome, Receipt, ReceiptState, write_input
 from orchestrator.runtimes.embedded.runner import Runner
 from orchestrator.settings import AccountSettings
 from orchestrator.stores.contract import NewInbox, OutcomeRow
@@ -27,6 +27,12 @@ NOON = "2026-03-02T17:00:00Z"  # a Monday in New York
 EVENING = "2026-03-03T01:50:00Z"  # ten to nine
 ANA = enrolled("ana", NOON)
 HOUR = 3_600_000_000
+
+
+def hear(world: World, touch: str, *words: tuple[ReceiptState, str]) -> None:
+    """What the provider says of a touch of ana's, and when."""
+    for state, told in words:
+        world.tell("ana", told, Receipt(touch_id=touch, state=state, occurred_at=datetime.fromisoformat(told)))
 
 
 def test_a_call_is_on_record_with_attempt_and_outcome(world: World) -> None:
@@ -53,9 +59,7 @@ def test_a_hard_bounce_blocks_the_contact_point(world: World) -> None:
 def test_a_soft_bounce_told_late_leaves_a_dead_contact_point_dead(world: World) -> None:
     world.live(ANA)
     (touch,) = world.touches("ana")
-    for state, told in (("bounced", "2026-03-02T18:00:00Z"), ("soft_bounced", "2026-03-02T19:00:00Z")):
-        at = datetime.fromisoformat(told)
-        world.tell("ana", told, Receipt(touch_id=touch.touch_id, state=state, occurred_at=at))  # type: ignore[arg-type]
+    hear(world, touch.touch_id, ("bounced", "2026-03-02T18:00:00Z"), ("soft_bounced", "2026-03-02T19:00:00Z"))
     world.live(until="2026-03-04T00:00:00Z")
     member = world.member("ana")
     assert member is not None
@@ -66,9 +70,7 @@ def test_a_soft_bounce_told_late_leaves_a_dead_contact_point_dead(world: World) 
 def test_what_arrives_after_a_soft_bounce_makes_the_contact_point_well_again(world: World) -> None:
     world.live(ANA)
     (touch,) = world.touches("ana")
-    for state, told in (("soft_bounced", "2026-03-02T18:00:00Z"), ("delivered", "2026-03-02T19:00:00Z")):
-        at = datetime.fromisoformat(told)
-        world.tell("ana", told, Receipt(touch_id=touch.touch_id, state=state, occurred_at=at))  # type: ignore[arg-type]
+    hear(world, touch.touch_id, ("soft_bounced", "2026-03-02T18:00:00Z"), ("delivered", "2026-03-02T19:00:00Z"))
     world.live(until="2026-03-02T20:00:00Z")
     assert ["soft_bounced", "ok"] == [row.state for row in world.log("ana", "contact_point")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -27,7 +27,7 @@ from orchestrator.decide.journey import (
     WaitEvent,
 )
 from orchestrator.decide.journeys import calendar
-from orchestrator.decide.member import Instance, Member
+from orchestrator.decide.member import Instance
 from orchestrator.decide.turn import Turn
 
 MAX_TAGS = 60
@@ -52,12 +52,6 @@ ON = Done()
 OVER = Done(over=True)
 
 
-def clock_of(turn: Turn, member: Member) -> tzinfo:
-    """The zone that a member's moments are planned in; UTC where none is known."""
-    zones = member.residence.zones
-    return turn.content.zones[zones[0]] if zones else UTC
-
-
 def planned(turn: Turn, at: WaitDate, instance: Instance) -> datetime | None:
     """Until when a run waits for its date; None where the date is not known. Raises RenderError."""
     moment = calendar.as_moment(at.date(view_of(turn, instance)))
@@ -68,7 +62,9 @@ def planned(turn: Turn, at: WaitDate, instance: Instance) -> datetime | None:
             return moment.astimezone(UTC) - at.before
         # whole days are days of the calendar; what is left over is elapsed time
         whole = at.before // calendar.DAY * calendar.DAY
-        return calendar.begins(clock_of(turn, turn.known()), moment - whole, at.at) - (at.before - whole)
+        return calendar.begins(context.clock_of(turn.content, turn.known()), moment - whole, at.at) - (
+            at.before - whole
+        )
     except OverflowError:
         return None
 
@@ -93,7 +89,7 @@ def _wait(turn: Turn, _journey: Journey, at: Wait, _run: Instance) -> Done:
 
 
 def _clock(turn: Turn, _journey: Journey, at: WaitClock, _run: Instance) -> Done:
-    due = calendar.next_clock(clock_of(turn, turn.known()), turn.now, at.at, at.weekdays)
+    due = calendar.next_clock(context.clock_of(turn.content, turn.known()), turn.now, at.at, at.weekdays)
     return Done(waits=due) if due > turn.now else ON
 
 

@@ -15,7 +15,6 @@ from orchestrator.decide import context
 from orchestrator.decide.intents import silence
 from orchestrator.decide.journey import Expression, Journey, first_of
 from orchestrator.decide.journeys import calendar
-from orchestrator.decide.journeys.carrying import clock_of
 from orchestrator.decide.journeys.triggers import enter
 from orchestrator.decide.member import Member
 from orchestrator.decide.turn import Turn
@@ -31,7 +30,7 @@ def plan(turn: Turn) -> None:
 def came(turn: Turn, journey: Journey, due: datetime) -> None:
     """A moment of the calendar: the journey may start, and its next moment is planned."""
     member = turn.known()
-    day = due.astimezone(clock_of(turn, member)).date().isoformat()
+    day = due.astimezone(context.clock_of(turn.content, member)).date().isoformat()
     if day > member.planned.get(journey.name, ""):
         turn.member = replace(member, planned={**member.planned, journey.name: day})
         enter(turn, journey, {"day": day}, day, due)
@@ -55,7 +54,7 @@ def _plan(turn: Turn, journey: Journey, after: datetime) -> None:
 def next_moment(turn: Turn, journey: Journey, after: datetime) -> datetime | None:
     """The first moment of a journey of the calendar after an instant; None where none is to come."""
     member = turn.known()
-    zone = clock_of(turn, member)
+    zone = context.clock_of(turn.content, member)
     trigger = journey.trigger
     if trigger.schedule is not None:
         return calendar.next_regular(zone, after, trigger.schedule)
