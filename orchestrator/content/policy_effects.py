@@ -71,16 +71,18 @@ def check_effects(folder: Path, journeys: Mapping[str, str] | None = None, *, wr
     now = effects(load_policies(folder, journeys), _channels(folder))
     path = folder / GOLDEN
     before = _read(path)
-    changes = tuple(
-        Change(what=what, before=(before or {}).get(what, ()), now=now.get(what, ()))
-        for what in sorted({*now, *(before or {})})
-        if (before or {}).get(what, ()) != now.get(what, ())
-    )
     if write:
         text = msgspec.json.format(msgspec.json.encode(now), indent=1).decode()
         path.write_text(f"{text}\n", encoding="utf-8")
-        return Effects(lines=len(now), changes=(), missing=before is None, written=True)
-    return Effects(lines=len(now), changes=() if before is None else changes, missing=before is None)
+        return Effects(lines=len(now), missing=before is None, written=True)
+    if before is None:
+        return Effects(lines=len(now), missing=True)
+    changes = tuple(
+        Change(what=what, before=before.get(what, ()), now=now.get(what, ()))
+        for what in sorted({*now, *before})
+        if before.get(what, ()) != now.get(what, ())
+    )
+    return Effects(lines=len(now), changes=changes)
 
 
 def effects(policies: HousePolicies, channels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from orchestrator.decide.journeys.walking import (
     HELD,
     close_run,
     end_run,
+    find_run,
     go,
     heard,
     same_key,
@@ -101,7 +102,7 @@ def end_stopped(turn: Turn) -> None:
 def _runs(turn: Turn, facts: Mapping[str, object]) -> Iterator[tuple[Instance, Journey]]:
     """The runs that go on and that facts may be about, each as it is when its turn comes."""
     for name in [(run.journey, run.occurrence) for run in turn.known().instances]:
-        run = next((run for run in turn.known().instances if (run.journey, run.occurrence) == name), None)
+        run = find_run(turn.known(), name)
         journey = None if run is None else turn.content.journeys.get(run.journey)
         if run is not None and journey is not None and same_key(journey, run.key, facts):
             yield run, journey

@@ -98,8 +98,17 @@ def go_on(turn: Turn, journey: Journey, send: Send, intent: Pending) -> None:
 
 def run_of(member: Member, pending: Pending) -> Instance | None:
     """The run that an intent belongs to; None where it is over."""
-    name = (pending.journey, pending.occurrence.partition("#")[0])
+    return find_run(member, _name_of_run(pending))
+
+
+def find_run(member: Member, name: tuple[str, str]) -> Instance | None:
+    """The run of this (journey, occurrence); None where it is over."""
     return next((run for run in member.instances if (run.journey, run.occurrence) == name), None)
+
+
+def _name_of_run(pending: Pending) -> tuple[str, str]:
+    """(journey, occurrence) of the run that an intent belongs to: without the round of a repetition."""
+    return (pending.journey, pending.occurrence.partition("#")[0])
 
 
 def end_run(turn: Turn, instance: Instance, reason: str, note: str = "") -> None:
@@ -114,7 +123,7 @@ def close_run(turn: Turn, instance: Instance, reason: str) -> bool:
     member = turn.known()
     told = False
     for pending in list(member.pending.values()):
-        if (pending.journey, pending.occurrence.partition("#")[0]) != (instance.journey, instance.occurrence):
+        if _name_of_run(pending) != (instance.journey, instance.occurrence):
             continue
         if not pending.touch_id:
             end(turn, pending, reason)
