@@ -31,10 +31,11 @@ FAULTS = (
     "pause_attempted",
     "broker_kill",
     "freeze_called",
+    "optout_claimed",
     "postgres_kill",
 )
 # the faults that a missing safeguard shows at; the other sabotages show at any time
-TELLING = {"epoch": "freeze_batch", "cas": "freeze_claimed", "attempt": "kill_called"}
+TELLING = {"epoch": "freeze_batch", "cas": "freeze_claimed", "suppression": "optout_claimed", "attempt": "kill_called"}
 # the hours of group a close so long after a burst of purchases, in seconds: some of them are still to be called then
 CLOSE_AFTER_BURST_S = 2.0
 # who is to show that nobody looks at the hours is stopped with what it claimed so long before they close; nothing else

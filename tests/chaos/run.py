@@ -84,7 +84,7 @@ class Run:
             with open_project(stage.project) as project:
                 _ = project.store
                 self.feed = Feed(plan, stage.kafka.bootstrap)
-                voices = Voices(plan, project, self.folder)
+                voices = self.voices = Voices(plan, project, self.folder)
                 self.feed.backlog()
                 voices.early()
                 self._part("project")
@@ -180,7 +180,7 @@ class Run:
             self._strike(fault)
 
     def _strike(self, fault: Fault) -> Aftermath:
-        struck = strike(self.stage, fault, self.plan.pace, self.watch)
+        struck = strike(self.stage, fault, self.plan.pace, self.watch, self.voices)
         after = Aftermath(struck)
         self.struck.append(after)
         self.say(f"{time.monotonic() - self._began:5.0f} s  {fault.kind}{'' if struck.met else ' (no worker came by)'}")

@@ -13,7 +13,7 @@ import psycopg
 from tests.chaos.plan import Fault, Pace
 from tests.chaos.points import Trap
 from tests.chaos.stage import Stage, Worker
-from tests.chaos.voices import until_it_works
+from tests.chaos.voices import Voices, until_it_works
 from tests.chaos.watch import Watch
 
 # a frozen worker sleeps so much longer than its session and its leases, and until it has been given up: until another
@@ -60,11 +60,15 @@ class Aftermath:
         return not any(since < end and begin < until for since, until in (*spans, *settling))
 
 
-def strike(stage: Stage, fault: Fault, pace: Pace, watch: Watch) -> Struck:
-    """Does a fault to the stage, and undoes what does not undo itself."""
+def strike(stage: Stage, fault: Fault, pace: Pace, watch: Watch, voices: Voices) -> Struck:
+    """Does a fault to the stage, and undoes what does not undo itself.
+
+    `optout` stops a worker at its point for as long as those whose touches it holds take to opt out: it goes on with
+    what it holds right after their answer, before anybody has had a turn about it.
+    """
     at = time.monotonic()
     deed, _, point = fault.kind.partition("_")
-    if deed not in {"kill", "freeze", "pause"}:
+    if deed not in {"kill", "freeze", "pause", "optout"}:
         _servers(stage, fault.kind)
         return Struck(fault.kind, at, time.monotonic(), (), met=True)
     victim, touches = _victim(stage, fault.draw) if not point else None, ()
@@ -75,7 +79,9 @@ def strike(stage: Stage, fault: Fault, pace: Pace, watch: Watch) -> Struck:
         victim.signal(signal.SIGKILL if deed == "kill" else signal.SIGSTOP)
     if victim is None:
         return Struck(fault.kind, at, time.monotonic(), (), met=False)
-    if deed == "pause":
+    if deed == "optout":
+        voices.opt_out_all(touches)
+    elif deed == "pause":
         time.sleep(pace.lease_s * PAUSE_OF_LEASE)
     elif deed == "freeze":
         time.sleep(pace.session_s + BEYOND_S)

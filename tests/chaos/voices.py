@@ -11,7 +11,7 @@ import heapq
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import IO, TypeVar
@@ -70,6 +70,15 @@ class Voices:
             wait = start + optout.at_s - time.time()
             if optout.at_s > 0 and not self._stop.wait(max(wait, 0)):
                 self._opt_out(optout)
+
+    def opt_out_all(self, touches: Sequence[str]) -> None:
+        """Whoever is meant by one of these touches opts out of its channel, now."""
+        names = {self._project.vault.member(name_of(member)): member for member in range(self._plan.members)}
+        with psycopg.connect(self._project.settings.store.url, connect_timeout=5) as connection:
+            asked = "SELECT DISTINCT member, channel FROM touches WHERE touch_id = ANY(%s)"
+            held = connection.execute(asked, (list(touches),)).fetchall()
+        for key, channel in held:
+            self._opt_out(OptOut(0.0, names[bytes(key)], channel))
 
     def _opt_out(self, optout: OptOut) -> None:
         project, member = self._project, name_of(optout.member)
