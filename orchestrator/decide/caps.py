@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.decide.rules import Finding, Question, Reading, Saw, Says
-from orchestrator.decide.touches import Count, Scope, in_flight, touches_of, untouched
+from orchestrator.decide.touches import Count, Scope, in_flight, touches_of
 from orchestrator.decide.windows import Window, free_at
 
 CAP = "frequency_cap"
@@ -36,7 +36,8 @@ class CapRule(Struct, frozen=True, kw_only=True):
         """Pass with fewer than `maximum` in the window; else defer to when one has left it; suppress when it is 0."""
         maximum = self.maximum
         if not question.member.places and maximum > self.reserved:
-            return self._found("pass", 0, maximum, None)
+            # what is said does not rest on whether older touches are forgotten yet
+            return self._found("pass", 0, maximum, None if self._free_for(question) else [])
         touches = touches_of(question)
         inside = touches.inside(self.scope, self.window, question)
         taken = None if self._free_for(question) else touches.inside(self.others, self.window, question)
@@ -47,7 +48,7 @@ class CapRule(Struct, frozen=True, kw_only=True):
     @property
     def reads(self) -> tuple[Reading, ...]:
         """How many touches the window holds, and those of journeys without a reserved place."""
-        counts: tuple[Reading, ...] = (untouched, Count(self.scope, self.window))
+        counts: tuple[Reading, ...] = (Count(self.scope, self.window),)
         if self.reserved:
             counts += (Count(self.others, self.window),)
         return counts

@@ -136,11 +136,6 @@ def touches_of(question: Question) -> Touches:
     return touches
 
 
-def untouched(question: Question) -> bool:
-    """A reading: whether no touch of the member is remembered."""
-    return not question.member.places
-
-
 def in_flight(question: Question) -> bool:
     """A reading: whether any touch of the member is on its way."""
     return bool(question.member.places) and touches_of(question).in_flight

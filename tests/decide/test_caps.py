@@ -208,6 +208,16 @@ def test_a_reserved_place_is_kept_for_its_journeys(journey: str, sent_by: list[s
     assert says == ask(rule, *(place(NOON - HOUR, journey=by) for by in sent_by), journey=journey).says
 
 
+@pytest.mark.parametrize(
+    ("journey", "saw"),
+    [("expiring", {"n": 0, "max": 2}), ("welcome", {"n": 0, "max": 2, "reserved": 1, "n_others": 0})],
+)
+def test_a_finding_is_the_same_whether_old_touches_are_forgotten_yet_or_not(journey: str, saw: dict[str, int]) -> None:
+    rule = cap(2, Window("rolling", WEEK), reserved=1, reserved_for=frozenset({"expiring"}))
+    assert ask(rule, journey=journey) == ask(rule, place(NOON - 9 * WEEK), journey=journey)
+    assert {**saw, "window": "w"} == ask(rule, journey=journey).saw
+
+
 def test_others_wait_until_both_the_cap_and_their_own_part_have_room() -> None:
     rule = cap(2, Window("rolling", WEEK), reserved=1, reserved_for=frozenset({"expiring"}))
     found = ask(rule, place(NOON - 9 * HOUR, journey="expiring"), place(NOON - HOUR))
