@@ -88,7 +88,12 @@ def lived(content: Content, number: int, least_rules: int = LEAST_RULES) -> list
     """One member's quarter; the calls of `step` for purchases after the warm-up that came to a decision."""
     random = Random(number)  # noqa: S311 - a load, no secret
     name = f"m{number}"
-    shared = Shared(key=KEY, fingerprint=lambda channel, address: f"{channel}:{address}", new_ref=f"{number:032x}")
+    shared = Shared(
+        key=KEY,
+        fingerprint=lambda channel, address: f"{channel}:{address}",
+        opt_out=lambda *_: "t",
+        new_ref=f"{number:032x}",
+    )
     joins = _joins(name, number)
     cases: list[Case] = []
     # what is still to come, the next one last

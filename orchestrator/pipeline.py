@@ -12,7 +12,7 @@ import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import msgspec
@@ -33,11 +33,13 @@ from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
 from orchestrator.events.inputs import Command, EventInput, Input, Plan, Redriven, Sweep, Tick, read_input, write_input
+from orchestrator.links import opt_out_token
 from orchestrator.masked import hiding
 from orchestrator.outbox_body import write_body
 from orchestrator.stores.contract import (
     Batch,
     Changes,
+    ContactRow,
     DeadRow,
     FilePosition,
     InboxRow,
@@ -188,6 +190,7 @@ class Pipeline:
         self.store = store
         self.vault = vault
         self.content = content
+        self.opt_out = partial(opt_out_token, vault)
         self.horizon = int(horizon.total_seconds()) * _MICROSECOND
         self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
@@ -287,6 +290,7 @@ class _Batch:
         # suppressions that stood before this batch, as far as it had to ask
         self.standing = standing
         self.vault, self.content = pipeline.vault, pipeline.content
+        self.opt_out = pipeline.opt_out
         self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
         # partition -> no row due later than this is taken; arrivals need not be in the order of their instants
         self.latest = {
@@ -329,6 +333,8 @@ class _Batch:
         self.unsuppressed: dict[Covered, int] = {}
         # members and contact points, as suppressions name them, for whom touches were reserved
         self.subjects: set[str] = set()
+        # (contact point, member) -> whether the member has it now
+        self.contacts: dict[tuple[str, bytes], bool] = {}
         self.dead: list[DeadRow] = []
         self.parked: list[ParkedRow] = []
         self.redriven: list[bytes] = []
@@ -355,6 +361,8 @@ class _Batch:
             consumed=self.taken,
             suppressions=list(self.suppressions.values()),
             unsuppressed=[(*key, until) for key, until in self.unsuppressed.items()],
+            left=[ContactRow(*key) for key, has in sorted(self.contacts.items()) if not has],
+            contacts=[ContactRow(*key) for key, has in sorted(self.contacts.items()) if has],
             dead=self.dead,
             redriven=self.redriven,
             quarantined=quarantined,
@@ -727,7 +735,7 @@ class _Partition:
             new_key: KeyRow | None = KeyRow(ref, wrapped)
         else:
             ref, sealer, new_key = known.ref, known.sealer, None
-        shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, new_ref=ref)
+        shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, opt_out=batch.opt_out, new_ref=ref)
         try:
             wants = needs(known.member, inputs, batch.content, shared)
         except Exception as error:
@@ -751,6 +759,7 @@ class _Partition:
         if anew:
             self._born_anew(member, result, now)
         self._apply(now, member, ref, sealer, result)
+        self._contacts(member, known.member, result.member)
         if result.reservations or any(isinstance(given, Tick) for given in inputs):
             batch.touched.add(self.partition)
             self.stopped = self.stopped or batch.stop_at_touch
@@ -791,6 +800,16 @@ class _Partition:
             batch.members[member] = _Known(None, ref, None, erased=True)
         else:
             batch.members[member] = _Known(result.member, ref, sealer)
+
+    def _contacts(self, member: bytes, before: Member | None, after: Member | None) -> None:
+        """Where the member can be reached, for whoever hears from there; few turns change it."""
+        former = () if before is None else before.contact_points
+        points = () if after is None else after.contact_points
+        if former is points:
+            return
+        has, had = {point.fingerprint for point in points}, {point.fingerprint for point in former}
+        for contact in has ^ had:
+            self.batch.contacts[contact, member] = contact in has
 
     def _unsuppress(self, subject: str, channel: str, purpose: str, until: int) -> None:
         """Ends the suppression of exactly these that began by then, be it of this batch."""

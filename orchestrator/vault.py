@@ -11,7 +11,9 @@ no key can be computed backwards.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import os
 import secrets
 import stat
@@ -31,6 +33,8 @@ from orchestrator.times import micros
 _WEEK_US = 7 * 86_400 * 1_000_000
 _NONCE = 12
 _TAG = 16
+# of a link: nobody can try 2^79 of them over the network
+_MAC = 10
 _FORM = b"\x01"
 # form, master key's name, nonce, data key, tag
 _WRAPPED = 1 + 4 + _NONCE + 32 + _TAG
@@ -159,7 +163,7 @@ class Sealer:
 class Vault:
     """What a key file is for. Safe to share between threads; holds no data of members."""
 
-    __slots__ = ("_dead", "_file", "_fingerprint", "_master", "_master_name", "_member", "_signing", "id_key")
+    __slots__ = ("_dead", "_file", "_fingerprint", "_links", "_master", "_master_name", "_member", "_signing", "id_key")
 
     def __init__(self, key_file: KeyFile) -> None:
         self._file = key_file
@@ -169,6 +173,7 @@ class Vault:
         self.id_key = _derive(key_file.id, b"ids")
         self._member = hashlib.blake2b(key=_derive(key_file.id, b"member"), digest_size=16)
         self._fingerprint = hashlib.blake2b(key=_derive(key_file.id, b"contact-point"), digest_size=16)
+        self._links = _derive(key_file.id, b"links")
         self._dead: dict[int, AESGCM] = {}
         self._signing = Ed25519PrivateKey.from_private_bytes(key_file.signing)
 
@@ -199,6 +204,25 @@ class Vault:
         keyed = self._fingerprint.copy()
         keyed.update(name.encode())
         return keyed.hexdigest()
+
+    # --- tokens of links
+
+    def token(self, kind: str, body: bytes) -> str:
+        """`body` and ten bytes that only this key file can make for it, URL-safe; good for one `kind` of link alone."""
+        return base64.urlsafe_b64encode(body + self._mac(kind, body)).rstrip(b"=").decode()
+
+    def body_of(self, kind: str, token: str) -> bytes | None:
+        """What `token` was given, None for any other text: malformed and unknown ones can't be told apart."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except ValueError:
+            return None
+        body, mac = raw[:-_MAC], raw[-_MAC:]
+        genuine = hmac.compare_digest(mac, self._mac(kind, body)) and token == self.token(kind, body)
+        return body if genuine else None
+
+    def _mac(self, kind: str, body: bytes) -> bytes:
+        return hashlib.blake2b(body, key=self._links, digest_size=_MAC, person=kind.encode()).digest()
 
     # --- a key for each member
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from orchestrator.decide.shared import Shared
 from orchestrator.decide.step import step
 from orchestrator.events.inputs import EventInput, Input, Outcome
 from orchestrator.events.partition import partition_of
+from orchestrator.links import opt_out_token
 from orchestrator.project import Project, open_project
 from orchestrator.stores.contract import KeyRow, MemberRow
 from orchestrator.stores.sql.postgres import statements as words
@@ -220,7 +222,12 @@ def _named(entry: Entry, own: str) -> Entry:
 def _live(project: Project, number: int, zone: str, rows: int) -> Life:
     """A member who joins and buys until the log has so many rows of it; every message is accepted at once."""
     name, content, at = name_of(number), project.content, datetime.now(UTC) - timedelta(days=200)
-    shared = Shared(key=project.vault.id_key, fingerprint=project.vault.fingerprint, new_ref=f"{number:032x}")
+    shared = Shared(
+        key=project.vault.id_key,
+        fingerprint=project.vault.fingerprint,
+        opt_out=partial(opt_out_token, project.vault),
+        new_ref=f"{number:032x}",
+    )
     # four of five agreed to letters, one of three to texts
     agreed = [*(["email"] if number % 5 else []), *(["sms"] if number % 3 == 0 else [])]
     joins = enrolled(name, at, consents=tuple(agreed), zone=zone)

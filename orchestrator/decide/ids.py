@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -22,12 +21,6 @@ def intent_id(key: bytes, member: str, journey: str, step: str, occurrence: str)
 def touch_id(key: bytes, intent: str, channel: str) -> str:
     """The id of an intent on a channel: an intent decided anew never has two live touches there."""
     return keyed_uuid(key, "touch", intent, channel)
-
-
-def opaque(key: bytes, *parts: str) -> str:
-    """22 URL-safe characters that stand for these parts: short enough that no mail header folds it."""
-    digest = _keyed(key, 16, "\x1f".join(parts)).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def occurrence_of(key: bytes, source: str, id: str) -> str:

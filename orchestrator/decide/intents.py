@@ -316,7 +316,7 @@ def _message(
     content, channel = turn.content, contact.channel
     url = ""
     if content.public_url and journey.purpose == "marketing":
-        url = f"{content.public_url}/u/{ids.opaque(turn.shared.key, 'opt-out', member.ref, journey.purpose)}"
+        url = f"{content.public_url}/u/{turn.shared.opt_out(member.id, channel, journey.purpose)}"
     view = context.view(member, intent.trigger, content, turn.now, intent.gathered, intent.heard)
     view["unsubscribe_url"] = url
     view["journey"] = journey.name

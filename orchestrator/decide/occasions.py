@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.decide import context, deadlines
 from orchestrator.decide.ends import ORDERED, agreed, bounced, cancel, end, end_suppression, suppress
-from orchestrator.decide.facts import apply_event
+from orchestrator.decide.facts import CHANNELS, apply_event
 from orchestrator.decide.intents import closed_too, hushed
 from orchestrator.decide.journeys.events import end_stopped, hear, plan_again, reach, update
 from orchestrator.decide.journeys.planning import came, plan
@@ -32,6 +32,7 @@ from orchestrator.events.inputs import (
     Returned,
     Tick,
     TimerDue,
+    Withdrawal,
 )
 
 # how long after `valid_until` a touch that is being called is looked at again
@@ -73,6 +74,8 @@ def take(turn: Turn, given: Input) -> None:
         _cancelled(turn, turn.member, given)
     elif isinstance(given, Receipt):
         _receipt(turn, turn.member, given)
+    elif isinstance(given, Withdrawal):
+        _withdrawal(turn, given)
     elif isinstance(given, Command):
         _command(turn, turn.member, given)
     elif isinstance(given, Plan):
@@ -274,15 +277,22 @@ def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
         deadlines.delivered(turn, receipt.touch_id)
 
 
-def _opted_out(turn: Turn, channel: str, reason: str, at: datetime) -> None:
-    """Marketing on this channel is over; a consent told before this, whenever it was given, is over too."""
+def _withdrawal(turn: Turn, given: Withdrawal) -> None:
+    for channel in CHANNELS if given.channel == "*" else (given.channel,):
+        _opted_out(turn, channel, "opted_out", given.occurred_at, given.purpose, given.method)
+
+
+def _opted_out(
+    turn: Turn, channel: str, reason: str, at: datetime, purpose: str = "marketing", method: str = ""
+) -> None:
+    """This purpose is over on this channel; a consent told before this, whenever it was given, is over too."""
     member = turn.known()
-    former = member.consents.get(f"{channel}/marketing")
+    former = member.consents.get(f"{channel}/{purpose}")
     at = at if former is None else max(at, former.at)
-    changed = withdrawn(Changed(member=member), channel, "marketing", reason, at)
+    changed = withdrawn(Changed(member=member), channel, purpose, method or reason, at)
     turn.member = changed.member
     turn.entries.extend(changed.entries)
-    suppress(turn, "member", channel, "marketing", reason)
+    suppress(turn, "member", channel, purpose, reason)
 
 
 def _command(turn: Turn, member: Member, command: Command) -> None:

@@ -17,6 +17,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     key: bytes
     # (channel, address) -> keyed fingerprint
     fingerprint: Callable[[str, str], str]
+    # (member's id, channel, purpose) -> the token of the link that ends it
+    opt_out: Callable[[str, str, str], str]
     # random reference for a member who is not known yet
     new_ref: str = ""
     # (registry, fingerprint) -> what the list says

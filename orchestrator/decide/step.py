@@ -20,7 +20,18 @@ from orchestrator.decide.occasions import take
 from orchestrator.decide.result import Result
 from orchestrator.decide.shared import NOTHING, Needs, Shared
 from orchestrator.decide.turn import Turn
-from orchestrator.events.inputs import Command, EventInput, Expired, Input, Outcome, Plan, Receipt, Returned, TimerDue
+from orchestrator.events.inputs import (
+    Command,
+    EventInput,
+    Expired,
+    Input,
+    Outcome,
+    Plan,
+    Receipt,
+    Returned,
+    TimerDue,
+    Withdrawal,
+)
 
 # audiences that journeys lead in and out of, one after the other at one moment
 MAX_ROUNDS = 4
@@ -42,7 +53,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
         if (
             known is not None
             and known.pending
-            and isinstance(given, EventInput | Expired | Receipt | Command | Outcome | Plan)
+            and isinstance(given, EventInput | Expired | Receipt | Withdrawal | Command | Outcome | Plan)
         ):
             touches = touches.union(intent.touch_id for intent in known.pending.values() if intent.touch_id)
     registries: frozenset[tuple[str, str]] = frozenset()

@@ -18,6 +18,8 @@ from orchestrator.times import instant
 
 # after these words nothing more is sent to the member on this channel for marketing
 OPTING_OUT: frozenset[ReceiptState] = frozenset({"complained", "opted_out"})
+# after these nothing at all is sent to the contact point: word -> what its health will be
+SILENCING: dict[ReceiptState, str] = {"bounced": "hard_bounced", "complained": "complained"}
 MARKETING = "marketing"
 
 
@@ -52,22 +54,30 @@ def receive(store: Store, receipts: Iterable[Told], now: Callable[[], int]) -> R
     """
     heard = now()
     rows: list[NewInbox] = []
-    suppressions: dict[tuple[str, str], SuppressionRow] = {}
+    suppressions: list[SuppressionRow] = []
     unknown = 0
     for told in receipts:
         touch = store.touch(told.touch_id)
         if touch is None:
             unknown += 1
             continue
-        rows.append(_row(touch, told, heard))
-        if told.state in OPTING_OUT:
-            whom = touch.member.hex()
-            suppressions[whom, touch.channel] = SuppressionRow(whom, touch.channel, MARKETING, heard, told.state)
-    cancelled = store.suppress(list(suppressions.values()), rows) if rows else []
+        rows.append(inbox_row(touch, told, heard))
+        suppressions += suppressed_by(touch, told, heard)
+    cancelled = store.suppress(list(dict.fromkeys(suppressions)), rows) if rows else []
     return Received(taken=len(rows), unknown=unknown, cancelled=tuple(cancelled))
 
 
-def _row(touch: TouchRow, told: Told, heard: int) -> NewInbox:
+def suppressed_by(touch: TouchRow, told: Told, heard: int) -> list[SuppressionRow]:
+    """Whom such a word silences at once: the member's own record catches up in a turn of theirs."""
+    rows = []
+    if told.state in OPTING_OUT:
+        rows.append(SuppressionRow(touch.member.hex(), touch.channel, MARKETING, heard, told.state))
+    if told.state in SILENCING:
+        rows.append(SuppressionRow(touch.contact, touch.channel, "*", heard, SILENCING[told.state]))
+    return rows
+
+
+def inbox_row(touch: TouchRow, told: Told, heard: int) -> NewInbox:
     """The inbox row that tells the touch's member; what a provider dates into the future happened now."""
     at = min(told.at, instant(heard))
     receipt = Receipt(touch_id=told.touch_id, state=told.state, occurred_at=at, code=told.code)

@@ -106,6 +106,17 @@ class Receipt(Struct, frozen=True, kw_only=True, tag="receipt"):
     code: str = ""
 
 
+class Withdrawal(Struct, frozen=True, kw_only=True, tag="withdrawal"):
+    """The member does not want to be written to any more: by a link, a reply, a word at the provider."""
+
+    # "*": on any
+    channel: Channel | Literal["*"]
+    purpose: Purpose
+    # how it was said: one_click, link, reply, provider, preferences
+    method: str
+    occurred_at: datetime
+
+
 class Command(Struct, frozen=True, kw_only=True, tag="command"):
     """An operator's order, with its actor."""
 
@@ -131,13 +142,16 @@ class Sweep(Struct, frozen=True, kw_only=True, tag="sweep"):
 
 
 class Redriven(Struct, frozen=True, kw_only=True, tag="redriven"):
-    """An event that was parked with its member and is now applied like any other; each is a turn of its own."""
+    """An event that comes by the inbox, and is applied like any other; each is a turn of its own.
 
-    # where it stood in its source
+    It was parked with its member, or `serve` heard it from the member: by a page, a link, a message.
+    """
+
+    # where it stood in its source; -1: it came by none
     offset: int
-    # when it was parked, microseconds: it was not too old then
+    # when it was parked or heard, microseconds: it was not too old then
     parked_at: int
-    # as it was parked: sealed with the dead letters' key
+    # sealed with the dead letters' key
     sealed: bytes
 
 
@@ -155,6 +169,7 @@ Input = (
     | Expired
     | Cancelled
     | Receipt
+    | Withdrawal
     | Command
     | Tick
     | Plan
@@ -163,7 +178,20 @@ Input = (
 )
 __all__ = ["Channel", "Input", "Purpose"]
 
-InternalInput = TimerDue | Outcome | Returned | Expired | Cancelled | Receipt | Command | Tick | Plan | Sweep | Redriven
+InternalInput = (
+    TimerDue
+    | Outcome
+    | Returned
+    | Expired
+    | Cancelled
+    | Receipt
+    | Withdrawal
+    | Command
+    | Tick
+    | Plan
+    | Sweep
+    | Redriven
+)
 _internal: msgspec.json.Decoder[InternalInput] = msgspec.json.Decoder(InternalInput)
 
 

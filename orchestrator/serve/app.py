@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator import __version__
-from orchestrator.serve import events, health
+from orchestrator.channels.load import load_receivers
+from orchestrator.serve import events, health, hooks, leaving
 from orchestrator.serve.description import describe
+from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.intake import Intake
 from orchestrator.serve.keys import Keys
 from orchestrator.serve.limits import Rate
 from orchestrator.serve.problems import Refusal, answer, problem
-from orchestrator.settings import ServeSettings
+from orchestrator.serve.replies import Replies
+from orchestrator.settings import ServeSettings, Settings
 from orchestrator.stores.contract import Store
+from orchestrator.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +44,15 @@ class Doorkeeper:
         # nobody's keys are tried faster than that, from one address
         self._strangers = Rate(60, clock)
 
+    def stranger(self, request: Request) -> None:
+        """Counts a caller who shows nothing of ours; raises Refusal 429 where it does so too often."""
+        self._strangers.take(address_of(request))
+
     def allow(self, request: Request, role: str) -> None:
         """Raises Refusal 401 without a key of ours, 403 where it has not the role, 429 where it comes too often."""
         caller = self._keys.caller(request.headers.get("authorization", ""))
         if caller is None:
-            self._strangers.take(address_of(request))
+            self.stranger(request)
             raise Refusal(401, "unauthorized", "send Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
         if role not in caller.roles:
             raise Refusal(403, "forbidden", f"this key has not the role {role}")
@@ -55,8 +64,17 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-def build(settings: ServeSettings, store: Store, intake: Intake, more: Sequence[APIRouter] = ()) -> ASGIApp:
-    """The application of these parts; `more` routes are those that need more than these."""
+def build(
+    settings: Settings,
+    store: Store,
+    vault: Vault,
+    intake: Intake,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> ASGIApp:
+    """The application of these parts; `clock` is what providers' signed times are held against.
+
+    Raises SetupError for a key that is none.
+    """
     app = FastAPI(
         title="Orchestrator",
         version=__version__,
@@ -65,10 +83,16 @@ def build(settings: ServeSettings, store: Store, intake: Intake, more: Sequence[
         redoc_url=None,
         exception_handlers={Refusal: answer, HTTPException: _as_problem, Exception: _fault},
     )
-    door = Doorkeeper(settings)
-    app.include_router(events.routes(intake, settings, door.allow))
-    app.include_router(health.routes(store, intake))
-    for router in more:
+    door = Doorkeeper(settings.serve)
+    replies = Replies(settings.serve.stop_words)
+    hearing = Hearing(store, vault, replies)
+    receivers = load_receivers(settings)
+    for router in (
+        events.routes(intake, settings.serve, door.allow),
+        health.routes(store, intake),
+        hooks.routes(receivers, hearing, replies, settings, clock, door.stranger),
+        leaving.routes(vault, hearing, settings, door.stranger),
+    ):
         app.include_router(router)
     described: dict[str, object] = {}
 

@@ -58,7 +58,7 @@ def goes_to_kafka(project: Project) -> bool:
 
 async def _serve(project: Project, parts: _ByKafka | _ByEngine) -> None:
     settings = project.settings.serve
-    app = build(settings, project.store, parts)
+    app = build(project.settings, project.store, project.vault, parts)
     server = _Server(
         uvicorn.Config(
             app,

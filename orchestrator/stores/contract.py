@@ -206,6 +206,33 @@ class SuppressionRow(NamedTuple):
     reason: str
 
 
+class ContactRow(NamedTuple):
+    """A member has this contact point: so whoever answers from there is found."""
+
+    # keyed fingerprint
+    contact: str
+    member: bytes
+
+
+class HeardRow(NamedTuple):
+    """A word from outside that was taken in: the same one again is dropped."""
+
+    # hash of the key that its repeats share, 16 bytes
+    key: bytes
+    # whole days since 1970 when it was heard: it is forgotten `HEARD_DAYS` later
+    day: int
+
+
+# members of one contact point who are told of a word from there, at most
+MEMBERS_AT = 100
+# providers repeat themselves for days; who replays what they once said is not believed for that much longer
+HEARD_DAYS = 90
+
+
+class HeardBefore(Exception):
+    """One of these words was taken in before: nothing was written."""
+
+
 class SwitchRow(NamedTuple):
     """A kill switch or pause: scope is "all", "channel:<c>", "journey:<j>", or "account:<a>" for attempts there."""
 
@@ -290,6 +317,9 @@ class Changes(NamedTuple):
     suppressions: Sequence[SuppressionRow] = ()
     # (subject, channel, purpose, until) ended by a later proven grant, or by an order: those that began by then
     unsuppressed: Sequence[tuple[str, str, str, int]] = ()
+    # contact points that members have no longer, and those they have from now on
+    left: Sequence[ContactRow] = ()
+    contacts: Sequence[ContactRow] = ()
     dead: Sequence[DeadRow] = ()
     # members whose quarantine ends: their parked rows are taken out, which the batch has read and passes on; done
     # before `quarantined` and `parked`
@@ -441,10 +471,14 @@ class Store(Protocol):
         Each with the inbox row that `describe` builds from the touch as it was and the instant, in one transaction.
         """
 
-    def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
+    def suppress(
+        self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox], heard: Sequence[HeardRow] = ()
+    ) -> list[str]:
         """Writes suppressions and inbox rows, cancels reserved and claimed touches covered; the cancelled ids in order.
 
         Each cancelled touch gets a Cancelled inbox row due at `since`. One transaction: it holds when this returns.
+        `heard` is what all this follows from: each is remembered, and those too old forgotten. Where one of them was
+        heard before, HeardBefore is raised and nothing is written.
         """
 
     def switch(self, row: SwitchRow, on: bool, inbox: Sequence[NewInbox]) -> None:
@@ -477,6 +511,15 @@ class Store(Protocol):
 
     def key(self, ref: str) -> bytes | None:
         """A member's wrapped key, or None once destroyed."""
+
+    def home(self, member: bytes) -> int | None:
+        """The partition of a member who is known, or was erased; None for nobody."""
+
+    def members_at(self, contact: str) -> list[tuple[int, bytes]]:
+        """(partition, member) of the members who have this contact point and are not erased, at most 100 of them."""
+
+    def heard(self, keys: Collection[bytes]) -> set[bytes]:
+        """Those of these words that were taken in before."""
 
     def touch(self, touch_id: str) -> TouchRow | None:
         """One touch's row."""

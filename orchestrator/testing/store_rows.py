@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.stores.contract import (
     Batch,
     Changes,
+    ContactRow,
     DeadRow,
     FilePosition,
     InboxRow,
@@ -172,6 +173,7 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
         "touches": list(store.touches()),
         "touches of each": [list(store.touches(member=member)) for member in digests],
         "suppressions": store.suppressions(),
+        "contacts": [store.members_at(f"contact-{name}") for name in ("ann", "bob", "cid")],
         "switches": store.switches(),
         "dead": list(store.dead()),
         "totals": store.totals(),
@@ -198,6 +200,8 @@ def full_changes(owner: Owner) -> Changes:
         consumed=[(row.partition, row.seq) for row in inbox(owner.store)],
         suppressions=[SuppressionRow("contact-cid", "*", "*", 1, "complaint")],
         unsuppressed=[("contact-ann", "sms", "marketing", 900)],
+        left=[ContactRow("contact-ann", digest("ann"))],
+        contacts=[ContactRow("contact-bob", digest("bob"))],
         dead=[DeadRow(0, 1, 1, "unreadable", "send JSON", b"raw")],
         redriven=[digest("bob")],
         quarantined=[QuarantineRow(digest("cid"), 0, "KeyError")],
@@ -222,5 +226,6 @@ def furnish(store: Store) -> Owner:
         reserved=[touch_row("t1", "ann", due=FOREVER - 1), touch_row("t3", "cid")],
         inbox=[told("t1", due=5)],
         suppressions=[SuppressionRow("contact-ann", "sms", "marketing", 0, "withdrawn")],
+        contacts=[ContactRow("contact-ann", digest("ann"))],
     )
     return owner

@@ -20,13 +20,17 @@ import pytest
 from orchestrator.errors import Refused, SetupError, UsageError
 from orchestrator.events.inputs import Cancelled, read_input
 from orchestrator.stores.contract import (
+    HEARD_DAYS,
     Backlog,
     Changes,
     Claim,
     Clock,
+    ContactRow,
     CursorMove,
     DeadRow,
     FilePosition,
+    HeardBefore,
+    HeardRow,
     KeyRow,
     NewInbox,
     ParkedRow,
@@ -801,6 +805,36 @@ class Stops(StoreFixtures):
         owner.commit(cancelled=["his"], suppressions=[SuppressionRow("shared", "email", "*", 3, "complaint")])
         assert {"hers": "cancelled", "his": "cancelled"} == states(store)
         assert [(3, digest("ann"))] == [(row.due, row.member) for row in inbox(store)]
+
+    def test_a_word_is_taken_in_once_and_what_follows_from_a_repeat_is_not_written(self, store: Store) -> None:
+        furnish(store)
+        first, second = HeardRow(digest("word-1"), 100), HeardRow(digest("word-2"), 100)
+        assert ["t1"] == store.suppress([SuppressionRow("contact-ann", "*", "*", 7, "reply")], [], [first])
+        stood = (everything(store), inbox(store))
+        with pytest.raises(HeardBefore):
+            store.suppress([SuppressionRow("contact-bob", "*", "*", 7, "reply")], [told("t3", due=2)], [second, first])
+        assert stood == (everything(store), inbox(store))
+        assert {first.key} == store.heard([first.key, second.key])
+        assert set() == store.heard([])
+
+    def test_words_are_forgotten_when_nobody_repeats_them_any_more(self, store: Store) -> None:
+        rows = [HeardRow(digest(f"word-{day}"), day) for day in (100, 101, 101 + HEARD_DAYS)]
+        for row in rows:
+            store.suppress([], [], [row])
+        assert {row.key for row in rows[1:]} == store.heard([row.key for row in rows])
+
+    def test_members_are_found_by_a_contact_point_that_they_have_now(self, store: Store) -> None:
+        owner = Owner(store)
+        shared = [ContactRow("shared", digest(name)) for name in ("ann", "bob", "cid")]
+        members = [member_row("ann"), member_row("bob"), member_row("cid")._replace(erased=True, state=b"")]
+        owner.commit(members=members, contacts=shared)
+        owner.commit(contacts=shared[:1])
+        assert sorted((row.partition, row.member) for row in members[:2]) == sorted(store.members_at("shared"))
+        owner.commit(left=shared[:1])
+        assert [(members[1].partition, digest("bob"))] == store.members_at("shared")
+        assert [] == store.members_at("nobody's")
+        assert [members[0].partition, members[2].partition] == [store.home(digest(name)) for name in ("ann", "cid")]
+        assert store.home(digest("nobody")) is None
 
     def test_a_grant_ends_a_suppression_and_only_that(self, store: Store) -> None:
         owner = reserve(store, touch_row("t"))

@@ -49,6 +49,17 @@ def test_an_opt_out_suppresses_and_cancels_what_was_not_called() -> None:
     assert {Receipt, Cancelled} == {type(row[2]) for row in _inbox(store)}  # type: ignore[index]  # a tuple
 
 
+def test_a_hard_bounce_and_a_complaint_silence_the_contact_point_at_once() -> None:
+    for state, health in (("bounced", "hard_bounced"), ("complained", "complained")):
+        store = _store("t1", "t2")
+        receive(store, [Told(touch_id="t1", state=state, at=NOON)], lambda: HEARD)  # type: ignore[arg-type] # of a loop
+        (touch,) = [row for row in store.touches() if row.touch_id == "t2"]
+        assert ("cancelled", (touch.contact, "email", "*", HEARD, health)) == (
+            touch.state,
+            *[tuple(row) for row in store.suppressions() if row.subject == touch.contact],
+        )
+
+
 def test_a_touch_that_is_not_ours_is_counted_and_changes_nothing() -> None:
     store = _store("t1")
     assert Received(taken=0, unknown=1) == receive(

@@ -128,6 +128,9 @@ def _apply(tables: Tables, changes: Changes) -> None:
     for new in changes.inbox:
         tables.inbox.add(new)
     _apply_touches(tables, changes)
+    for gone in changes.left:
+        tables.contacts.pop(gone, None)
+    tables.contacts.update(dict.fromkeys(changes.contacts))
     tables.dead.extend(changes.dead)
     for member in changes.redriven:
         tables.quarantine.pop(member, None)

@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from typing import Literal
 
 from orchestrator.clocks import wall_clock
-from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.stores.contract import (
+    HEARD_DAYS,
+    Claim,
+    Clock,
+    HeardBefore,
+    HeardRow,
+    NewInbox,
+    OutcomeRow,
+    SuppressionRow,
+    SwitchRow,
+    TouchRow,
+)
 from orchestrator.stores.memory.tables import Tables
 from orchestrator.stores.outbox import (
     CALLED,
@@ -126,9 +137,16 @@ class MemoryOutbox:
                 tables.inbox.add(inbox)
             return len(lapsed)
 
-    def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
+    def suppress(
+        self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox], heard: Sequence[HeardRow] = ()
+    ) -> list[str]:
         cancelled: list[str] = []
         with self._writing() as tables:
+            if heard:
+                if any(word.key in tables.heard for word in heard):
+                    raise HeardBefore
+                oldest = heard[0].day - HEARD_DAYS
+                tables.heard = {key: day for key, day in tables.heard.items() if day >= oldest} | dict(heard)
             for new in inbox:
                 tables.inbox.add(new)
             for row in rows:

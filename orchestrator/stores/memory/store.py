@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from orchestrator.stores.contract import (
+    MEMBERS_AT,
     Backlog,
     Burial,
     CursorMove,
@@ -95,6 +96,20 @@ class MemoryStore(MemoryOutbox):
     def knows(self, member: bytes) -> bool:
         row = self._tables.members.get(member)
         return row is not None and not row.erased
+
+    def home(self, member: bytes) -> int | None:
+        row = self._tables.members.get(member)
+        return None if row is None else row.partition
+
+    def members_at(self, contact: str) -> list[tuple[int, bytes]]:
+        with self._looking:
+            members = sorted(member for known, member in self._tables.contacts if known == contact)
+            rows = [self._tables.members[member] for member in members[:MEMBERS_AT]]
+            return [(row.partition, row.member) for row in rows if not row.erased]
+
+    def heard(self, keys: Collection[bytes]) -> set[bytes]:
+        with self._looking:
+            return {key for key in keys if key in self._tables.heard}
 
     def keys(self, refs: Collection[str]) -> dict[str, bytes]:
         with self._looking:

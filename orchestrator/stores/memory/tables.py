@@ -133,6 +133,9 @@ class Tables:
         self.inbox = Inbox()
         self.outbox = Outbox()
         self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
+        self.contacts: dict[tuple[str, bytes], None] = {}
+        # key -> day
+        self.heard: dict[bytes, int] = {}
         self.switches: dict[str, SwitchRow] = {}
         self.dead: list[DeadRow] = []
         self.parked: defaultdict[bytes, list[ParkedRow]] = defaultdict(list)

@@ -137,6 +137,8 @@ class SqliteBatch:
         self._many(words.end_suppression, changes.unsuppressed)
         suppress(self._connection, words, changes.suppressions)
         self._not_reserved([row.touch_id for row in changes.reserved])
+        self._many(words.leave_contact, changes.left)
+        self._many(words.put_contact, changes.contacts)
         self._many(words.add_dead, changes.dead)
         self._many(words.end_quarantine, [(member,) for member in changes.redriven])
         self._many(words.unpark, [(member,) for member in changes.redriven])

@@ -10,7 +10,18 @@ from sqlite3 import Connection
 from typing import Literal
 
 from orchestrator.clocks import wall_clock
-from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.stores.contract import (
+    HEARD_DAYS,
+    Claim,
+    Clock,
+    HeardBefore,
+    HeardRow,
+    NewInbox,
+    OutcomeRow,
+    SuppressionRow,
+    SwitchRow,
+    TouchRow,
+)
 from orchestrator.stores.outbox import ALL, CALLED, RELEASED, at_account, known, known_scope
 from orchestrator.stores.sql.batch import suppress
 from orchestrator.stores.sql.engine import FileSessions
@@ -102,8 +113,14 @@ class SqlOutbox(FileSessions):
                 connection.execute(self._words.add_inbox, describe(touch, at))
             return len(lapsed)
 
-    def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
+    def suppress(
+        self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox], heard: Sequence[HeardRow] = ()
+    ) -> list[str]:
         with self._writing() as connection:
+            if heard:
+                connection.execute(self._words.forget_heard, (heard[0].day - HEARD_DAYS,))
+                if connection.executemany(self._words.hear, heard).rowcount != len(heard):
+                    raise HeardBefore
             connection.executemany(self._words.add_inbox, inbox)
             return suppress(connection, self._words, rows)
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select, tuple_
 
 from orchestrator.stores.contract import (
+    MEMBERS_AT,
     Backlog,
     Burial,
     DeadRow,
@@ -96,6 +97,25 @@ class SqlReading(Sessions):
 
     def key(self, ref: str) -> bytes | None:
         return self._value(select(schema.keys.c.wrapped).where(schema.keys.c.ref == ref))
+
+    def home(self, member: bytes) -> int | None:
+        rows = self._rows(select(schema.members.c.partition).where(schema.members.c.member == member))
+        return rows[0][0] if rows else None
+
+    def members_at(self, contact: str) -> list[tuple[int, bytes]]:
+        members, contacts = schema.members, schema.contacts
+        query = (
+            select(members.c.partition, members.c.member)
+            .join(contacts, contacts.c.member == members.c.member)
+            .where(contacts.c.contact == contact, members.c.erased.is_(False))
+            .order_by(members.c.member)
+            .limit(MEMBERS_AT)
+        )
+        return [(row[0], row[1]) for row in self._rows(query)]
+
+    def heard(self, keys: Collection[bytes]) -> set[bytes]:
+        query = select(schema.heard.c.key).where(schema.heard.c.key.in_(sorted(set(keys))))
+        return {row[0] for row in self._rows(query)}
 
     def touch(self, touch_id: str) -> TouchRow | None:
         rows = self._rows(select(schema.touches).where(schema.touches.c.touch_id == touch_id))

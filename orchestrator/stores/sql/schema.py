@@ -217,6 +217,26 @@ suppressions = Table(
     PrimaryKeyConstraint("subject", "channel", "purpose"),
 )
 
+# narrow and found by its key alone, as `seen`
+contacts = Table(
+    "contacts",
+    metadata,
+    *_words("contact"),
+    *_bytes("member"),
+    PrimaryKeyConstraint("contact", "member"),
+    sqlite_with_rowid=False,
+)
+
+heard = Table(
+    "heard",
+    metadata,
+    *_bytes("key"),
+    *_numbers("day"),
+    PrimaryKeyConstraint("key"),
+    Index(None, "day"),
+    sqlite_with_rowid=False,
+)
+
 switches = Table(
     "switches", metadata, *_words("scope"), *_numbers("since"), *_words("actor"), PrimaryKeyConstraint("scope")
 )

@@ -12,8 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from orchestrator.stores.contract import (
+    ContactRow,
     DeadRow,
     FilePosition,
+    HeardRow,
     InboxRow,
     JournalRow,
     KeyRow,
@@ -91,6 +93,9 @@ class Words(NamedTuple):
     end_suppression: str
     # touch ids; gives each of them that is reserved, beside each suppression that covers it
     reserved_under: str
+    put_contact: str
+    # contact, member
+    leave_contact: str
     add_dead: str
     # member
     end_quarantine: str
@@ -135,6 +140,10 @@ class Words(NamedTuple):
     covered_contact: str
     # member, channel, channel, purpose, purpose
     covered_member: str
+    # key, day
+    hear: str
+    # day: all heard before it
+    forget_heard: str
     put_switch: str
     lift_switch: str
     switched: str
@@ -241,6 +250,8 @@ SELECT {", ".join(f"touches.{name}" for name in TouchRow._fields)},
        {", ".join(f"s.{name}" for name in SuppressionRow._fields)}
   FROM touches CROSS JOIN suppressions AS s ON {_COVERS}
  WHERE touches.touch_id IN ({{marks}}) AND touches.state = 'reserved'""",
+    put_contact=f"{_insert('contacts', ContactRow._fields)} ON CONFLICT DO NOTHING",
+    leave_contact="DELETE FROM contacts WHERE contact = ? AND member = ?",
     add_dead=_insert("dead", DeadRow._fields),
     end_quarantine="DELETE FROM quarantine WHERE member = ?",
     unpark="DELETE FROM parked WHERE member = ?",
@@ -293,6 +304,8 @@ RETURNING attempts, attempted_at""",
     ),
     covered_contact=_COVERED.format(found="contact = ?"),
     covered_member=_COVERED.format(found="member = ?"),
+    hear=f"{_insert('heard', HeardRow._fields)} ON CONFLICT DO NOTHING",
+    forget_heard="DELETE FROM heard WHERE day < ?",
     put_switch=_upsert("switches", SwitchRow._fields, "scope"),
     lift_switch="DELETE FROM switches WHERE scope = ?",
     switched="SELECT 1 FROM switches WHERE scope = ?",

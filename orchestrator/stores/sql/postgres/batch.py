@@ -112,6 +112,8 @@ class PostgresBatch:
         suppress(self._rows, changes.suppressions)
         not_reserved(self._rows, [row.touch_id for row in changes.reserved])
         self.suppressed = changes.suppressions
+        self._put(words.LEAVE_CONTACTS, changes.left)
+        self._put(words.PUT_CONTACTS, changes.contacts)
         self._copy(words.DEAD, changes.dead)
         self._put(words.END_QUARANTINE, [(member,) for member in changes.redriven])
         self._put(words.UNPARK, [(member,) for member in changes.redriven])

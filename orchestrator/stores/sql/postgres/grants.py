@@ -29,13 +29,13 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "SELECT": _ALL,
         "INSERT": (
             *("progress", "members", "keys", "journal", "seen", "log", "inbox", "touches", "suppressions", "dead"),
-            *("parked", "quarantine", "tries", "totals", "daily", "positions", "documents"),
+            *("parked", "quarantine", "tries", "totals", "daily", "positions", "documents", "contacts"),
         ),
         "UPDATE": (
             *("progress", "members", "keys", "touches", "suppressions", "quarantine", "tries", "totals", "daily"),
             *("positions", "documents"),
         ),
-        "DELETE": ("keys", "inbox", "suppressions", "parked", "quarantine"),
+        "DELETE": ("keys", "inbox", "suppressions", "parked", "quarantine", "contacts"),
     },
     "inbox_writer": {
         "SELECT": (
@@ -43,13 +43,14 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
             *("progress", "inbox", "touches", "keys", "suppressions", "switches", "documents", "registries", "listed"),
             # an order names a member who is known, or in quarantine
             *("members (partition, member, ref, erased)", "quarantine"),
+            *("contacts", "heard"),
         ),
-        "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed"),
+        "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed", "heard"),
         "UPDATE": (
             "touches (state, token, lease_until, due, attempts, attempted_at, account)",
             *("suppressions (since, reason)", "switches", "documents", "registries"),
         ),
-        "DELETE": ("switches", "listed"),
+        "DELETE": ("switches", "listed", "heard"),
     },
     "relay": {
         "SELECT": (*_OPENING, "progress", "log", "cursors", "dead"),

@@ -17,7 +17,18 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, SuppressionRow, SwitchRow, TouchRow
+from orchestrator.stores.contract import (
+    HEARD_DAYS,
+    Claim,
+    Clock,
+    HeardBefore,
+    HeardRow,
+    NewInbox,
+    OutcomeRow,
+    SuppressionRow,
+    SwitchRow,
+    TouchRow,
+)
 from orchestrator.stores.outbox import CALLED, RELEASED, at_account, known, known_scope
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.covering import Ask, add_inbox, after_commit, suppress
@@ -114,9 +125,15 @@ class PostgresOutbox(PostgresSessions):
 
         return self._write(work)
 
-    def suppress(self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox]) -> list[str]:
+    def suppress(
+        self, rows: Sequence[SuppressionRow], inbox: Sequence[NewInbox], heard: Sequence[HeardRow] = ()
+    ) -> list[str]:
         def work(connection: Connection) -> list[str]:
             ask = asking(connection)
+            if heard:
+                ask(words.FORGET_HEARD, (heard[0].day - HEARD_DAYS,))
+                if len(ask(words.HEAR, [list(column) for column in zip(*heard, strict=True)])) != len(heard):
+                    raise HeardBefore
             add_inbox(ask, inbox)
             return suppress(ask, rows)
 

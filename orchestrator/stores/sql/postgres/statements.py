@@ -15,8 +15,10 @@ from __future__ import annotations
 from typing import NamedTuple, get_type_hints
 
 from orchestrator.stores.contract import (
+    ContactRow,
     DeadRow,
     FilePosition,
+    HeardRow,
     InboxRow,
     JournalRow,
     KeyRow,
@@ -67,6 +69,8 @@ SEEN = _columns("seen", SeenRow)
 LOG = _columns("log", LogRow)
 INBOX = _columns("inbox", NewInbox)
 TOUCHES = _columns("touches", TouchRow)
+CONTACTS = _columns("contacts", ContactRow)
+HEARD = _columns("heard", HeardRow)
 DEAD = _columns("dead", DeadRow)
 PARKED = _columns("parked", ParkedRow)
 QUARANTINE = _columns("quarantine", QuarantineRow)
@@ -232,6 +236,18 @@ PUT_QUARANTINE = _upsert(QUARANTINE, "member")
 PUT_POSITIONS = _upsert(POSITIONS, "content, partition")
 ADD_TOTALS = _add(TOTALS)
 ADD_DAILY = _add(DAILY)
+
+LEAVE_CONTACTS = f"""
+DELETE FROM contacts USING {CONTACTS.rows}
+ WHERE contacts.contact = given.contact AND contacts.member = given.member"""
+PUT_CONTACTS = f"INSERT INTO contacts SELECT * FROM {CONTACTS.rows} ORDER BY contact, member ON CONFLICT DO NOTHING"
+
+# --- what is heard from outside
+# gives those that were not heard before
+HEAR = f"INSERT INTO heard SELECT * FROM {HEARD.rows} ORDER BY key ON CONFLICT DO NOTHING RETURNING key"
+# day: all heard before it, but for what another session is forgetting at this moment
+FORGET_HEARD = """
+DELETE FROM heard WHERE key = ANY(ARRAY(SELECT key FROM heard WHERE day < %s FOR UPDATE SKIP LOCKED LIMIT 1000))"""
 
 # --- opting out
 PUT_SUPPRESSION = (

@@ -248,6 +248,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", "channel", "purpose", name=op.f("pk_suppressions")),
     )
     op.create_table(
+        "contacts",
+        sa.Column("contact", TEXT, nullable=False),
+        sa.Column("member", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("contact", "member", name=op.f("pk_contacts")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "heard",
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("day", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_heard")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_heard_day"), "heard", ["day"])
+    op.create_table(
         "switches",
         sa.Column("scope", TEXT, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),

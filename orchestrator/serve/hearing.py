@@ -1,0 +1,199 @@
+"""What is said from outside becomes rows: the inbox, and the suppression where somebody opted out, in one transaction.
+
+    said ─▶ heard before? dropped ─▶ whose touch, whose contact point ─▶ suppressions, inbox rows ─▶ written together
+
+When a function here has returned, no attempt begins that it forbids, whatever waits in the backlog; the member's own
+record catches up in a turn of theirs. A word from a contact point that nobody has stands as a suppression of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from orchestrator.channels.webhooks import Inbound, Preference, Report, Said
+from orchestrator.dispatch.receipts import MARKETING, Told, inbox_row, suppressed_by
+from orchestrator.events.envelope import Event, write_event
+from orchestrator.events.inputs import Command, Redriven, Withdrawal, write_input
+from orchestrator.events.partition import partition_of
+from orchestrator.events.types import Channel, Purpose
+from orchestrator.links import read_opt_out
+from orchestrator.orders import NOBODY
+from orchestrator.serve.replies import Replies
+from orchestrator.stores.contract import HeardBefore, HeardRow, NewInbox, Store, SuppressionRow
+from orchestrator.times import instant
+from orchestrator.vault import Vault
+
+# as ledger and outbox name an opt-out
+OPTED_OUT = "opted_out"
+_CHANNELS: tuple[Channel, ...] = get_args(Channel)
+_DAY = 86_400 * 1_000_000
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of what was said."""
+
+    # words that were taken in
+    taken: int = 0
+    # heard before
+    repeated: int = 0
+    # about no touch of ours, or saying nothing that we keep
+    passed_over: int = 0
+    # touches that were not called yet and never will be
+    cancelled: int = 0
+    # the sender of a reply opted out, in this language
+    stopped: str = ""
+
+
+class _Rows:
+    """What is to be written together."""
+
+    def __init__(self) -> None:
+        self.inbox: list[NewInbox] = []
+        self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
+        self.taken = self.passed_over = 0
+        self.stopped = ""
+
+    def suppress(self, row: SuppressionRow) -> None:
+        self.suppressions.setdefault(row[:3], row)
+
+
+class Hearing:
+    """Takes in what is said, for one store."""
+
+    def __init__(self, store: Store, vault: Vault, replies: Replies) -> None:
+        self._store, self._vault, self._replies = store, vault, replies
+
+    def hear(self, source: str, said: Sequence[Said]) -> Outcome:
+        """What a provider's request says; `source` tells its keys from others'."""
+        while True:
+            heard = self._store.clock()
+            keyed = {_key(source, word.key): word for word in said}
+            known = self._store.heard(keyed)
+            rows = _Rows()
+            for key, word in keyed.items():
+                if key not in known:
+                    self._word(rows, word, heard)
+            new = [HeardRow(key, heard // _DAY) for key in keyed if key not in known]
+            try:
+                cancelled = self._store.suppress(list(rows.suppressions.values()), rows.inbox, new) if new else []
+            except HeardBefore:
+                # somebody else took some of it in at this moment
+                continue
+            return Outcome(
+                taken=rows.taken,
+                repeated=len(said) - len(new),
+                passed_over=rows.passed_over,
+                cancelled=len(cancelled),
+                stopped=rows.stopped,
+            )
+
+    def withdraw(
+        self, member: bytes, channel: Channel | Literal["*"], purposes: Iterable[Purpose], method: str
+    ) -> bool:
+        """The member wants no more of these purposes on this channel, or on any; False for nobody we know.
+
+        It is written for one who was erased as well, who may join again.
+        """
+        home = self._store.home(member)
+        if home is None:
+            return False
+        rows, heard = _Rows(), self._store.clock()
+        for purpose in purposes:
+            self._withdrawal(rows, home, member, channel, purpose, method, heard)
+        self._store.suppress(list(rows.suppressions.values()), rows.inbox)
+        return True
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Events about members, heard from themselves: due at once, and applied like any other."""
+        heard = self._store.clock()
+        rows = []
+        for event in events:
+            sealed = self._vault.seal_dead(write_event(event), instant(heard))
+            body = write_input(Redriven(offset=-1, parked_at=heard, sealed=sealed))
+            partition = partition_of(event.subject, self._store.partitions)
+            rows.append(NewInbox(partition, heard, self._vault.member(event.subject), body))
+        self._store.suppress([], rows)
+
+    # --- one word
+
+    def _word(self, rows: _Rows, word: Said, heard: int) -> None:
+        match word:
+            case Report():
+                self._report(rows, word, heard)
+            case Inbound() if (language := self._stops(word)) or self._link(word):
+                rows.stopped = language or "en"
+                self._stop(rows, word, MARKETING, "reply", heard)
+            case Preference(wants="stop"):
+                self._stop(rows, word, word.purpose, "provider", heard)
+            case _:
+                rows.passed_over += 1
+
+    def _report(self, rows: _Rows, report: Report, heard: int) -> None:
+        touch = self._store.touch(report.touch_id) if report.touch_id else None
+        if touch is None:
+            rows.passed_over += 1
+            return
+        told = Told(touch_id=report.touch_id, state=report.state, at=report.at, code=report.code)
+        rows.inbox.append(inbox_row(touch, told, heard))
+        for row in suppressed_by(touch, told, heard):
+            rows.suppress(row)
+        rows.taken += 1
+
+    def _stops(self, word: Inbound) -> str:
+        """The language of a word to leave; of a mail its first line counts, what follows is what it answers."""
+        text = word.text.strip().partition("\n")[0] if word.channel == "email" else word.text
+        return self._replies.stops(text) or ("en" if word.wants == "stop" else "")
+
+    def _link(self, word: Inbound) -> bool:
+        """A mail to an address that holds the token of a link to leave, as `mailto:` has it."""
+        return word.channel == "email" and read_opt_out(self._vault, word.link) is not None
+
+    def _stop(self, rows: _Rows, word: Inbound | Preference, purpose: str, method: str, heard: int) -> None:
+        """The owner of a contact point opts out: it is silent at once, and so is everyone who has it."""
+        rows.taken += 1
+        covered = "*" if purpose == "any" else purpose
+        told: dict[bytes, tuple[int, Channel]] = {}
+        channel: Channel = word.channel  # type: ignore[assignment] # an adapter's channel is one of ours
+        named = read_opt_out(self._vault, word.link) if isinstance(word, Inbound) else None
+        if named is not None and (home := self._store.home(named.member)) is not None:
+            told[named.member] = home, named.channel
+        contacts = [word.sender, *(value for name, value in word.identifiers.items() if name != "wa_id")]
+        for address in filter(None, contacts):
+            contact = self._vault.fingerprint(channel, address)
+            rows.suppress(SuppressionRow(contact, channel, covered, heard, OPTED_OUT))
+            found = self._store.members_at(contact)
+            told |= {member: (partition, channel) for partition, member in found}
+            if not found:
+                rows.inbox.append(self._on_record(contact, channel, covered, method, heard))
+        for member, (partition, its) in told.items():
+            self._withdrawal(rows, partition, member, its, MARKETING, method, heard)
+
+    def _on_record(self, contact: str, channel: str, purpose: str, method: str, heard: int) -> NewInbox:
+        """Nobody has this contact point: one partition keeps the record, so that the word is not lost."""
+        named = {"contact": contact, "channel": channel, "purpose": purpose}
+        order = Command(verb="suppress", actor=method, arguments=named, given_at=instant(heard))
+        return NewInbox(int(contact, 16) % self._store.partitions, heard, NOBODY, write_input(order))
+
+    def _withdrawal(
+        self,
+        rows: _Rows,
+        partition: int,
+        member: bytes,
+        channel: Channel | Literal["*"],
+        purpose: Purpose | str,
+        method: str,
+        heard: int,
+    ) -> None:
+        kept: Purpose = purpose  # type: ignore[assignment] # what calls this names one of ours
+        said = Withdrawal(channel=channel, purpose=kept, method=method, occurred_at=instant(heard))
+        rows.inbox.append(NewInbox(partition, heard, member, write_input(said)))
+        for each in _CHANNELS if channel == "*" else (channel,):
+            rows.suppress(SuppressionRow(member.hex(), each, purpose, heard, OPTED_OUT))
+
+
+def _key(source: str, key: str) -> bytes:
+    return hashlib.blake2b(f"{source}\0{key}".encode("utf-8", "replace"), digest_size=16).digest()
