@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 # minor units: a purchase from here on is thanked for
 BIG = 500
+# purchases from one message of the journey `regular` to its next
+EACH = 3
 CHANNELS = ("email", "sms")
 # how often, of 100 events after the enrolments
 MIX = {"withdrawn": 3, "complaint": 2, "cancelled": 1, "duplicate": 5, "reused": 1, "poison": 1, "misplaced": 3}
@@ -186,12 +188,20 @@ def group_of(member: int) -> str:
 def expected(plan: Plan) -> dict[str, object]:
     """What the history must come to: intents of each member by step (least, most), and how many events of each fate."""
     thanked = Counter(event.member for event in plan.events if event.kind == "purchase" and event.amount >= BIG)
+    bought = Counter(event.member for event in plan.events if event.kind == "purchase")
+    complained = Counter(event.member for event in plan.events if event.kind == "complaint")
     leaving = {event.member for event in plan.events if event.kind == "cancelled"}
     intents: dict[str, dict[str, list[int]]] = {}
     for member in range(plan.members):
         steps = {"greeting/hello": [1, 1], "greeting/tips": [0 if member in leaving else 1, 1]}
         if thanked[member]:
             steps["thanks/thanks"] = [thanked[member], thanked[member]]
+            # at most one at a time, and each gathers up to three
+            steps["digest/list"] = steps["digest/brief"] = [0, thanked[member]]
+        if bought[member] >= EACH:
+            steps["regular/third"] = [bought[member] // EACH] * 2
+        if complained[member]:
+            steps["care/sorry"] = [0, complained[member]]
         intents[name_of(member)] = steps
     fates = Counter(
         {"duplicate": "duplicate", "reused": "dead", "poison": "dead"}.get(e.kind, "distinct") for e in plan.events

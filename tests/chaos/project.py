@@ -1,4 +1,4 @@
-"""The project of a chaos run: two journeys, tight caps of seconds, and quiet hours that close while it runs.
+"""The project of a chaos run: five journeys, tight caps of seconds, and quiet hours that close while it runs.
 
 Quiet hours are told in minutes, a run can't wait for one: the latency margin is what is missing to the next, so that
 calls must end at the very moment that the run wants.
@@ -46,6 +46,67 @@ steps:
     channels: [email, sms]
     valid_for: PT{marketing}S
 """
+# two or three big purchases in one letter, one way or the other; a tenth is left out for comparison
+DIGEST = """\
+journey: digest
+purpose: marketing
+trigger: {{event: purchase.completed, where: "event.amount >= 500"}}
+at_once: 1
+holdout: {{share: 10}}
+exit: [member.cancelled]
+steps:
+  - gather: {{within: PT{wait}S, most: 3}}
+  - split:
+      long:
+        share: 2
+        steps:
+          - send: list
+            channels: [sms, email]
+            valid_for: PT{marketing}S
+      short:
+        share: 1
+        steps:
+          - branch: gathered|length > 1
+            then:
+              - send: brief
+                channels: [email]
+                valid_for: PT{marketing}S
+                on_refusal: drop
+            else: [{{tag: quiet}}]
+"""
+# who complains and buys nothing for a while is asked what is wrong
+CARE = """\
+journey: care
+purpose: service
+trigger: {{event: complaint.opened}}
+key: complaint_id
+steps:
+  - until: {{event: purchase.completed, within: PT{wait}S}}
+    then: [{{tag: won-back}}]
+    else:
+      - send: sorry
+        channels: [sms, email]
+        valid_for: PT{service}S
+"""
+# every third purchase is told of
+REGULAR = """\
+journey: regular
+purpose: service
+trigger: {{figure: purchase.completed, of: count, each: 3}}
+reentry: each
+steps:
+  - send: third
+    channels: [email, sms]
+    valid_for: PT{service}S
+"""
+# journey, its file, its messages with the channels that they have words for
+JOURNEYS = (
+    ("greeting", GREETING, {"hello": "email sms", "tips": "email"}),
+    ("thanks", THANKS, {"thanks": "email sms"}),
+    ("digest", DIGEST, {"list": "email sms", "brief": "email"}),
+    ("care", CARE, {"sorry": "email sms"}),
+    ("regular", REGULAR, {"third": "email sms"}),
+)
 MJML = "<mj-section><mj-column><mj-text>Thank you, {{ member.given_name }}</mj-text></mj-column></mj-section>\n"
 LAYOUT = """\
 <mjml><mj-body>
@@ -116,15 +177,15 @@ def _templates(folder: Path, pace: Pace) -> None:
     layout.mkdir(parents=True)
     (layout / "email.en.mjml.j2").write_text(LAYOUT, encoding="utf-8")
     (layout / "email.en.txt.j2").write_text("{# content #}\n{{ unsubscribe_url }}\n", encoding="utf-8")
-    for journey, text, messages in (("greeting", GREETING, ("hello", "tips")), ("thanks", THANKS, ("thanks",))):
+    for journey, text, messages in JOURNEYS:
         own = folder / journey
         own.mkdir()
         (own / "journey.yaml").write_text(text.format(**lengths), encoding="utf-8")
-        for message in messages:
+        for message, channels in messages.items():
             (own / f"{message}.email.en.mjml.j2").write_text(MJML, encoding="utf-8")
             words = f"Subject: {message}\n\n{message}, {{{{ member.given_name }}}}\n"
             (own / f"{message}.email.en.txt.j2").write_text(words, encoding="utf-8")
-            if message != "tips":
+            if "sms" in channels:
                 (own / f"{message}.sms.en.txt.j2").write_text(f"{message}!\n", encoding="utf-8")
 
 
