@@ -31,7 +31,7 @@ from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import EventInput, Input, Outcome
 from orchestrator.events.types import PurchaseCompleted
 from orchestrator.project import open_project
-from orchestrator.testing.builders import event, purchase
+from orchestrator.testing.builders import PlainLinks, event, purchase
 
 LEAST_RULES = 8
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -91,7 +91,7 @@ def lived(content: Content, number: int, least_rules: int = LEAST_RULES) -> list
     shared = Shared(
         key=KEY,
         fingerprint=lambda channel, address: f"{channel}:{address}",
-        opt_out=lambda *_: "t",
+        links=PlainLinks(),
         new_ref=f"{number:032x}",
     )
     joins = _joins(name, number)

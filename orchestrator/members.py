@@ -13,7 +13,7 @@ from orchestrator.decide.member import Member
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Command
 from orchestrator.orders import to_member
-from orchestrator.stores.contract import Store, SuppressionRow
+from orchestrator.stores.contract import MemberRow, Store, SuppressionRow
 from orchestrator.times import instant
 from orchestrator.vault import Vault
 
@@ -42,10 +42,16 @@ def known(store: Store, vault: Vault, member_id: str) -> Member:
     row = store.member(vault.member(member_id))
     if row is None:
         raise UsageError(UNKNOWN)
-    wrapped = store.key(row.ref)
-    if row.erased or wrapped is None:
+    member = opened(store, vault, row)
+    if member is None:
         raise UsageError("this member was erased: nothing can be read any more")
-    return _read(vault.sealer(row.ref, wrapped).open(row.state))
+    return member
+
+
+def opened(store: Store, vault: Vault, row: MemberRow) -> Member | None:
+    """The state that a row holds; None where the member was erased."""
+    wrapped = store.key(row.ref)
+    return None if row.erased or wrapped is None else _read(vault.sealer(row.ref, wrapped).open(row.state))
 
 
 def must_know(store: Store, vault: Vault, member_id: str) -> None:

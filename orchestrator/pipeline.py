@@ -12,7 +12,7 @@ import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -33,7 +33,7 @@ from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
 from orchestrator.events.inputs import Command, EventInput, Input, Plan, Redriven, Sweep, Tick, read_input, write_input
-from orchestrator.links import opt_out_token
+from orchestrator.links import Links
 from orchestrator.masked import hiding
 from orchestrator.outbox_body import write_body
 from orchestrator.stores.contract import (
@@ -190,7 +190,7 @@ class Pipeline:
         self.store = store
         self.vault = vault
         self.content = content
-        self.opt_out = partial(opt_out_token, vault)
+        self.links = Links(vault)
         self.horizon = int(horizon.total_seconds()) * _MICROSECOND
         self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
@@ -290,7 +290,7 @@ class _Batch:
         # suppressions that stood before this batch, as far as it had to ask
         self.standing = standing
         self.vault, self.content = pipeline.vault, pipeline.content
-        self.opt_out = pipeline.opt_out
+        self.links = pipeline.links
         self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
         # partition -> no row due later than this is taken; arrivals need not be in the order of their instants
         self.latest = {
@@ -735,7 +735,7 @@ class _Partition:
             new_key: KeyRow | None = KeyRow(ref, wrapped)
         else:
             ref, sealer, new_key = known.ref, known.sealer, None
-        shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, opt_out=batch.opt_out, new_ref=ref)
+        shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, links=batch.links, new_ref=ref)
         try:
             wants = needs(known.member, inputs, batch.content, shared)
         except Exception as error:

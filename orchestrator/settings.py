@@ -293,6 +293,8 @@ class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_batch: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     # requests a minute of one API key; a burst of a tenth of that is let through at once
     key_requests_per_minute: Annotated[int, Meta(ge=1)] = 6_000
+    # days that a link to a member's own preferences holds, that of the message included
+    link_days: Annotated[int, Meta(ge=1, le=365)] = 30
     # words that end marketing when a member replies with one of them, beside those of five languages that are known
     stop_words: list[str] = []
 

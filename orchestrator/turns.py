@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +12,7 @@ from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.shared import Shared
 from orchestrator.events.envelope import read_event
 from orchestrator.events.inputs import EventInput, Input, read_input
-from orchestrator.links import opt_out_token
+from orchestrator.links import Links
 from orchestrator.pipeline import Given, read_outages
 from orchestrator.stores.contract import JournalRow
 from orchestrator.times import instant
@@ -42,7 +41,7 @@ def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault) -> Turn:
     shared = Shared(
         key=vault.id_key,
         fingerprint=vault.fingerprint,
-        opt_out=partial(opt_out_token, vault),
+        links=Links(vault),
         new_ref=rows[0].ref,
         registries=_registries(given),
         touches={} if given is None else given.touches,

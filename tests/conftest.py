@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, settings
 from tests.detector import Detector, worth_telling
 from tests.servers import ForeignPostgres, Kafka, Postgres, kafka_missing, postgres_missing
 
-# A developer's own settings must not change what tests see; these two are the tests' own.
+# A developer's own settings must not change what tests see; these are the tests' own.
 # how wide and how colourful output is, must not hang on who runs the tests (parallel runners set COLUMNS)
 NOT_OURS = ("NO_COLOR", "COLUMNS", "LINES")
 for name in [name for name in os.environ if name.startswith("ORCHESTRATOR_") or name in NOT_OURS]:
-    if name not in {"ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_TEST_POSTGRES"}:
+    if name not in {"ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_TEST_POSTGRES", "ORCHESTRATOR_TEST_CHROMIUM"}:
         del os.environ[name]
 
 # Shared machines are uneven: a slow example is no failure. `make soak` asks fifty times as much.

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ from orchestrator.decide.shared import Shared
 from orchestrator.decide.step import step
 from orchestrator.events.inputs import EventInput, Input, Outcome
 from orchestrator.events.partition import partition_of
-from orchestrator.links import opt_out_token
+from orchestrator.links import Links
 from orchestrator.project import Project, open_project
 from orchestrator.stores.contract import KeyRow, MemberRow
 from orchestrator.stores.sql.postgres import statements as words
@@ -225,7 +224,7 @@ def _live(project: Project, number: int, zone: str, rows: int) -> Life:
     shared = Shared(
         key=project.vault.id_key,
         fingerprint=project.vault.fingerprint,
-        opt_out=partial(opt_out_token, project.vault),
+        links=Links(project.vault),
         new_ref=f"{number:032x}",
     )
     # four of five agreed to letters, one of three to texts

@@ -25,6 +25,10 @@ MEMBER_FIELDS = (
 AGGREGATE_FIELDS = ("count", "sum", "first", "last")
 _NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 _UNSUBSCRIBE = "https://example.com/u/sample-9b1c2f7a40d85e63"
+_PREFERENCES = "https://example.com/p/sample-9b1c2f7a40d85e63"
+_CONFIRM = "https://example.com/c/sample-9b1c2f7a40d85e63"
+# those of one message, which a condition can't ask about
+LINKS = ("unsubscribe_url", "preferences_url", "confirm_url")
 
 # what a journey that starts by silence offers as `event`
 SILENCE: dict[str, object] = {"last": "2026-10-25T11:00:00+00:00", "days": 30}
@@ -155,6 +159,8 @@ def _context(
         "postal_address": identity.postal_address,
         "journey": journey,
         "unsubscribe_url": _UNSUBSCRIBE if purpose == "marketing" else "",
+        "preferences_url": _PREFERENCES,
+        "confirm_url": _CONFIRM,
     }
 
 
@@ -173,7 +179,7 @@ def declared(occasion: Occasion) -> dict[str, object]:
         "site": ANY,
         "postal_address": ANY,
         "journey": ANY,
-        "unsubscribe_url": ANY,
+        **dict.fromkeys(LINKS, ANY),
         "subject": ANY,
         "preheader": ANY,
     }
@@ -182,7 +188,7 @@ def declared(occasion: Occasion) -> dict[str, object]:
 def conditions(occasion: Occasion) -> dict[str, object]:
     """The names that a journey's conditions may use: those of its texts that are no message's."""
     names = declared(occasion)
-    for name in ("journey", "unsubscribe_url", "subject", "preheader"):
+    for name in ("journey", *LINKS, "subject", "preheader"):
         del names[name]
     if occasion.start is not None:
         names["start"] = _fields(occasion.start)

@@ -29,6 +29,7 @@ from orchestrator.render.contract import RenderError
 from orchestrator.render.links import with_parameters
 
 MAX_PENDING = 200
+MARKETING = "marketing"
 MAX_CLOSED = 8
 # without an address there is nothing to ask the rules about
 NO_CONTACT_POINT = said(Finding(rule="contact_point", version="engine", says="suppress", reason="no_contact_point"))
@@ -314,11 +315,9 @@ def _message(
     until: datetime,
 ) -> Message:
     content, channel = turn.content, contact.channel
-    url = ""
-    if content.public_url and journey.purpose == "marketing":
-        url = f"{content.public_url}/u/{turn.shared.opt_out(member.id, channel, journey.purpose)}"
+    links = _links(turn, member, channel, journey.purpose)
     view = context.view(member, intent.trigger, content, turn.now, intent.gathered, intent.heard)
-    view["unsubscribe_url"] = url
+    view |= links
     view["journey"] = journey.name
     words = content.templates.render(journey.name, send.name, channel, member.locale or content.locale, view)
     sender = content.policies.sender(channel, turn.now)
@@ -336,7 +335,7 @@ def _message(
         sender_name=sender.name or content.identity.programme,
         sender=sender.address,
         reply_to=sender.reply_to,
-        unsubscribe=url,
+        unsubscribe=links["unsubscribe_url"],
         template=words.template,
         content_sid=words.content_sid,
         template_language=words.template_language,
@@ -344,6 +343,18 @@ def _message(
         media=words.media,
         deliver_by=until,
     )
+
+
+def _links(turn: Turn, member: Member, channel: str, purpose: str) -> dict[str, str]:
+    """The member's own links, by the names that templates know them by; "" where there is nothing to open."""
+    at, made = turn.content.public_url, turn.shared.links
+    asked = member.unconfirmed(f"{channel}/{MARKETING}")
+    links = {
+        "unsubscribe_url": f"{at}/u/{made.opt_out(member.id, channel, purpose)}" if purpose == MARKETING else "",
+        "preferences_url": f"{at}/p/{made.preferences(member.id, turn.now)}",
+        "confirm_url": "" if asked is None else f"{at}/c/{made.confirm(member.id, channel, MARKETING, asked.at)}",
+    }
+    return links if at else dict.fromkeys(links, "")
 
 
 def _closes(turn: Turn, journey: Journey, question: Question) -> tuple[datetime | None, str]:

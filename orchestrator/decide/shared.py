@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import Struct
 
 from orchestrator.decide.rules import RegistryState
+
+
+class Links(Protocol):
+    """Tokens of the links in messages, keyed; the same for the same arguments. Instants are aware."""
+
+    def opt_out(self, member_id: str, channel: str, purpose: str) -> str:
+        """That which ends this purpose on this channel."""
+
+    def preferences(self, member_id: str, at: datetime) -> str:
+        """That which opens the member's own preferences for a while from `at` on."""
+
+    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime) -> str:
+        """That which confirms the double opt-in that was asked for at `asked_at`."""
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -17,8 +31,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     key: bytes
     # (channel, address) -> keyed fingerprint
     fingerprint: Callable[[str, str], str]
-    # (member's id, channel, purpose) -> the token of the link that ends it
-    opt_out: Callable[[str, str, str], str]
+    # tokens of the links in messages
+    links: Links
     # random reference for a member who is not known yet
     new_ref: str = ""
     # (registry, fingerprint) -> what the list says

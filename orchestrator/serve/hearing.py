@@ -22,6 +22,7 @@ from orchestrator.events.partition import partition_of
 from orchestrator.events.types import Channel, Purpose
 from orchestrator.links import read_opt_out
 from orchestrator.orders import NOBODY
+from orchestrator.serve.choices import CENTRE
 from orchestrator.serve.replies import Replies
 from orchestrator.stores.contract import HeardBefore, HeardRow, NewInbox, Store, SuppressionRow
 from orchestrator.times import instant
@@ -107,16 +108,26 @@ class Hearing:
         self._store.suppress(list(rows.suppressions.values()), rows.inbox)
         return True
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """Events about members, heard from themselves: due at once, and applied like any other."""
-        heard = self._store.clock()
-        rows = []
+    def choose(
+        self, member_id: str, leaves: Iterable[Channel], events: Sequence[Event], lifted: Sequence[tuple[str, str]]
+    ) -> None:
+        """What a member chose, all of it or nothing: no marketing on the channels they leave, and events.
+
+        `lifted`: (contact fingerprint, channel) where they said stop before and agreed anew. The events are due at
+        once, and applied like any other.
+        """
+        rows, heard = _Rows(), self._store.clock()
+        member = self._vault.member(member_id)
+        home = partition_of(member_id, self._store.partitions)
+        for channel in leaves:
+            self._withdrawal(rows, home, member, channel, MARKETING, CENTRE, heard)
         for event in events:
             sealed = self._vault.seal_dead(write_event(event), instant(heard))
             body = write_input(Redriven(offset=-1, parked_at=heard, sealed=sealed))
-            partition = partition_of(event.subject, self._store.partitions)
-            rows.append(NewInbox(partition, heard, self._vault.member(event.subject), body))
-        self._store.suppress([], rows)
+            rows.inbox.append(NewInbox(home, heard, member, body))
+        for contact, channel_of in lifted:
+            rows.inbox.append(self._order("unsuppress", contact, channel_of, MARKETING, CENTRE, heard))
+        self._store.suppress(list(rows.suppressions.values()), rows.inbox)
 
     # --- one word
 
@@ -168,14 +179,23 @@ class Hearing:
             found = self._store.members_at(contact)
             told |= {member: (partition, channel) for partition, member in found}
             if not found:
-                rows.inbox.append(self._on_record(contact, channel, covered, method, heard))
+                # one partition keeps the record, so that the word is not lost
+                rows.inbox.append(self._order("suppress", contact, channel, covered, method, heard))
         for member, (partition, its) in told.items():
             self._withdrawal(rows, partition, member, its, MARKETING, method, heard)
 
-    def _on_record(self, contact: str, channel: str, purpose: str, method: str, heard: int) -> NewInbox:
-        """Nobody has this contact point: one partition keeps the record, so that the word is not lost."""
+    def _order(
+        self,
+        verb: Literal["suppress", "unsuppress"],
+        contact: str,
+        channel: str,
+        purpose: str,
+        actor: str,
+        heard: int,
+    ) -> NewInbox:
+        """What is said of a contact point itself, for the record of one partition."""
         named = {"contact": contact, "channel": channel, "purpose": purpose}
-        order = Command(verb="suppress", actor=method, arguments=named, given_at=instant(heard))
+        order = Command(verb=verb, actor=actor, arguments=named, given_at=instant(heard))
         return NewInbox(int(contact, 16) % self._store.partitions, heard, NOBODY, write_input(order))
 
     def _withdrawal(

@@ -30,7 +30,7 @@ def routes(vault: Vault, hearing: Hearing, settings: Settings, stranger: Callabl
     def shown(request: Request, name: str, status: int = 200, **view: object) -> Response:
         language = asked_for(request.headers.get("accept-language", ""), settings.locale)
         house = {"programme": settings.programme, "postal_address": settings.postal_address, "language": language}
-        return page(name, status, **house, **view)
+        return page(name, status, {**house, **view})
 
     def said(request: Request) -> dict[str, str]:
         return LEAVING[asked_for(request.headers.get("accept-language", ""), settings.locale)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import Response
@@ -23,7 +24,7 @@ _environment = Environment(
 )
 
 
-def page(name: str, status: int = 200, **view: object) -> Response:
+def page(name: str, status: int, view: Mapping[str, object]) -> Response:
     """A page of `sheets/`, with what it shows."""
     body = _environment.get_template(f"{name}.html.j2").render(view)
     return Response(body, status, _HEADERS, "text/html")

@@ -551,6 +551,9 @@ class Store(Protocol):
     def positions(self) -> list[FilePosition]:
         """File positions."""
 
+    def suppressions_of(self, subjects: Collection[str]) -> list[SuppressionRow]:
+        """Those that stand for any of these subjects, by (subject, channel, purpose)."""
+
     def suppressions(self) -> list[SuppressionRow]:
         """All suppressions, by (subject, channel, purpose)."""
 

@@ -68,3 +68,19 @@ def purchase(subject: str, time: datetime | str, amount: int = 2_500, id: str = 
     at = time if isinstance(time, str) else time.isoformat()
     data = {"purchase_id": id or f"{subject}-{at}", "amount": amount, "currency": "USD"}
     return event("purchase.completed", subject, time, data, id=f"purchase/{id}" if id else "")
+
+
+class PlainLinks:
+    """Tokens that anybody could make: for turns whose links nobody opens."""
+
+    def opt_out(self, member_id: str, channel: str, purpose: str) -> str:
+        """Says what it ends."""
+        return f"{member_id}-{channel}-{purpose}"
+
+    def preferences(self, member_id: str, at: datetime) -> str:
+        """Says whose, and since when."""
+        return f"{member_id}-{at.date()}"
+
+    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime) -> str:
+        """Says what it confirms."""
+        return f"{member_id}-{channel}-{purpose}-{asked_at.isoformat()}"

@@ -799,6 +799,8 @@ class Stops(StoreFixtures):
         for row in (first, later, earlier):
             store.suppress([row], [])
         assert [later] == store.suppressions()
+        assert [later] == store.suppressions_of({later.subject, "nobody"})
+        assert [] == store.suppressions_of({"nobody"}) == store.suppressions_of(set())
 
     def test_a_suppression_of_a_turn_cancels_touches_of_others_at_that_contact_point(self, store: Store) -> None:
         owner = reserve(store, touch_row("hers", "ann", contact="shared"), touch_row("his", "bob", contact="shared"))

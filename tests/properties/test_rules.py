@@ -19,7 +19,7 @@ from orchestrator.decide.rules import Finding, Question, Rule
 from orchestrator.decide.shared import Shared
 from orchestrator.decide.step import step
 from orchestrator.events.inputs import EventInput
-from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.testing.builders import PlainLinks, enrolled, purchase
 from orchestrator.testing.world import shipped_content
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ HOMES = (
     {"country": "CO", "region": "CO-DC", "zone": "America/Bogota"},
 )
 SHARED = Shared(
-    key=bytes(32), fingerprint=lambda channel, address: f"{channel}:{len(address)}", opt_out=lambda *_: "t", new_ref="r"
+    key=bytes(32), fingerprint=lambda channel, address: f"{channel}:{len(address)}", links=PlainLinks(), new_ref="r"
 )
 
 

@@ -11,7 +11,7 @@ from orchestrator.channels.segments import segments
 from orchestrator.content.cases import read_cases
 from orchestrator.content.lint import lint, occasion_of
 from orchestrator.content.locate import shipped
-from orchestrator.content.samples import MEMBER_FIELDS, samples
+from orchestrator.content.samples import LINKS, MEMBER_FIELDS, samples
 from orchestrator.content.templates import load_templates
 from orchestrator.decide import context
 from orchestrator.decide.member import Member
@@ -91,7 +91,7 @@ def test_every_text_reads_whole_for_empty_and_full_profiles(
 
 def test_a_service_message_without_an_opt_out_address_has_no_dead_link() -> None:
     sample = samples(occasion_of(FOLDER, "welcome"), "en", CLUB, "welcome")[0]
-    words = TEMPLATES.render("welcome", "hello", "email", "en", {**sample.context, "unsubscribe_url": ""})
+    words = TEMPLATES.render("welcome", "hello", "email", "en", {**sample.context, **dict.fromkeys(LINKS, "")})
     balance = Balance()
     balance.feed(words.html)
     assert ["https://example.com/account"] == balance.links
@@ -114,7 +114,7 @@ def test_samples_offer_the_very_names_that_decisions_offer() -> None:
     member = Member(id="m", ref="r")
     decided = context.view(member, {}, Stand(), EPOCH)  # type: ignore[arg-type]  # all of Content that view reads
     sample = samples(occasion_of(FOLDER, "welcome"), "en", CLUB, "welcome")[0].context
-    assert set(decided) | {"unsubscribe_url", "journey"} == set(sample)
+    assert set(decided) | {*LINKS, "journey"} == set(sample)
     view_of_member, sample_of_member = decided["member"], sample["member"]
     assert isinstance(view_of_member, dict)
     assert isinstance(sample_of_member, dict)

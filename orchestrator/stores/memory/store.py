@@ -166,6 +166,9 @@ class MemoryStore(MemoryOutbox):
         with self._looking:
             return [row for _, row in sorted(self._tables.positions.items())]
 
+    def suppressions_of(self, subjects: Collection[str]) -> list[SuppressionRow]:
+        return [row for row in self.suppressions() if row.subject in subjects]
+
     def suppressions(self) -> list[SuppressionRow]:
         with self._looking:
             return [row for _, row in sorted(self._tables.suppressions.items())]

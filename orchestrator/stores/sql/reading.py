@@ -188,6 +188,11 @@ class SqlReading(Sessions):
     def positions(self) -> list[FilePosition]:
         return [FilePosition._make(row) for row in self._rows(_by(schema.positions, "content", "partition"))]
 
+    def suppressions_of(self, subjects: Collection[str]) -> list[SuppressionRow]:
+        table = schema.suppressions
+        wanted = _by(table, "subject", "channel", "purpose").where(table.c.subject.in_(sorted(set(subjects))))
+        return [SuppressionRow._make(row) for row in self._rows(wanted)]
+
     def suppressions(self) -> list[SuppressionRow]:
         rows = self._rows(_by(schema.suppressions, "subject", "channel", "purpose"))
         return [SuppressionRow._make(row) for row in rows]
