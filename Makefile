@@ -12,7 +12,7 @@ CODE := $(wildcard orchestrator tests benchmarks chaos)
 KAFKA_JARS := build/kafka-jars/.ready
 QUIX_ENV := build/quix-env/.ready
 
-.PHONY: help kafka-jars quix-env demo test bench bench-kafka chaos soak lint format lock
+.PHONY: help kafka-jars quix-env demo test bench bench-kafka bench-mail chaos soak lint format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,11 @@ bench-kafka: $(READY) $(KAFKA_JARS) ## measure the Kafka engine beside its rival
 	@$(MAKE) quix-env || echo "Quix Streams can't be installed here: it is left out."
 	@mkdir -p build
 	@$(BIN)/python -m benchmarks.kafka $(BENCH)
+
+bench-mail: $(READY) $(KAFKA_JARS) ## measure e-mail from event to SMTP sink (BENCH= options); a table, and build/bench-mail.json
+	@$(MAKE) quix-env || echo "The profiler can't be installed here: it is left out."
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks.mail --profile $(BENCH)
 
 # apart from ours: its libraries and ours need not agree
 quix-env: $(QUIX_ENV) ## the environment of what is only measured: Quix Streams, and a profiler

@@ -14,9 +14,11 @@ from pathlib import Path
 from benchmarks.kafka.rivals import TOOLS
 from tests.kafka.workers import Running
 
+# what a sample may be at, and what its stack then names
+Parts = tuple[tuple[str, tuple[str, ...]], ...]
 SECONDS = 10
 # what a sample was at: the first of these that its stack names
-PARTS = (
+PARTS: Parts = (
     ("deciding: step", ("step (orchestrator/decide/step.py", "needs (orchestrator/decide/step.py")),
     ("sealing", ("orchestrator/vault.py",)),
     ("hash chain", ("orchestrator/contact_log/chain.py",)),
@@ -53,12 +55,12 @@ def shares(looking: subprocess.Popen[bytes], out: Path) -> dict[str, float]:
     return counted(out.read_text(encoding="utf-8").splitlines()) if out.exists() else {}
 
 
-def counted(lines: Iterable[str]) -> dict[str, float]:
+def counted(lines: Iterable[str], parts: Parts = PARTS) -> dict[str, float]:
     """The same of folded stacks, root first, each with its number of samples."""
     counts = Counter[str]()
     for line in lines:
         # the benchmark's own entry stands at the root of every stack
         stack, _, samples = line.replace("benchmarks/kafka/worker.py", "").rpartition(" ")
-        part = next((name for name, marks in PARTS if any(mark in stack for mark in marks)), REST)
+        part = next((name for name, marks in parts if any(mark in stack for mark in marks)), REST)
         counts[part] += int(samples)
     return {part: round(n / counts.total(), 3) for part, n in counts.most_common()}

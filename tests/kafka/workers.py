@@ -49,10 +49,17 @@ class Town:
     module = "orchestrator.cli"
 
     def __init__(
-        self, folder: Path, kafka: Kafka, store: str = "", partitions: int = 4, keys: Path | None = None, **more: object
+        self,
+        folder: Path,
+        kafka: Kafka,
+        store: str = "",
+        partitions: int = 4,
+        keys: Path | None = None,
+        dispatch: Sequence[str] = ("lease_s = 20.0",),
+        **more: object,
     ) -> None:
         """`store` is a database URL, "" an SQLite file in the folder; `keys` a key file, None for one of its own;
-        `more` are settings of [kafka]."""
+        `dispatch` are lines of [dispatch] and of tables within, `more` settings of [kafka]."""
         self.folder, self.kafka, self.partitions = folder, kafka, partitions
         self.workers: list[Running] = []
         name = uuid.uuid4().hex[:8]
@@ -67,7 +74,7 @@ class Town:
             "replication": 1,
             "session_timeout_s": 6.0,
         } | more
-        lines = ["[dispatch]", "lease_s = 20.0"]
+        lines = ["[dispatch]", *dispatch]
         lines += [
             *(["[keys]", f"file = {json.dumps(str(keys))}"] if keys else []),
             "[store]",
