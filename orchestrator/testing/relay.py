@@ -54,9 +54,13 @@ class Relay:
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         password: str = "",
+        pipelining: bool = True,
         on_mail: Callable[[Mail], None] = lambda mail: None,  # noqa: ARG005 - the type names it
     ) -> None:
-        """`password`: every login must use it, and none may go without; `on_mail` is called before the reply."""
+        """`password`: every login must use it, and none may go without; `pipelining` offers it (RFC 2920).
+
+        `on_mail` is called before the reply.
+        """
         self.port = 0
         self.script: dict[Step, str] = {}
         # every message whose final dot arrived
@@ -67,6 +71,7 @@ class Relay:
         self.peak = 0
         self.waiting = 0
         self._tls, self._implicit_tls, self._password, self._on_mail = tls, implicit_tls, password, on_mail
+        self._pipelining = pipelining
         self._released = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._sessions: set[_Session] = set()
@@ -111,7 +116,7 @@ class Relay:
             session.cut()
 
     def _session(self) -> _Session:
-        return _Session(self, None if self._implicit_tls else self._tls, self._password)
+        return _Session(self, None if self._implicit_tls else self._tls, self._password, pipelining=self._pipelining)
 
     async def act(self, step: Step, session: _Session) -> str | None:
         """What the script says of this step: a reply to give, "" when nothing is left to say, None for the usual."""
@@ -141,13 +146,13 @@ class Relay:
 class _Session(SMTP):
     """One connection."""
 
-    def __init__(self, relay: Relay, tls: ssl.SSLContext | None, password: str) -> None:
+    def __init__(self, relay: Relay, tls: ssl.SSLContext | None, password: str, *, pipelining: bool) -> None:
         self.relay = relay
         with warnings.catch_warnings():
             # aiosmtpd warns of logins in plain text: on loopback, that is what some tests are about
             warnings.simplefilter("ignore")
             super().__init__(
-                _Handler(),
+                _Handler(pipelining=pipelining),
                 hostname="relay.example",
                 tls_context=tls,
                 auth_required=bool(password),
@@ -218,7 +223,21 @@ def _checks(password: str) -> Callable[[SMTP, Session, Envelope, str, object], A
 
 
 class _Handler:
-    """The final dot arrived."""
+    """What the server says of itself, and what it does when the final dot has arrived."""
+
+    def __init__(self, *, pipelining: bool) -> None:
+        self._offers = ["250-PIPELINING"] if pipelining else []
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self,
+        server: _Session,  # noqa: ARG002 - aiosmtpd's shape
+        session: Session,
+        envelope: Envelope,  # noqa: ARG002 - aiosmtpd's shape
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], *self._offers, responses[-1]]
 
     async def handle_DATA(self, server: _Session, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         mail = Mail(

@@ -62,7 +62,7 @@ def with_relay(relay: Callable[[], Relay], work: Callable[[Relay], Awaitable[Non
     asyncio.run(run())
 
 
-def sent_to(script: dict[Step, str]) -> tuple[Answer, Relay]:
+def sent_to(script: dict[Step, str], *, pipelining: bool = True) -> tuple[Answer, Relay]:
     """The answer to one send at a relay with this script, and the relay as the call left it."""
     kept: list[tuple[Answer, Relay]] = []
 
@@ -72,7 +72,7 @@ def sent_to(script: dict[Step, str]) -> tuple[Answer, Relay]:
         kept.append((await adapter.send(message()), relay))
         await adapter.close()
 
-    with_relay(Relay, work)
+    with_relay(lambda: Relay(pipelining=pipelining), work)
     return kept[0]
 
 
@@ -106,9 +106,12 @@ ROWS: list[tuple[Step, str, str, str]] = [
 ]
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
 @pytest.mark.parametrize(("step", "reply", "kind", "code"), ROWS)
-def test_a_reply_is_judged_by_its_enhanced_code_and_where_it_came(step: Step, reply: str, kind: str, code: str) -> None:
-    answer, relay = sent_to({step: reply})
+def test_a_reply_is_judged_by_its_enhanced_code_and_where_it_came(
+    step: Step, reply: str, kind: str, code: str, pipelining: bool
+) -> None:
+    answer, relay = sent_to({step: reply}, pipelining=pipelining)
     assert (kind, code) == (answer.kind, answer.code)
     # whatever the answer, the server was asked once
     assert 1 == relay.steps[step]
@@ -136,8 +139,9 @@ def test_the_body_arrives_as_it_was_built_whatever_dots_and_lines_it_has(text: s
 
 @pytest.mark.parametrize("step", ["CONNECT", "MAIL", "RCPT", "DATA"])
 @pytest.mark.parametrize("what", [CUT, HANG])
-def test_until_the_final_dot_a_lost_or_silent_connection_is_transient(step: Step, what: str) -> None:
-    answer, relay = sent_to({step: what})
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_until_the_final_dot_a_lost_or_silent_connection_is_transient(step: Step, what: str, pipelining: bool) -> None:
+    answer, relay = sent_to({step: what}, pipelining=pipelining)
     assert "transient" == answer.kind
     assert [] == relay.calls
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import aiosmtplib
 
+from orchestrator.channels.email.smtp.session import Connection
 from orchestrator.errors import SetupError
 from orchestrator.settings import SmtpSettings
 
@@ -21,22 +22,10 @@ from orchestrator.settings import SmtpSettings
 IDLE_S = 5.0
 # many relays end a session after some hundred messages
 MESSAGES = 100
-_OK = 250
 
 
 class NoTls(Exception):
     """The server offers no STARTTLS, and plain text is not an answer to that."""
-
-
-class Connection:
-    """One session with the relay."""
-
-    def __init__(self, client: aiosmtplib.SMTP) -> None:
-        self.client = client
-        self.messages = 0
-        self.used_at = 0.0
-        # a refused transaction is still open: RSET comes first
-        self.refused = False
 
 
 class Pool:
@@ -76,7 +65,7 @@ class Pool:
             connection = self._kept.pop()
             if await self._is_good(connection):
                 return connection
-            connection.client.close()
+            connection.close()
         return await self._open()
 
     def put(self, connection: Connection, *, refused: bool, closing: bool) -> None:
@@ -84,27 +73,26 @@ class Pool:
         connection.messages += 1
         connection.used_at = self._seconds()
         connection.refused = refused
-        if connection.client.is_connected and connection.messages < MESSAGES and not closing:
+        if connection.good and connection.messages < MESSAGES and not closing:
             self._kept.append(connection)
         else:
-            connection.client.close()
+            connection.close()
 
     async def close(self) -> None:
         """Ends kept sessions politely, within the call's time-out each."""
         while self._kept:
             connection = self._kept.pop()
             with suppress(aiosmtplib.SMTPException, OSError, ValueError):
-                await connection.client.quit()
-            connection.client.close()
+                await connection.quit()
+            connection.close()
 
     async def _is_good(self, connection: Connection) -> bool:
-        if not connection.client.is_connected:
+        if not connection.good:
             return False
         if not connection.refused and self._seconds() - connection.used_at < IDLE_S:
             return True
         try:
-            # RSET does nothing where no transaction is open, and tells as much as NOOP
-            return (await connection.client.rset()).code == _OK
+            return await connection.reset()
         except (aiosmtplib.SMTPException, OSError, ValueError):
             return False
 
@@ -129,11 +117,11 @@ class Pool:
                 await client.ehlo()
             if settings.user:
                 await client.login(settings.user, self._password)
+            return Connection(client)
         except BaseException:
             # a cancelled call too: nothing may stay half open
             client.close()
             raise
-        return Connection(client)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,27 +16,17 @@ from datetime import datetime
 from pathlib import Path
 
 import aiosmtplib
-from aiosmtplib.protocol import normalize_message_line_endings
 
 from orchestrator.channels.capabilities import refusal
 from orchestrator.channels.contract import Answer, Capabilities, Message
 from orchestrator.channels.email import headers
 from orchestrator.channels.email.smtp import message as wire
-from orchestrator.channels.email.smtp.pool import Connection, NoTls, Pool
-from orchestrator.channels.email.smtp.receipts import Where, read_reply
+from orchestrator.channels.email.smtp.pool import NoTls, Pool
+from orchestrator.channels.email.smtp.receipts import read_reply
+from orchestrator.channels.email.smtp.session import Progress
 from orchestrator.settings import Settings, SmtpSettings
 
-_LEADING_DOT = re.compile(rb"(?m)^\.")
-_START_INPUT = 354
 _REFUSAL = 400
-
-
-class _Call:
-    """How far one call came."""
-
-    def __init__(self) -> None:
-        self.where: Where = "connect"
-        self.dot_written = False
 
 
 class Smtp:
@@ -78,7 +67,7 @@ class Smtp:
         except headers.Unsendable as error:
             return Answer(kind=error.kind, code=error.code)
         async with self._slots:
-            call = _Call()
+            call = Progress()
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await self._deliver(call, sender, recipient, raw)
@@ -89,49 +78,21 @@ class Smtp:
         """Ends the kept sessions."""
         await self._pool.close()
 
-    async def _deliver(self, call: _Call, sender: str, recipient: str, raw: bytes) -> Answer:
+    async def _deliver(self, call: Progress, sender: str, recipient: str, raw: bytes) -> Answer:
         connection = await self._pool.take()
         answer: Answer | None = None
         try:
-            answer = await _transaction(connection, call, sender, recipient, raw)
+            answer = await connection.deliver(call, sender, recipient, raw)
             return answer
         finally:
             if answer is None:
-                connection.client.close()
+                connection.close()
             else:
                 refused = answer.kind != "accepted"
                 self._pool.put(connection, refused=refused, closing=answer.code.startswith("421"))
 
 
-async def _transaction(connection: Connection, call: _Call, sender: str, recipient: str, raw: bytes) -> Answer:
-    """MAIL, RCPT, DATA, body, dot: the server's verdict, or its first refusal."""
-    client = connection.client
-    size = [f"SIZE={len(raw)}"] if client.supports_extension("size") else []
-    try:
-        call.where = "sender"
-        await client.mail(sender, options=size)
-        call.where = "recipient"
-        await client.rcpt(recipient)
-    except aiosmtplib.SMTPResponseException as error:
-        return read_reply(call.where, error.code, error.message)
-    call.where = "data"
-    start = await client.execute_command(b"DATA")
-    protocol = client.protocol
-    if start.code >= _REFUSAL:
-        return read_reply("data", start.code, start.message)
-    if start.code != _START_INPUT or protocol is None:
-        raise aiosmtplib.SMTPServerDisconnected("no invitation to send the body")
-    protocol.write(_LEADING_DOT.sub(b"..", normalize_message_line_endings(raw)))
-    # what `StreamWriter.drain` does: a connection lost while a long body goes out is noticed before the dot is written
-    await asyncio.sleep(0)
-    await protocol._drain_helper()  # noqa: SLF001 - the flow control that aiosmtplib copied from asyncio for this use
-    call.dot_written = True
-    protocol.write(b".\r\n")
-    verdict = await protocol.read_response()
-    return read_reply("data", verdict.code, verdict.message)
-
-
-def _failure(error: Exception, call: _Call) -> Answer:
+def _failure(error: Exception, call: Progress) -> Answer:
     """What a call that got no verdict comes to."""
     if call.dot_written:
         return Answer(kind="unknown", code="connection")
