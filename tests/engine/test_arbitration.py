@@ -108,7 +108,7 @@ def test_a_silence_names_the_reason_of_the_channel_that_came_closest(world: Worl
     world.live(purchase("ana", "2026-03-03T13:30:00Z"), until="2026-03-03T14:00:00Z")
     row, trail = last(world, "thank-you")
     assert ("suppress", "frequency_cap", "sms") == (row.verdict, row.reason, row.channel)
-    assert ["email", "sms"] == [tried.channel for tried in trail.tried]
+    assert ["email", "whatsapp", "sms"] == [tried.channel for tried in trail.tried]
     assert "no_contact_point" == trail.tried[0].findings[0].reason
 
 
@@ -136,7 +136,7 @@ def test_the_members_channel_is_tried_first_then_the_least_intrusive(
 @pytest.mark.parametrize(
     ("fate", "verdict", "channel", "tried"),
     [
-        ("other_channel", "send", "sms", ["email", "sms"]),
+        ("other_channel", "send", "sms", ["email", "whatsapp", "sms"]),
         ("defer", "defer", "email", ["email"]),
         ("drop", "suppress", "email", ["email"]),
     ],

@@ -43,7 +43,9 @@ def folder_with(tmp_path: Path, profile: str = PROFILE) -> Path:
     shutil.copytree(locate.shipped("templates"), tmp_path / "templates")
     shutil.copytree(locate.shipped("channel_policies"), tmp_path / "channel_policies")
     house = tmp_path / "channel_policies/house.yaml"
-    house.write_text(house.read_text().replace("    latency_margin: PT2M\n", f"    latency_margin: PT2M\n{profile}"))
+    before, own, after = house.read_text().partition("    profile:\n")
+    assert own, "the house policies ask for something themselves"
+    house.write_text(before + profile + after[after.index("    caps:\n") :])
     own = tmp_path / "templates/tell-us"
     own.mkdir()
     (own / "journey.yaml").write_text(JOURNEY)

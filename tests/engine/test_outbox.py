@@ -256,7 +256,7 @@ def test_who_opted_out_at_the_provider_is_well_and_gets_no_more_marketing_on_tha
 
 def test_a_call_in_doubt_is_never_made_again_and_counts(world: World) -> None:
     world.ledgers["email"].answer = lambda _message: Answer(kind="unknown", code="timeout")
-    world.live(ANA, purchase("ana", "2026-03-02T18:00:00Z"), until="2026-03-05T16:00:00Z")
+    world.live(ANA, purchase("ana", "2026-03-02T18:00:00Z"), until="2026-03-04T17:00:00Z")
     assert ["reserved", "attempting", "unknown"] == world.states("ana")
     assert [("thanks", "suppress", "frequency_cap")] == world.decisions("ana", "thank-you")
 

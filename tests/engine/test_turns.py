@@ -238,7 +238,8 @@ def test_a_state_stays_bounded_however_much_a_member_buys(vault: Vault, new_worl
         assert row is not None
         sizes.append(len(row.state))
     assert max(sizes[:8]) * 1.1 > max(sizes[8:]), sizes
-    assert max(sizes) < 20_000
+    # some dozen tenth purchases wait at a time for a day on which nothing else is sent
+    assert max(sizes) < 30_000
     member = world.member("ana")
     assert member is not None
     assert 10_000 == member.aggregates["purchase.completed"].count

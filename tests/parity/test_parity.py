@@ -148,7 +148,7 @@ def test_everything_came_to_pass(runs: Runs, engine: int) -> None:
 @needs_the_grocer
 def test_the_grocers_month_was_lived(runs: Runs, engine: int) -> None:
     verdicts = said(runs.log(engine, "grocer"), "decision", "journey", "verdict")
-    assert {"welcome", "thank-you", "we-miss-you"} == {journey for journey, _ in verdicts}
+    assert {"welcome", "thank-you", "we-miss-you"} <= {journey for journey, _ in verdicts}
     for verdict in ("send", "suppress", "defer"):
         assert sum(n for (_, found), n in verdicts.items() if found == verdict) > 10, verdicts
 

@@ -52,12 +52,17 @@ class Balance(HTMLParser):
 def test_lint_finds_nothing() -> None:
     report = lint(FOLDER, "en", CLUB)
     assert () == report.problems
-    assert {"welcome", "thank-you", "we-miss-you"} <= set(report.journeys)
+    assert 10 == len(report.journeys)
 
 
 @pytest.mark.parametrize("key", sorted({key[:3] for key in ALL}))
 def test_every_message_is_there_in_every_language(key: tuple[str, str, str]) -> None:
     assert LOCALES == {locale for *found, locale in ALL if tuple(found) == key}
+
+
+@pytest.mark.parametrize("journey", sorted({key[0] for key in ALL}))
+def test_every_journey_has_words_for_mail_text_and_whatsapp(journey: str) -> None:
+    assert {"email", "sms", "whatsapp"} == {channel for name, _, channel, _ in ALL if name == journey}
 
 
 @pytest.mark.parametrize(("journey", "message", "channel", "locale"), ALL)
@@ -85,6 +90,8 @@ def test_every_text_reads_whole_for_empty_and_full_profiles(
             assert f'lang="{locale}"' in words.html
             assert f"Club, {CLUB.postal_address}" in words.text
             assert f"Club, {CLUB.postal_address}" in words.html
+        elif channel == "whatsapp":
+            assert len(words.text) <= 1024, "the platform approves no longer text"
         else:
             assert segments(words.text).count <= 2, "an SMS of three segments or more costs three messages or more"
 
@@ -101,8 +108,8 @@ def test_a_service_message_without_an_opt_out_address_has_no_dead_link() -> None
 def test_cases_cover_touches_silences_and_more_than_one_language(journey: str) -> None:
     expected = [e for case in read_cases(FOLDER / journey / "cases.yaml") for e in case.expect if e.journey == journey]
     assert {"send", "suppress"} <= {e.verdict for e in expected}
-    assert {"es", "en"} <= {e.locale for e in expected}
-    assert {"email", "sms"} <= {e.channel for e in expected}
+    assert {"es", "en", "pt"} <= {e.locale for e in expected}
+    assert {"email", "sms", "whatsapp"} <= {e.channel for e in expected}
 
 
 def test_samples_offer_the_very_names_that_decisions_offer() -> None:

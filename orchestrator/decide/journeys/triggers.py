@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from orchestrator.decide import context, ids
+from orchestrator.decide.content import Content
 from orchestrator.decide.entry import barred, facts_of_silence, key_of, mark_of
 from orchestrator.decide.facts import rolling
 from orchestrator.decide.intents import silence
@@ -117,10 +118,15 @@ def _kept_out(turn: Turn, member: Member, journey: Journey, occasion: datetime) 
         return "stale"
     if len(member.instances) >= MAX_INSTANCES:
         return "journey_limit"
-    for holdout in (turn.content.holdout if journey.purpose == "marketing" else None, journey.holdout):
-        if holdout is not None and held_out(turn.shared.key, member.id, holdout):
-            return "holdout"
+    if any(held_out(turn.shared.key, member.id, holdout) for holdout in holdouts(turn.content, journey)):
+        return "holdout"
     return ""
+
+
+def holdouts(content: Content, journey: Journey) -> tuple[Holdout, ...]:
+    """The holdouts that keep members out of a journey: the house's is for marketing alone."""
+    house = content.holdout if journey.purpose == "marketing" else None
+    return tuple(each for each in (house, journey.holdout) if each is not None)
 
 
 def held_out(key: bytes, member: str, holdout: Holdout) -> bool:

@@ -15,6 +15,8 @@ from orchestrator.channels.contract import Answer, Capabilities, Message
 from orchestrator.content import locate
 from orchestrator.content.cases import Case, CaseOrder, Expected, event_data, read_cases, unkept
 from orchestrator.decide.content import Content
+from orchestrator.decide.journeys.triggers import held_out as draws
+from orchestrator.decide.journeys.triggers import holdouts
 from orchestrator.errors import UsageError
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.located import nearest
@@ -27,8 +29,9 @@ from orchestrator.stores.memory import MemoryStore
 from orchestrator.times import instant, micros, rfc3339
 from orchestrator.vault import Vault
 
-MEMBER = "case-member"
 SOURCE = "cases"
+# so many names are tried until one stands on the side of the holdouts that a case asks for
+NAMES = 10_000
 
 
 class CaseResult(Struct, frozen=True, kw_only=True):
@@ -93,17 +96,21 @@ def only(content: Content, journey: str) -> Content:
 
 def live(content: Content, settings: Settings, vault: Vault, journey: str, case: Case) -> CaseResult:
     """Lives one case and compares: each expectation must be met by a decision of its own, and none may be left over."""
+    member = _member(content, vault, journey, held_out=case.held_out)
+    if not member:
+        side = "held out" if case.held_out else "let in"
+        return CaseResult(journey=journey, name=case.name, failures=(f"nobody is {side} by the holdouts there are",))
     store = MemoryStore(1)
     recorders = {channel: Recorder(channel) for channel in ("email", "sms", "whatsapp", "telegram", "push")}
     with Runner(store, vault, content, settings, recorders) as runner:
         orders = sorted(case.orders, key=lambda order: order.time)
-        deliveries = deque(_deliveries(runner, case))
+        deliveries = deque(_deliveries(runner, case, member))
         for order in orders:
             # what comes at the moment of an order comes before it
             at = micros(order.time)
             before = [deliveries.popleft() for _ in range(sum(each.arrival.at <= at for each in deliveries))]
             runner.engine.run_virtual(iter(before), at, runner.drain)
-            _give(store, vault, content, journey, order)
+            _give(store, vault, content, journey, member, order)
         runner.engine.run_virtual(iter(deliveries), micros(case.until), runner.drain)
     decisions = [row for row in store.log() if row.kind == "decision" and row.verdict != "defer"]
     deferred = [row for row in store.log() if row.kind == "decision" and row.verdict == "defer"]
@@ -123,7 +130,14 @@ def live(content: Content, settings: Settings, vault: Vault, journey: str, case:
     return CaseResult(journey=journey, name=case.name, failures=tuple(failures))
 
 
-def _give(store: MemoryStore, vault: Vault, content: Content, journey: str, order: CaseOrder) -> None:
+def _member(content: Content, vault: Vault, journey: str, *, held_out: bool) -> str:
+    """A name on this side of the holdouts that the journey heeds, whatever the key they are drawn with; "" for none."""
+    heeded = holdouts(content, content.journeys[journey])
+    names = (f"case-member-{i}" for i in range(NAMES))
+    return next((name for name in names if held_out == any(draws(vault.id_key, name, each) for each in heeded)), "")
+
+
+def _give(store: MemoryStore, vault: Vault, content: Content, journey: str, member: str, order: CaseOrder) -> None:
     at = order.time.astimezone(UTC)
     if order.order == "pause":
         switches.switch(store, f"journey:{journey}", off=True, actor=SOURCE, at=at)
@@ -132,17 +146,17 @@ def _give(store: MemoryStore, vault: Vault, content: Content, journey: str, orde
     elif order.order == "stop":
         switches.stop(store, journey, actor=SOURCE, at=at)
     else:
-        journey_orders.start(store, vault, content, journey, (MEMBER,), actor=SOURCE, at=at)
+        journey_orders.start(store, vault, content, journey, (member,), actor=SOURCE, at=at)
 
 
-def _deliveries(runner: Runner, case: Case) -> Iterable[Delivery]:
+def _deliveries(runner: Runner, case: Case, member: str) -> Iterable[Delivery]:
     happens = [event.time for event in case.events] + [order.time for order in case.orders]
     first = case.known_from or min(happens, default=case.until)
     known = Event(
         id="known",
         source=SOURCE,
         type="member.updated" if _enrols(case) else "member.enrolled",
-        subject=MEMBER,
+        subject=member,
         time=first.astimezone(UTC) - timedelta(seconds=1),
         data=case.member,
         history=True,
@@ -152,7 +166,7 @@ def _deliveries(runner: Runner, case: Case) -> Iterable[Delivery]:
             id=str(i),
             source=SOURCE,
             type=event.type,
-            subject=MEMBER,
+            subject=member,
             time=event.time.astimezone(UTC),
             data=event_data(event),
         )
