@@ -17,11 +17,13 @@ from orchestrator.decide import context
 from orchestrator.decide.content import Content
 from orchestrator.decide.entry import barred, facts_of_silence, key_of, mark_of
 from orchestrator.decide.facts import apply_event
+from orchestrator.decide.journey import Expression as Condition
 from orchestrator.decide.journey import Journey
+from orchestrator.decide.journeys.triggers import figure
 from orchestrator.decide.member import Member
 from orchestrator.decide.step import step
 from orchestrator.events.envelope import Event
-from orchestrator.events.inputs import EventInput, TimerDue
+from orchestrator.events.inputs import Command, EventInput, TimerDue
 from orchestrator.render.contract import RenderError
 from orchestrator.render.sandbox import Expression
 from orchestrator.stores.contract import Store
@@ -64,12 +66,14 @@ def not_started(
             text = f"From {moment(turn.now, asked.zone)} on it can't be told: the content of then is not at hand"
             return [*asked.found, asked.told("unreadable", text, turn.now)]
         asked.look(member, turn, content)
-        member = step(member, turn.shared, turn.inputs, content, turn.now).member
+        after = step(member, turn.shared, turn.inputs, content, turn.now).member
+        asked.look_at_group(member, after, turn, content)
+        member = after
     waiting = store.parked(key)
     if waiting:
         text = f"{len(waiting)} inputs of the member wait in quarantine, and start nothing (orchestrator dlq list)"
         asked.found.append(asked.told("parked", text))
-    return [*asked.found, *asked.so_far(member)]
+    return [*asked.found, *asked.so_far(member, current)]
 
 
 class _Asked:
@@ -97,18 +101,67 @@ class _Asked:
                 after = apply_event(known, given.event, content, turn.shared.fingerprint).member
                 self.zone = _clock(after, content)
                 if trigger.inactivity is None:
-                    self._event(after, given.event, turn.now, content, journey)
+                    self._event(before, after, given.event, turn.now, content, journey)
             elif isinstance(given, TimerDue) and before is not None and journey is not None:
                 self._silence(before, given, turn.now, content, journey)
+                self._moment(before, given, turn.now, content, journey)
+            elif isinstance(given, Command) and before is not None and journey is not None:
+                self._order(before, given, turn.now, content, journey)
 
-    def _event(self, member: Member, event: Event, now: datetime, content: Content, journey: Journey | None) -> None:
+    def look_at_group(self, before: Member | None, after: Member | None, turn: Turn, content: Content) -> None:
+        """Whether this turn led the member into the audience that the journey starts by, or out of it."""
+        journey = content.journeys.get(self.journey.name)
+        group = None if journey is None else journey.trigger.group
+        if journey is None or group is None or after is None:
+            return
+        if any(isinstance(given, EventInput) and given.event.history for given in turn.inputs):
+            return
+        was = before is not None and _belongs(group, before, content, turn.now)
+        belongs = _belongs(group, after, content, turn.now)
+        if was == belongs or belongs != (journey.trigger.kind == "enters"):
+            return
+        self.any = True
+        self.zone = _clock(after, content)
+        verb = "came to belong to" if belongs else "left"
+        came = f"That the member {verb} its audience on {moment(turn.now, self.zone)}"
+        self._ask(after, came, {}, turn.now, content, journey)
+
+    def _event(
+        self,
+        before: Member | None,
+        member: Member,
+        event: Event,
+        now: datetime,
+        content: Content,
+        journey: Journey | None,
+    ) -> None:
         came = f"{event.type} of {moment(event.time, self.zone)}"
         if journey is None:
             self.found.append(self.told("no_journey", f"{came} came when there was no such journey", now))
         elif event.history:
             self.found.append(self.told("history", f"{came} was loaded as history, which starts nothing", now))
+        elif short := _short_of(before, member, event, now, journey):
+            self.found.append(self.told("figure", f"{came} did not start it: {short}", now))
         else:
             self._ask(member, came, context.plain(event.data), now, content, journey)
+
+    def _moment(self, member: Member, timer: TimerDue, now: datetime, content: Content, journey: Journey) -> None:
+        """A moment of a journey of the calendar."""
+        if timer.name != f"date:{journey.name}" or member.timers.get(timer.name) != timer.due:
+            return
+        self.any = True
+        self.zone = _clock(member, content)
+        day = timer.due.astimezone(context.clock_of(content, member)).date().isoformat()
+        if day > member.planned.get(journey.name, ""):
+            self._ask(member, f"Its moment on {moment(timer.due, self.zone)}", {"day": day}, now, content, journey)
+
+    def _order(self, member: Member, order: Command, now: datetime, content: Content, journey: Journey) -> None:
+        """An order to start the journey by hand."""
+        if order.verb != "start" or order.arguments.get("journey") != journey.name or journey.trigger.kind != "manual":
+            return
+        self.any = True
+        self.zone = _clock(member, content)
+        self._ask(member, f"The order of {moment(order.given_at or now, self.zone)}", {}, now, content, journey)
 
     def _silence(self, member: Member, timer: TimerDue, now: datetime, content: Content, journey: Journey) -> None:
         inactivity = journey.trigger.inactivity
@@ -143,10 +196,20 @@ class _Asked:
             whose = "its condition" if bar == "where" else "its audience"
             self.found.append(self.told(bar, f"{came} did not start it: {whose} {ground}", now))
 
-    def so_far(self, member: Member | None) -> Iterator[NotStarted]:
-        """What is to be said where nothing came, and where a silence still runs."""
+    def so_far(self, member: Member | None, content: Content) -> Iterator[NotStarted]:
+        """What is to be said where nothing came, and where a silence still runs or a moment is to come."""
         trigger = self.journey.trigger
-        if not self.any:
+        if trigger.kind in ("date", "schedule"):
+            if member is not None:
+                yield from self._to_come(member, content)
+        elif trigger.group is not None:
+            if not self.any and member is not None:
+                yield from self._apart(member, trigger.group, content)
+        elif trigger.kind == "manual":
+            if not self.any:
+                text = "It starts by hand alone, and nobody ordered it for the member (orchestrator journey start)"
+                yield self.told("by_hand", text)
+        elif not self.any:
             text = f"No {trigger.event} of the member is on record up to {moment(self.at, self.zone)}"
             yield self.told("no_event", text)
         elif trigger.inactivity is not None and member is not None:
@@ -155,13 +218,68 @@ class _Asked:
                 text = f"It may start on {moment(due, self.zone)}, unless there is a {trigger.event} before that"
                 yield self.told("silence_runs", text)
 
+    def _to_come(self, member: Member, content: Content) -> Iterator[NotStarted]:
+        """The next moment of a journey of the calendar, or why there is none."""
+        due, date = member.timers.get(f"date:{self.journey.name}"), self.journey.trigger.date
+        if due is not None and due > self.at:
+            yield self.told("to_come", f"It may start on {moment(due, _clock(member, content))}")
+        elif due is None and not self.any and date is not None:
+            read = _read(date.date, context.view(member, {}, content, self.at))
+            yield self.told("no_date", f"No moment of it is to come: it goes by `{date.source}` ({read})")
+
+    def _apart(self, member: Member, group: Condition, content: Content) -> Iterator[NotStarted]:
+        """Why nothing is known of a member's coming to belong to the audience, or of their leaving it."""
+        view = context.view(member, {}, content, self.at)
+        read = f"`{group.source}` ({_read(group, view)})" if isinstance(group, Expression) else "its condition"
+        belongs, enters = _belongs(group, member, content, self.at), self.journey.trigger.kind == "enters"
+        if enters and not belongs:
+            text = f"The member does not belong to its audience: {read} is not met"
+        elif enters:
+            text = f"The member has belonged to its audience since before it was there: {read} is met"
+        elif belongs:
+            text = f"The member has not left its audience: {read} is met"
+        else:
+            text = f"The member was never seen in its audience: {read} is not met"
+        yield self.told("group", text)
+
+
+def _short_of(before: Member | None, after: Member, event: Event, now: datetime, journey: Journey) -> str:
+    """Why an event did not lead a figure to its threshold; "" where it did, and where there is none."""
+    threshold = journey.trigger.threshold
+    if threshold is None:
+        return ""
+    known = None if before is None else before.aggregates.get(event.type)
+    former = 0 if known is None else figure(known, threshold, now)
+    latter = figure(after.aggregates[event.type], threshold, now)
+    within = f" of the last {threshold.days} days" if threshold.days else ""
+    said = f"the {threshold.of} of {event.type}{within} is {latter}"
+    if threshold.each:
+        reached = former // threshold.each < latter // threshold.each
+        return "" if reached else f"{said}, and it starts at the next multiple of {threshold.each}"
+    if former >= threshold.reaches:
+        return f"{said}, and had reached {threshold.reaches} before"
+    return "" if latter >= threshold.reaches else f"{said}, and it starts at {threshold.reaches}"
+
+
+def _belongs(group: Condition, member: Member, content: Content, now: datetime) -> bool:
+    """Whether the member belongs to an audience; who can't be told apart does not."""
+    try:
+        return bool(group(context.view(member, {}, content, now)))
+    except RenderError:
+        return False
+
 
 def _ground(condition: object, view: Mapping[str, object]) -> str:
     """The condition as written, and what it read: `event.amount >= 500` is not met (event.amount is 499)."""
     if not isinstance(condition, Expression):
         return "is not met"
-    read = ", ".join(f"{path} is {_value(view, path)}" for path in sorted(condition.fields))
-    return f"`{condition.source}` is not met ({read})"
+    return f"`{condition.source}` is not met ({_read(condition, view)})"
+
+
+def _read(expression: object, view: Mapping[str, object]) -> str:
+    """What an expression read: `event.amount is 499`."""
+    fields = sorted(expression.fields) if isinstance(expression, Expression) else []
+    return ", ".join(f"{path} is {_value(view, path)}" for path in fields)
 
 
 def _value(view: Mapping[str, object], path: str) -> str:

@@ -21,6 +21,8 @@ from orchestrator.vault import Vault
 Why = Literal[
     "where", "audience", "reentry", "running", "history", "no_journey",
     "no_event", "silence_runs", "parked", "erased", "unreadable",
+    # a figure, a date or schedule, an audience, an order
+    "figure", "to_come", "no_date", "group", "by_hand",
 ]  # fmt: skip
 
 

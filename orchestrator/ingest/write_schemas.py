@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas and the AsyncAPI document from the types that read events, journeys and source mappings.
+"""Writes the JSON Schemas and the AsyncAPI document from the types that read events, content and source mappings.
 
 `python -m orchestrator.ingest.write_schemas [SCHEMAS_DIR]`; editors read them, and other people's tools.
 """
@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile
+from orchestrator.content.law_file import PackForm
+from orchestrator.content.policy_cases import CaseFile
+from orchestrator.content.policy_file import PolicyWords
 from orchestrator.events.schemas import event_schemas, schema_of
 from orchestrator.ingest.asyncapi import document
 from orchestrator.ingest.mapping import SourceMapping
@@ -21,6 +24,9 @@ def texts() -> dict[str, str]:
     schemas["content/source_mapping.v1.json"] = schema_of("source mapping", SourceMapping)
     schemas["content/journey.v1.json"] = schema_of("journey", JourneyFile)
     schemas["content/holdout.v1.json"] = schema_of("holdout", HouseHoldoutFile)
+    schemas["content/policy.v1.json"] = schema_of("channel policy", PolicyWords)
+    schemas["content/policy_cases.v1.json"] = schema_of("cases of a channel policy", CaseFile)
+    schemas["content/law_pack.v1.json"] = schema_of("law pack", PackForm)
     schemas["asyncapi.json"] = document()
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from referencing import Registry, Resource
 
+from orchestrator.content.files import read_yaml
 from orchestrator.events.envelope import read_event
 from orchestrator.events.schemas import event_schemas
 from orchestrator.events.types import EVENT_TYPES
@@ -45,6 +47,29 @@ def test_no_schema_is_left_over_from_a_type_that_is_gone() -> None:
 
 def test_each_type_has_one_example() -> None:
     assert set(EVENT_TYPES) == {path.stem for path in EXAMPLES.glob("*.json")}
+
+
+POLICIES = Path(__file__).parents[2] / "channel_policies"
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("policy", [path for path in POLICIES.glob("*.yaml") if not path.name.endswith(".cases.yaml")]),
+        ("law_pack", [*POLICIES.glob("laws/*/pack.yaml")]),
+        ("journey", [*(POLICIES.parent / "templates").glob("*/journey.yaml")]),
+    ],
+)
+def test_what_ships_is_as_its_schema_says_and_a_misspelt_word_is_not(schema: str, files: list[Path]) -> None:
+    """Editors that are given the schema find what we would find."""
+    told = json.loads((SCHEMAS / "content" / f"{schema}.v1.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(told)
+    assert files
+    for path in files:
+        words = msgspec.to_builtins(read_yaml(path, path.name).value)
+        Draft202012Validator(told).validate(words)
+        with pytest.raises(ValidationError):
+            Draft202012Validator(told).validate({**words, "misspelt": True})
 
 
 @pytest.mark.parametrize("name", list(event_schemas()))
