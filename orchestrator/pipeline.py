@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
@@ -23,19 +23,32 @@ from orchestrator.contact_log import chain
 from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.journeys.walking import HELD
-from orchestrator.decide.member import Member
+from orchestrator.decide.member import Member, Place
 from orchestrator.decide.occasions import operator_entry
 from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.shared import NOTHING, Needs, Shared
+from orchestrator.decide.shared import NOTHING, Needs, Shared, nobody
 from orchestrator.decide.step import needs, registries_of, step
 from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
 from orchestrator.events.envelope import Event, content_hash, identity, read_event
-from orchestrator.events.inputs import Command, EventInput, Input, Plan, Redriven, Sweep, Tick, read_input, write_input
+from orchestrator.events.inputs import (
+    Command,
+    EventInput,
+    Input,
+    Plan,
+    PointShared,
+    Redriven,
+    Sweep,
+    Tick,
+    read_input,
+    write_input,
+)
 from orchestrator.links import Links
 from orchestrator.masked import hiding
 from orchestrator.outbox_body import write_body
+from orchestrator.sharing import NOTHING as NO_POINTS
+from orchestrator.sharing import Points, Sharing, Wanted
 from orchestrator.stores.contract import (
     Batch,
     Changes,
@@ -119,6 +132,8 @@ class Given(Struct, frozen=True, omit_defaults=True):
     stopped: tuple[str, ...] = ()
     # channel -> [since, until) of its last outage, 0: it goes on
     outages: dict[str, tuple[int, int]] = {}
+    # contact point -> touches of others to it
+    points: dict[str, tuple[Place, ...]] = {}
 
 
 class Recorded(NamedTuple):
@@ -192,6 +207,7 @@ class Pipeline:
         self.content = content
         self.links = Links(vault)
         self.horizon = int(horizon.total_seconds()) * _MICROSECOND
+        self.keep_places = int(content.keep_places.total_seconds()) * _MICROSECOND
         self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
         # sealed message -> what was sealed, of the last batch where it is to be dispatched at once
@@ -239,20 +255,33 @@ class Pipeline:
         the member's next turn. Raises Refused when the partitions are no longer held, TurnFailed for an input that
         can't be applied; in both cases nothing is written. `arrivals` are only read: the caller drops the consumed.
         """
-        standing: dict[Covered, SuppressionRow] = {}
-        with self.store.batch(list(held.values())) as tx:
-            while True:
-                batch = _Batch(
-                    self, tx, held, arrivals, tick, standing, stop_at_touch=stop_at_touch, max_turns=max_turns
-                )
-                changes = batch.run(quarantined)
-                # few touches are reserved, and next to none under a suppression: only then are the turns taken anew,
-                # so that what the outbox refuses is known in its own moment and not after whatever shared the batch
-                more = {row[:3]: row for row in tx.suppressions(batch.subjects)} if batch.subjects else {}
-                if more.keys() <= standing.keys():
-                    break
-                standing |= more
-            tx.write(changes._replace(positions=[*positions, *changes.positions]))
+        wanted = NO_POINTS
+        while True:
+            with self.store.batch(list(held.values())) as tx:
+                since = min((row.clock for row in held.values()), default=0) - self.keep_places
+                points = Points(tx, since, wanted)
+
+                def begin(
+                    standing: Mapping[Covered, SuppressionRow], tx: Batch = tx, points: Points = points
+                ) -> _Batch:
+                    return _Batch(
+                        self,
+                        tx,
+                        held,
+                        arrivals,
+                        tick,
+                        standing,
+                        points,
+                        stop_at_touch=stop_at_touch,
+                        max_turns=max_turns,
+                    )
+
+                batch, changes, wanted = _settled(tx, begin, points, quarantined, wanted)
+                if changes is None:
+                    # a lock would have broken the order: all of them at once, then
+                    continue
+                tx.write(changes._replace(positions=[*positions, *changes.positions]))
+                break
         self._remember(batch.members)
         reserved = changes.reserved if stop_at_touch else ()
         self.fresh = {row.message: batch.reserved[row.touch_id].reservation.message for row in reserved}
@@ -271,6 +300,32 @@ class Pipeline:
             cache.popitem(last=False)
 
 
+def _settled(
+    tx: Batch,
+    begin: Callable[[Mapping[Covered, SuppressionRow]], _Batch],
+    points: Points,
+    quarantined: Sequence[QuarantineRow],
+    wanted: Wanted,
+) -> tuple[_Batch, Changes | None, Wanted]:
+    """A batch whose turns knew all that they had to, and its changes; None where it must begin anew to lock `Wanted`.
+
+    Few touches are reserved, and next to none under a suppression or at a contact point that others have, unknown to
+    the member's record: only then are the turns taken anew, so that each knows it in its own moment.
+    """
+    standing: dict[Covered, SuppressionRow] = {}
+    while True:
+        batch = begin(standing)
+        changes = batch.run(quarantined)
+        more = {row[:3]: row for row in tx.suppressions(batch.subjects)} if batch.subjects else {}
+        anew = not more.keys() <= standing.keys()
+        standing |= more
+        asked = batch.sharing.wanted
+        if not points.lock(asked):
+            return batch, None, Wanted(asked.joined, asked.reserved | wanted.reserved | points.holders.keys())
+        if batch.sharing.stands() and not anew:
+            return batch, changes._replace(holders=list(batch.sharing.rows())), wanted
+
+
 class _Batch:
     """The working state of one `run`."""
 
@@ -282,6 +337,7 @@ class _Batch:
         arrivals: Mapping[int, Sequence[Arrival]],
         tick: int | None,
         standing: Mapping[Covered, SuppressionRow],
+        points: Points,
         *,
         stop_at_touch: bool,
         max_turns: int,
@@ -291,6 +347,7 @@ class _Batch:
         self.standing = standing
         self.vault, self.content = pipeline.vault, pipeline.content
         self.links = pipeline.links
+        self.sharing = Sharing(points, pipeline.content)
         self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
         # partition -> no row due later than this is taken; arrivals need not be in the order of their instants
         self.latest = {
@@ -415,6 +472,15 @@ class _Batch:
         if wanted:
             self.quarantined = self.tx.quarantined(wanted)
         known = [self.members[key].member for key in wanted if key in self.members]
+        self.sharing.look_up(
+            {
+                point.fingerprint: None
+                for member in known
+                if member is not None and member.shared
+                for point in member.contact_points
+                if point.fingerprint in member.shared
+            }
+        )
         self._look_up(
             frozenset().union(*[registries_of(member, self.content) for member in known if member is not None]),
             [intent.touch_id for member in known if member is not None for intent in member.pending.values()],
@@ -494,7 +560,7 @@ class _Batch:
         stood = [row for key in keys if (row := self.standing.get(key)) and row.since > self.unsuppressed.get(key, -1)]
         return stood + [row for key in keys if (row := self.suppressions.get(key))]
 
-    def given(self, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
+    def given(self, member: bytes, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
         """What `step` must be given for this turn, read under the batch's lock."""
         switched = bool(self.paused or self.stopped)
         if wants is NOTHING and not switched:
@@ -503,7 +569,8 @@ class _Batch:
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = {touch: stands for touch in wants.touches if (stands := self.moved.get(touch) or self.touches[touch])}
         standing = self.outages if wants.outages else {}
-        if not registries and not touches and not switched:
+        points = {contact: self.sharing.touches(contact, member) for contact in sorted(wants.points)}
+        if not registries and not touches and not points and not switched:
             return shared, None
         journaled = Given(
             registries={
@@ -514,6 +581,7 @@ class _Batch:
             paused=tuple(sorted(self.paused)),
             stopped=tuple(sorted(self.stopped)),
             outages=dict(sorted(standing.items())),
+            points=points,
         )
         told = msgspec.structs.replace(
             shared,
@@ -522,6 +590,7 @@ class _Batch:
             paused=self.paused,
             stopped=self.stopped,
             outages=read_outages(standing),
+            points=points,
         )
         return told, journaled
 
@@ -735,13 +804,19 @@ class _Partition:
             new_key: KeyRow | None = KeyRow(ref, wrapped)
         else:
             ref, sealer, new_key = known.ref, known.sealer, None
-        shared = Shared(key=batch.vault.id_key, fingerprint=batch.vault.fingerprint, links=batch.links, new_ref=ref)
+        shared = Shared(
+            key=batch.vault.id_key,
+            fingerprint=batch.vault.fingerprint,
+            links=batch.links,
+            new_ref=ref,
+            has_others=(lambda contact: batch.sharing.has_others(contact, member)) if batch.sharing.any else nobody,
+        )
         try:
             wants = needs(known.member, inputs, batch.content, shared)
         except Exception as error:
             raise self._failed(key, member) from error
         # what the store raises is no fault of the input's: nobody is quarantined for a database that is away
-        shared, given = batch.given(wants, shared)
+        shared, given = batch.given(member, wants, shared)
         try:
             result = step(known.member, shared, inputs, batch.content, instant(now))
         except Exception as error:
@@ -758,6 +833,7 @@ class _Partition:
         self._record(now, ref, result.entries)
         if anew:
             self._born_anew(member, result, now)
+        self._meet(now, member, known.member, result.member)
         self._apply(now, member, ref, sealer, result)
         self._contacts(member, known.member, result.member)
         if result.reservations or any(isinstance(given, Tick) for given in inputs):
@@ -766,6 +842,20 @@ class _Partition:
 
     def _failed(self, key: int, member: bytes) -> TurnFailed:
         return TurnFailed(self.partition, key, member, self.turn - self.before.turn)
+
+    def _meet(self, now: int, member: bytes, before: Member | None, after: Member | None) -> None:
+        """Who came to a contact point that another has is known to that one too."""
+        had = () if before is None else before.contact_points
+        if after is None or after.contact_points is had:
+            return
+        for contact in {point.fingerprint for point in after.contact_points} - {point.fingerprint for point in had}:
+            for other in self.batch.sharing.join(contact, member, self.partition):
+                body = write_input(PointShared(contact=contact))
+                if other.partition == self.partition:
+                    self._put(now, other.member, body)
+                else:
+                    # at the clock that it has by then, as an order is
+                    self.batch.inbox.append(NewInbox(other.partition, 0, other.member, body))
 
     def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
         batch, partition = self.batch, self.partition
@@ -776,13 +866,16 @@ class _Partition:
             reserved = _Reserved(partition, member, ref, sealer, reservation, state)
             batch.reserved[reservation.touch_id] = reserved
             batch.moved[reservation.touch_id] = state
-            if covering:
+            if not covering:
+                batch.sharing.reserve(member, reservation)
+            else:
                 told = told_late(_touch_row(reserved), covering)
                 self._put(told.due, member, told.input)
         for touch in result.cancels:
             batch.cancelled.append(touch)
             batch.reserved.pop(touch, None)
             batch.moved[touch] = "cancelled"
+            batch.sharing.cancel(touch)
         for due, given in result.timers:
             self._put(micros(due), member, write_input(given))
         for subject, channel, purpose, reason, since in result.suppressions:

@@ -48,6 +48,7 @@ def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault) -> Turn:
         paused=frozenset() if given is None else frozenset(given.paused),
         stopped=frozenset() if given is None else frozenset(given.stopped),
         outages={} if given is None else read_outages(given.outages),
+        points={} if given is None else given.points,
     )
     return Turn(instant(rows[0].at), tuple(inputs), shared)
 

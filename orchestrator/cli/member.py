@@ -87,7 +87,15 @@ def _view(member: Member) -> RenderableType:
     }
     parts: list[RenderableType] = [key_values({name: value for name, value in profile.items() if value})]
     points = [
-        (p.channel, p.address, p.kind.replace("_", " "), p.health, p.health_since, p.preferred)
+        (
+            p.channel,
+            p.address,
+            p.kind.replace("_", " "),
+            p.health,
+            p.health_since,
+            p.preferred,
+            p.fingerprint in member.shared,
+        )
         for p in member.contact_points
     ]
     consents: list[tuple[object, ...]] = [
@@ -106,7 +114,7 @@ def _view(member: Member) -> RenderableType:
     waits += [(name, None, due) for name, due in member.timers.items() if not name.startswith("intent:")]
     suppressed = [(*key.split("/"), why) for key, why in member.suppressed.items()]
     for columns, rows, title in (
-        (("channel", "address", "kind", "health", "since", "preferred"), points, "Contact points"),
+        (("channel", "address", "kind", "health", "since", "preferred", "shared"), points, "Contact points"),
         (("for", "state", "at", "basis", "expires", "record"), consents, "Consents"),
         (("event", "count", "sum", "first", "last"), figures, "Figures"),
         (("what", "since", "until"), waits, "Waits"),

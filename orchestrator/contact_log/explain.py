@@ -239,6 +239,9 @@ def _tried(tried: Tried, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[Sen
     if tried.spread_s:
         minutes = f"{tried.spread_s // 60} min {tried.spread_s % 60} s"
         yield Sentence(f"The hours open {minutes} before that: releases are spread so that not all go at once.")
+    if tried.shared:
+        messages = f"{tried.shared} message{'' if tried.shared == 1 else 's'}"
+        yield Sentence(f"Others have this contact point too: {messages} to them counted in the caps as well.")
     for found in against:
         yield Sentence(f"Against: {because(found.reason)}. {_ground(found, cite_of, zone)}")
     for found in tried.findings:

@@ -116,6 +116,7 @@ HEALTH: dict[str, str] = {
     "hard_bounced": "The contact point for {channel} does not exist any more; nothing is sent to it",
     "complained": "The owner of the contact point for {channel} complained; nothing is sent to it",
     "invalid": "The contact point for {channel} does not exist; nothing is sent to it",
+    "shared": "Another member has the contact point for {channel} too; caps count what it is sent to either",
 }
 
 MEMBER: dict[str, str] = {

@@ -35,7 +35,7 @@ class CapRule(Struct, frozen=True, kw_only=True):
     def judge(self, question: Question) -> Finding:
         """Pass with fewer than `maximum` in the window; else defer to when one has left it; suppress when it is 0."""
         maximum = self.maximum
-        if not question.member.places and maximum > self.reserved:
+        if not question.places and maximum > self.reserved:
             # what is said does not rest on whether older touches are forgotten yet
             return self._found("pass", 0, maximum, None if self._free_for(question) else [])
         touches = touches_of(question)

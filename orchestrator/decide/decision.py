@@ -76,6 +76,7 @@ def weigh_by(panel: Panel, question: Question, drop_on: frozenset[str]) -> Weigh
         channel=question.channel,
         says=says,
         contact="" if contact is None else contact.fingerprint,
+        shared=len(question.others),
         release_at=release,
         findings=asked.written(),
     )

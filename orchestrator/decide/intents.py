@@ -23,6 +23,7 @@ from orchestrator.decide.panel import Panel, said
 from orchestrator.decide.points import contact_for
 from orchestrator.decide.result import Entry, Reservation, Trail, Tried, Winner
 from orchestrator.decide.rules import Finding, Question, RegistryState
+from orchestrator.decide.sharing import others_at
 from orchestrator.decide.turn import Turn, Wanted, place_of
 from orchestrator.events.inputs import Expired
 from orchestrator.render.contract import RenderError
@@ -236,6 +237,7 @@ def _question(
         zones=zones,
         registries=registries,
         closed=intent.closed,
+        others=others_at(turn, contact.fingerprint),
         memo=memo,
     )
 

@@ -348,7 +348,7 @@ class CapClause(Clause, frozen=True, kw_only=True):
         places = tuple(
             [
                 place
-                for place in question.member.places
+                for place in question.places
                 if (not channels or place.channel in channels) and (not purposes or place.purpose in purposes)
             ]
         )

@@ -236,6 +236,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attributes: Attributes = field(default_factory=dict)
     preferences: Preferences = NO_PREFERENCES
     contact_points: tuple[ContactPoint, ...] = ()
+    # fingerprints of those among them that others have too, or had
+    shared: frozenset[str] = frozenset()
     residence: Residence = field(default_factory=Residence)
     # key: "<channel>/<purpose>"
     consents: dict[str, Consent] = field(default_factory=dict)

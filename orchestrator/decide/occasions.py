@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -18,6 +20,7 @@ from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Health, Member, Pending
 from orchestrator.decide.result import Entry
+from orchestrator.decide.sharing import share
 from orchestrator.decide.turn import Turn, pending_of, place_of
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import (
@@ -28,6 +31,7 @@ from orchestrator.events.inputs import (
     Input,
     Outcome,
     Plan,
+    PointShared,
     Receipt,
     Returned,
     Tick,
@@ -60,27 +64,8 @@ def take(turn: Turn, given: Input) -> None:
     """Applies one input; what is about nobody we know changes nothing, unless it is an event."""
     if isinstance(given, EventInput):
         _event(turn, given.event)
-    elif turn.member is None:
-        return
-    elif isinstance(given, TimerDue):
-        _timer(turn, turn.member, given)
-    elif isinstance(given, Outcome):
-        _outcome(turn, turn.member, given)
-    elif isinstance(given, Returned):
-        _returned(turn, turn.member, given)
-    elif isinstance(given, Expired):
-        _expired(turn, turn.member, given)
-    elif isinstance(given, Cancelled):
-        _cancelled(turn, turn.member, given)
-    elif isinstance(given, Receipt):
-        _receipt(turn, turn.member, given)
-    elif isinstance(given, Withdrawal):
-        _withdrawal(turn, given)
-    elif isinstance(given, Command):
-        _command(turn, turn.member, given)
-    elif isinstance(given, Plan):
-        end_stopped(turn)
-        plan(turn)
+    elif turn.member is not None and (change := _CHANGES.get(type(given))) is not None:
+        change(turn, turn.member, given)
 
 
 def _event(turn: Turn, event: Event) -> None:
@@ -89,6 +74,7 @@ def _event(turn: Turn, event: Event) -> None:
     changed = apply_event(before, event, turn.content, turn.shared.fingerprint)
     turn.member = changed.member
     turn.entries.extend(changed.entries)
+    share(turn, turn.shared.points)
     for channel, purpose in changed.withdrawn:
         suppress(turn, "member", channel, purpose, "consent_withdrawn")
     for channel, purpose in changed.granted:
@@ -277,7 +263,7 @@ def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
         deadlines.delivered(turn, receipt.touch_id)
 
 
-def _withdrawal(turn: Turn, given: Withdrawal) -> None:
+def _withdrawal(turn: Turn, _: Member, given: Withdrawal) -> None:
     for channel in CHANNELS if given.channel == "*" else (given.channel,):
         _opted_out(turn, channel, "opted_out", given.occurred_at, given.purpose, given.method)
 
@@ -329,3 +315,26 @@ def _state_of(outcome: Outcome) -> str:
     if not outcome.final:
         return "reserved"
     return "rejected" if outcome.kind not in ("accepted", "unknown") else outcome.kind
+
+
+def _point_shared(turn: Turn, _: Member, given: PointShared) -> None:
+    share(turn, (given.contact,))
+
+
+def _plan(turn: Turn, _member: Member, _given: Plan) -> None:
+    end_stopped(turn)
+    plan(turn)
+
+
+_CHANGES: dict[type, Callable[[Turn, Member, Any], None]] = {
+    TimerDue: _timer,
+    Outcome: _outcome,
+    Returned: _returned,
+    Expired: _expired,
+    Cancelled: _cancelled,
+    Receipt: _receipt,
+    Withdrawal: _withdrawal,
+    PointShared: _point_shared,
+    Command: _command,
+    Plan: _plan,
+}

@@ -22,6 +22,8 @@ class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):
     says: Says
     # fingerprint of the contact point, "" when there is none
     contact: str = ""
+    # touches to it of others who share it, as far back as any rule looks: caps count them too
+    shared: int = 0
     # the earliest instant at which all binding rules pass together; a lower bound while something is in flight
     release_at: datetime | None = None
     # seconds in it that are there only so that not everybody is released at once

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from orchestrator.decide.member import ContactPoint, Member
+from orchestrator.decide.member import ContactPoint, Member, Place
 
 Says = Literal["pass", "defer", "suppress"]
 # the numbers of a finding, while they are gathered
@@ -109,9 +109,16 @@ class Question(Struct, frozen=True, kw_only=True):
     registries: Mapping[str, RegistryState]
     # windows (half-open) that the dispatcher found closed for this intent
     closed: tuple[tuple[datetime, datetime], ...] = ()
+    # touches to this contact point of others who share it: they count like the member's own
+    others: tuple[Place, ...] = ()
     # what the rules worked out of this question and share: the wall clock of a zone, the places that a scope counts;
     # a question about another instant may share it too, so what hangs on `at` is kept under it
     memo: dict[object, Any] = field(default_factory=dict)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All touches that caps count: the member's, and those to the contact point of others who share it."""
+        return self.member.places + self.others if self.others else self.member.places
 
 
 class Rule(Protocol):

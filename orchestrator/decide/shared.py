@@ -8,7 +8,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from orchestrator.decide.member import Place
 from orchestrator.decide.rules import RegistryState
+
+
+def nobody(_: str) -> bool:
+    """No contact point is known to be another's too."""
+    return False
 
 
 class Links(Protocol):
@@ -37,6 +43,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     new_ref: str = ""
     # (registry, fingerprint) -> what the list says
     registries: Mapping[tuple[str, str], RegistryState] = {}
+    # whether others have a contact point, of whom the member's record may not know; only `needs` asks
+    has_others: Callable[[str], bool] = nobody
     # touch id -> state in the outbox, locked for this turn
     touches: Mapping[str, str] = {}
     # journeys whose runs hold for the time being, and those whose runs end
@@ -44,6 +52,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     stopped: frozenset[str] = frozenset()
     # channel -> its last outage, when none of its provider accounts could be called: [since, until), None: it goes on
     outages: Mapping[str, tuple[datetime, datetime | None]] = {}
+    # fingerprint of a contact point that others have too -> their touches to it
+    points: Mapping[str, tuple[Place, ...]] = {}
 
 
 class Needs(Struct, frozen=True):
@@ -52,6 +62,8 @@ class Needs(Struct, frozen=True):
     registries: frozenset[tuple[str, str]] = frozenset()
     touches: frozenset[str] = frozenset()
     outages: bool = False
+    # contact points that others have too
+    points: frozenset[str] = frozenset()
 
 
 NOTHING = Needs()

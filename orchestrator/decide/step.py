@@ -18,7 +18,8 @@ from orchestrator.decide.journeys.planning import watch_groups
 from orchestrator.decide.member import Member
 from orchestrator.decide.occasions import take
 from orchestrator.decide.result import Result
-from orchestrator.decide.shared import NOTHING, Needs, Shared
+from orchestrator.decide.shared import NOTHING, Needs, Shared, nobody
+from orchestrator.decide.sharing import share
 from orchestrator.decide.turn import Turn
 from orchestrator.events.inputs import (
     Command,
@@ -64,7 +65,13 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
             given for given in inputs if isinstance(given, Expired) or (isinstance(given, Outcome) and not given.final)
         )
         outages = any(given.touch_id in touches for given in ends)
-    return Needs(registries=registries, touches=touches, outages=outages) if registries or touches else NOTHING
+    points: frozenset[str] = frozenset()
+    if known is not None and (known.shared or shared.has_others is not nobody):
+        held = [point.fingerprint for point in known.contact_points]
+        points = frozenset([contact for contact in held if contact in known.shared or shared.has_others(contact)])
+    if not registries and not touches and not points:
+        return NOTHING
+    return Needs(registries=registries, touches=touches, outages=outages, points=points)
 
 
 def _has_deadline(member: Member | None) -> bool:
@@ -89,6 +96,7 @@ def registries_of(member: Member, content: Content) -> frozenset[tuple[str, str]
 def step(member: Member | None, shared: Shared, inputs: tuple[Input, ...], content: Content, now: datetime) -> Result:
     """What these inputs, applied at `now`, make of a member; `inputs` are one turn's, in order."""
     turn = Turn(member, shared, content, now)
+    share(turn, shared.points)
     for given in inputs:
         take(turn, given)
     arbitrate(turn)

@@ -129,16 +129,18 @@ class Touches:
 
 
 def touches_of(question: Question) -> Touches:
-    """The touches of the member that a question is about."""
-    touches: Touches | None = question.memo.get(Touches)
+    """The touches that a question is about: the member's, and those of others to the same contact point."""
+    # what channels share are the member's own alone
+    key = (Touches, question.channel) if question.others else Touches
+    touches: Touches | None = question.memo.get(key)
     if touches is None:
-        touches = question.memo[Touches] = Touches(question.member.places, question.now)
+        touches = question.memo[key] = Touches(question.places, question.now)
     return touches
 
 
 def in_flight(question: Question) -> bool:
-    """A reading: whether any touch of the member is on its way."""
-    return bool(question.member.places) and touches_of(question).in_flight
+    """A reading: whether any touch is on its way."""
+    return bool(question.places) and touches_of(question).in_flight
 
 
 class Count(Struct, frozen=True, cache_hash=True):
@@ -175,7 +177,7 @@ class Counts:
 
         Where windows are no single stretch of time, or touches lie after `at`: -2, and the numbers count by count.
         """
-        if not question.member.places:
+        if not question.places:
             return ()
         at, journey, touches = question.at, question.journey, touches_of(question)
         if at < question.now:

@@ -117,6 +117,13 @@ class Withdrawal(Struct, frozen=True, kw_only=True, tag="withdrawal"):
     occurred_at: datetime
 
 
+class PointShared(Struct, frozen=True, kw_only=True, tag="point_shared"):
+    """Another member came to a contact point of this one: from now on they share it."""
+
+    # keyed fingerprint
+    contact: str
+
+
 class Command(Struct, frozen=True, kw_only=True, tag="command"):
     """An operator's order, with its actor."""
 
@@ -170,6 +177,7 @@ Input = (
     | Cancelled
     | Receipt
     | Withdrawal
+    | PointShared
     | Command
     | Tick
     | Plan
@@ -186,6 +194,7 @@ InternalInput = (
     | Cancelled
     | Receipt
     | Withdrawal
+    | PointShared
     | Command
     | Tick
     | Plan

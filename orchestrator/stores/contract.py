@@ -191,6 +191,30 @@ class TouchRow(NamedTuple):
     account: str = ""
 
 
+class HolderRow(NamedTuple):
+    """A member who has a contact point, or had it once."""
+
+    # keyed fingerprint of the contact point
+    contact: str
+    # in the order in which members came to it, from 0
+    n: int
+    member: bytes
+    partition: int
+
+
+class Reached(NamedTuple):
+    """A touch to a contact point, as the caps of all who share it count it."""
+
+    contact: str
+    member: bytes
+    touch_id: str
+    channel: str
+    purpose: str
+    journey: str
+    # the attempt's instant; 0 while reserved, claimed or attempting: counts as now
+    at: int
+
+
 class SuppressionRow(NamedTuple):
     """Nobody may be called who stands here, from `since` on. "*" stands for every channel or purpose.
 
@@ -320,6 +344,8 @@ class Changes(NamedTuple):
     # contact points that members have no longer, and those they have from now on
     left: Sequence[ContactRow] = ()
     contacts: Sequence[ContactRow] = ()
+    # members who came to a contact point that others hold: those whom `hold` did not write
+    holders: Sequence[HolderRow] = ()
     dead: Sequence[DeadRow] = ()
     # members whose quarantine ends: their parked rows are taken out, which the batch has read and passes on; done
     # before `quarantined` and `parked`
@@ -371,6 +397,20 @@ class Batch(Protocol):
 
     def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
         """Those that stand for any of these subjects, by (subject, channel, purpose)."""
+
+    def hold(self, joined: Iterable[HolderRow], contacts: Iterable[str]) -> dict[str, list[HolderRow]]:
+        """Locks contact points, those `joined` and `contacts`, until the batch ends; who holds each, in their order.
+
+        Of `joined`, all with n = 0, each whose contact point nobody held is its first holder from now on. Locks are
+        taken in the order of fingerprints: a batch that asks again asks only for later ones, or ends and begins anew.
+        """
+
+    def reached(self, contacts: Iterable[str], since: int) -> list[Reached]:
+        """The touches to these contact points of all who hold them, by (contact, touch_id).
+
+        Those that are reserved, claimed or attempting, and those accepted or unknown that were attempted at `since` or
+        later.
+        """
 
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         """Those of these members whose inputs must be parked."""

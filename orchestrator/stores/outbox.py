@@ -14,6 +14,10 @@ WAITING = frozenset({"reserved", "claimed"})
 # a member has at most one of these
 IN_FLIGHT = frozenset({"claimed", "attempting"})
 STATES = WAITING | IN_FLIGHT | {"accepted", "rejected", "unknown", "cancelled"}
+# called, with an attempt that counts at its instant
+SETTLED = frozenset({"accepted", "unknown"})
+# what takes a place in caps
+COUNTED = WAITING | IN_FLIGHT | SETTLED
 # what a claim may be released to
 RELEASED = frozenset({"reserved", "cancelled"})
 # what may become of a call

@@ -23,6 +23,7 @@ from orchestrator.stores.contract import (
     CursorMove,
     DeadRow,
     FilePosition,
+    HolderRow,
     KeyRow,
     NewInbox,
     ParkedRow,
@@ -123,6 +124,7 @@ class StoreComparison(RuleBasedStateMachine):
         granted=st.lists(st.tuples(suppression_keys, instants), max_size=2),
         redriven=st.lists(names, max_size=1),
         quarantined=st.lists(names, max_size=1),
+        joined=st.lists(st.sampled_from(["home", "contact-ann", "contact-bob"]), max_size=2, unique=True),
         destroy=st.booleans(),
         fails=st.booleans(),
     )
@@ -139,6 +141,7 @@ class StoreComparison(RuleBasedStateMachine):
         granted: list[tuple[tuple[str, str, str], int]],
         redriven: list[str],
         quarantined: list[str],
+        joined: list[str],
         destroy: bool,
         fails: bool,
     ) -> None:
@@ -174,7 +177,13 @@ class StoreComparison(RuleBasedStateMachine):
             consumed = [row[:2] for row in inbox(store)[:consume]]
             try:
                 with store.batch([before]) as batch:
-                    batch.write(changes._replace(consumed=consumed))
+                    held = batch.hold([HolderRow(contact, 0, digest(name), number) for contact in joined], ["home"])
+                    later = [
+                        HolderRow(contact, len(held[contact]), digest(name), number)
+                        for contact in joined
+                        if all(row.member != digest(name) for row in held[contact])
+                    ]
+                    batch.write(changes._replace(consumed=consumed, holders=later))
                     if fails:
                         raise KeyboardInterrupt
             except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from orchestrator.stores.contract import (
     ContactRow,
     DeadRow,
     FilePosition,
+    HolderRow,
     InboxRow,
     JournalRow,
     KeyRow,
@@ -156,6 +157,8 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
     with looking(store) as batch:
         seen = batch.seen(range(4), [digest(f"event-{i}") for i in range(20)])
         parked = batch.quarantined(digests)
+        held = batch.hold([], ["home", "contact-ann"])
+        reached = batch.reached(["home", "contact-ann"], 0)
     return {
         "progress": store.progress(),
         "members": [store.member(member) for member in digests],
@@ -166,6 +169,8 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
         "log of each": [list(store.log(ref=member.hex())) for member in digests],
         "seen": seen,
         "quarantined": parked,
+        "holders": held,
+        "reached": reached,
         "quarantine": store.quarantine(),
         "parked": [store.parked(member) for member in digests],
         "inbox": [unnumbered(row) for row in inbox(store)],
@@ -202,6 +207,7 @@ def full_changes(owner: Owner) -> Changes:
         unsuppressed=[("contact-ann", "sms", "marketing", 900)],
         left=[ContactRow("contact-ann", digest("ann"))],
         contacts=[ContactRow("contact-bob", digest("bob"))],
+        holders=[HolderRow("home", 1, digest("bob"), 0)],
         dead=[DeadRow(0, 1, 1, "unreadable", "send JSON", b"raw")],
         redriven=[digest("bob")],
         quarantined=[QuarantineRow(digest("cid"), 0, "KeyError")],

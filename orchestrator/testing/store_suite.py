@@ -31,11 +31,13 @@ from orchestrator.stores.contract import (
     FilePosition,
     HeardBefore,
     HeardRow,
+    HolderRow,
     KeyRow,
     NewInbox,
     ParkedRow,
     Progress,
     QuarantineRow,
+    Reached,
     Store,
     SuppressionRow,
     SwitchRow,
@@ -498,6 +500,65 @@ class Reservations(StoreFixtures):
         assert [c] == list(store.touches(state="accepted"))
         with pytest.raises(ValueError, match="state"):
             list(store.touches(state="sent"))
+
+
+class Holders(StoreFixtures):
+    """Who shares a contact point, and what it was reached by."""
+
+    def test_the_first_to_come_holds_a_contact_point_and_later_ones_are_told_of_them(
+        self, store: Store, reopen: Reopen
+    ) -> None:
+        owner = Owner(store, [0, 1])
+        ann, bob, cid = (HolderRow("home", 0, digest(name), 0) for name in ("ann", "bob", "cid"))
+        with store.batch([owner.held[0]]) as batch:
+            assert {"home": [ann]} == batch.hold([ann], [])
+            batch.write(Changes([step := owner.step()]))
+        owner.held[0] = step[1]
+        with store.batch([owner.held[0]]) as batch:
+            assert {"home": [ann]} == batch.hold([bob], ["elsewhere"])
+            batch.write(Changes([owner.step()], holders=[bob._replace(n=1), cid._replace(n=2, partition=1)]))
+        with looking(reopen()) as batch:
+            assert {"home": [ann, bob._replace(n=1), cid._replace(n=2, partition=1)]} == batch.hold([], ["home"])
+
+    def test_who_came_in_a_batch_that_was_not_written_never_came(self, store: Store) -> None:
+        owner = Owner(store)
+        with store.batch([owner.held[0]]) as batch:
+            batch.hold([HolderRow("home", 0, digest("ann"), 0)], [])
+        with looking(store) as batch:
+            assert {} == batch.hold([], ["home"])
+
+    def test_a_contact_point_was_reached_by_what_holds_a_place_in_the_caps_of_any_holder(self, store: Store) -> None:
+        owner = Owner(store)
+
+        def touched(who: str, state: str, at: int = 0, contact: str = "home") -> TouchRow:
+            name = f"{who}-{state}-{at}-{contact}"
+            return touch_row(name, who, contact=contact, state=state, attempted_at=at, channel="sms")
+
+        def reached(touch: TouchRow, at: int = 0) -> Reached:
+            return Reached("home", touch.member, touch.touch_id, "sms", "marketing", "welcome", at)
+
+        flying = [touched("ann", "claimed"), touched("ann", "reserved", 7), touched("bob", "attempting", 40)]
+        called = [touched("ann", "accepted", 50), touched("bob", "unknown", 51)]
+        # too long ago, not there any more, elsewhere, and by one who never had the contact point
+        others = [
+            *(touched("bob", "accepted", 49), touched("bob", "rejected", 60), touched("bob", "cancelled")),
+            *(touched("bob", "reserved", 0, "office"), touched("cid", "reserved")),
+        ]
+        with store.batch([owner.held[0]]) as batch:
+            batch.hold([HolderRow("home", 0, digest("ann"), 0)], [])
+            batch.write(
+                Changes(
+                    [owner.step()],
+                    reserved=[*flying, *called, *others],
+                    holders=[HolderRow("home", 1, digest("bob"), 0)],
+                )
+            )
+        expected = [*(reached(touch) for touch in flying), *(reached(touch, touch.attempted_at) for touch in called)]
+        with looking(store) as batch:
+            found = batch.reached(["home", "home", "nowhere"], 50)
+            assert sorted(expected, key=lambda row: row.touch_id) == found
+            assert [] == batch.reached(["office"], 50)
+            assert [] == batch.reached([], 50)
 
 
 class Claims(StoreFixtures):
@@ -1037,5 +1098,5 @@ class Records(StoreFixtures):
         assert store.get_document("revision", "c") is None
 
 
-class StoreSuite(Partitions, Batches, Memories, Inboxes, Reservations, Claims, Stops, Misfortunes, Records):
+class StoreSuite(Partitions, Batches, Memories, Inboxes, Reservations, Holders, Claims, Stops, Misfortunes, Records):
     """All of it."""

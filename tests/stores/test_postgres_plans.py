@@ -58,6 +58,9 @@ ASKED: dict[str, tuple[str, tuple[Any, ...], list[str]]] = {
     "duplicates": (words.SEEN_OF, (numbers, members), ["pk_seen"]),
     "touches' states": (words.TOUCH_STATES, (ids,), ["pk_touches"]),
     "dead letters to be told": (words.BURIALS, (numbers, numbers, 50), ["ix_dead_partition_seq"]),
+    "who holds contact points": (words.HOLDERS_OF, (ids,), ["pk_holders"]),
+    "contact points to be locked": (words.LOCK_CONTACTS, (ids,), ["pk_holders"]),
+    "what reached contact points": (words.REACHED, (1, ids), ["pk_holders", "ix_touches_member_state"]),
     "what is parked of a member": (words.PARKED_OF, (members[0],), ["ix_parked_member_seq"]),
     "reservations under suppressions": (words.RESERVED_UNDER, (ids,), ["pk_touches", "pk_suppressions"]),
     "one member's log": (words.SHARED.log_of, ("ref-1",), ["log_other_ref_idx"]),
@@ -88,7 +91,7 @@ def test_what_is_asked_often_goes_through_its_index(session: psycopg.Connection[
     statement, values, indexes = ASKED[what]
     plan = "\n".join(row[0] for row in session.execute(f"EXPLAIN {statement}", values))  # type: ignore[call-overload]
     assert [] == [index for index in indexes if not re.search(index, plan)], plan
-    tables = ("touches", "inbox", "log", "members", "seen", "suppressions")
+    tables = ("touches", "inbox", "log", "members", "seen", "suppressions", "holders")
     assert [] == [line for line in plan.splitlines() if "Seq Scan" in line and any(f" on {t}" in line for t in tables)]
     # a key is looked up, never walked along
     for after in plan.split("using pk_")[1:]:

@@ -64,7 +64,7 @@ def test_the_revision_that_the_schema_names_is_the_last_migration() -> None:
         *((contract.MemberRow, "members"), (contract.KeyRow, "keys"), (contract.JournalRow, "journal")),
         *((contract.SeenRow, "seen"), (contract.LogRow, "log"), (contract.InboxRow, "inbox")),
         *((contract.TouchRow, "touches"), (contract.SuppressionRow, "suppressions")),
-        *((contract.SwitchRow, "switches"), (contract.FilePosition, "positions")),
+        *((contract.HolderRow, "holders"), (contract.SwitchRow, "switches"), (contract.FilePosition, "positions")),
     ],
 )
 def test_columns_stand_in_the_order_of_their_row(row: Any, table: str) -> None:
@@ -189,6 +189,7 @@ LIVE = {
     "covered_contact": "ix_touches_waiting",
     "log_of": "ix_log_span_ref",
     "covered_member": "ix_touches_member_state",
+    "reached": "ix_touches_member_state_attempted_at (member=? AND state=? AND attempted_at>?",
 }
 
 
@@ -200,7 +201,9 @@ def test_the_outbox_and_inbox_are_asked_through_indexes_over_what_is_live(made: 
     assert "TEMP B-TREE" not in plan
 
 
-@pytest.mark.parametrize("statement", ["members", "keys", "seen", "touch_states", "consume", "cancel", "attempt"])
+@pytest.mark.parametrize(
+    "statement", ["members", "keys", "seen", "touch_states", "consume", "cancel", "attempt", "holders_of"]
+)
 def test_rows_are_found_by_their_keys(made: str, statement: str) -> None:
     plan = explain(made, getattr(SQLITE, statement))
     assert [] == [step for step in plan if step.startswith("SCAN")]

@@ -7,9 +7,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from orchestrator.errors import Refused
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow, SwitchRow
+from orchestrator.stores.contract import (
+    Changes,
+    HolderRow,
+    InboxRow,
+    MemberRow,
+    ParkedRow,
+    Progress,
+    Reached,
+    SuppressionRow,
+    SwitchRow,
+)
 from orchestrator.stores.memory.tables import Tables
-from orchestrator.stores.outbox import WAITING, covering, known, told, told_late
+from orchestrator.stores.outbox import COUNTED, SETTLED, WAITING, covering, known, told, told_late
 
 
 def guard(tables: Tables, held: Iterable[Progress]) -> None:
@@ -26,6 +36,8 @@ class MemoryBatch:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._changes: Changes | None = None
+        # contact point -> who is the first to hold it, if the batch is written
+        self._first: dict[str, HolderRow] = {}
 
     def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
         rows = ((partition, self._tables.members.get(member)) for partition, member in keys)
@@ -73,6 +85,28 @@ class MemoryBatch:
         wanted = set(subjects)
         return [row for key, row in sorted(self._tables.suppressions.items()) if key[0] in wanted]
 
+    def hold(self, joined: Iterable[HolderRow], contacts: Iterable[str]) -> dict[str, list[HolderRow]]:
+        held = self._tables.holders
+        joined = list(joined)
+        for row in joined:
+            if row.contact not in held:
+                self._first.setdefault(row.contact, row)
+        asked = {*contacts, *(row.contact for row in joined)}
+        firsts = {contact: [row] for contact, row in self._first.items()}
+        return {contact: rows for contact in sorted(asked) if (rows := [*held.get(contact, firsts.get(contact, []))])}
+
+    def reached(self, contacts: Iterable[str], since: int) -> list[Reached]:
+        outbox, holders = self._tables.outbox, self._tables.holders
+        rows = [
+            Reached(contact, touch.member, touch.touch_id, touch.channel, touch.purpose, touch.journey, at)
+            for contact in sorted(set(contacts))
+            for holder in holders.get(contact, ())
+            for touch in outbox.of_member(holder.member)
+            if touch.contact == contact and touch.state in COUNTED
+            if not (at := touch.attempted_at if touch.state in SETTLED else 0) or at >= since
+        ]
+        return sorted(rows, key=lambda row: (row.contact, row.touch_id))
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         return {member for member in members if member in self._tables.quarantine}
 
@@ -102,7 +136,7 @@ class MemoryBatch:
     def commit(self) -> None:
         """Applies what `write` was given."""
         if self._changes is not None:
-            _apply(self._tables, self._changes)
+            _apply(self._tables, self._changes._replace(holders=[*self._first.values(), *self._changes.holders]))
 
 
 def _unique(keys: Iterable[Hashable]) -> None:
@@ -128,9 +162,7 @@ def _apply(tables: Tables, changes: Changes) -> None:
     for new in changes.inbox:
         tables.inbox.add(new)
     _apply_touches(tables, changes)
-    for gone in changes.left:
-        tables.contacts.pop(gone, None)
-    tables.contacts.update(dict.fromkeys(changes.contacts))
+    _apply_contacts(tables, changes)
     tables.dead.extend(changes.dead)
     for member in changes.redriven:
         tables.quarantine.pop(member, None)
@@ -143,6 +175,14 @@ def _apply(tables: Tables, changes: Changes) -> None:
     for day, addition in changes.daily.items():
         tables.daily[day] += addition
     tables.positions.update(((position.content, position.partition), position) for position in changes.positions)
+
+
+def _apply_contacts(tables: Tables, changes: Changes) -> None:
+    for gone in changes.left:
+        tables.contacts.pop(gone, None)
+    tables.contacts.update(dict.fromkeys(changes.contacts))
+    for holder in changes.holders:
+        tables.holders.setdefault(holder.contact, []).append(holder)
 
 
 def _apply_touches(tables: Tables, changes: Changes) -> None:

@@ -10,6 +10,7 @@ from itertools import count
 from orchestrator.stores.contract import (
     DeadRow,
     FilePosition,
+    HolderRow,
     InboxRow,
     JournalRow,
     LogRow,
@@ -132,6 +133,7 @@ class Tables:
         self.log: defaultdict[int, dict[int, LogRow]] = defaultdict(dict)
         self.inbox = Inbox()
         self.outbox = Outbox()
+        self.holders: dict[str, list[HolderRow]] = {}
         self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
         self.contacts: dict[tuple[str, bytes], None] = {}
         # key -> day

@@ -12,10 +12,12 @@ from typing import Any
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
     Changes,
+    HolderRow,
     InboxRow,
     MemberRow,
     ParkedRow,
     Progress,
+    Reached,
     SuppressionRow,
     SwitchRow,
     TouchRow,
@@ -99,6 +101,15 @@ class SqliteBatch:
     def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
         return sorted(map(SuppressionRow._make, self._among(self._words.suppressions_of, subjects)))
 
+    def hold(self, joined: Iterable[HolderRow], contacts: Iterable[str]) -> dict[str, list[HolderRow]]:
+        first = list(joined)
+        self._many(self._words.first_holder, first)
+        return by_contact(self._among(self._words.holders_of, (*(row.contact for row in first), *contacts)))
+
+    def reached(self, contacts: Iterable[str], since: int) -> list[Reached]:
+        rows = map(Reached._make, self._among(self._words.reached, contacts, (since,)))
+        return sorted(rows, key=lambda row: (row.contact, row.touch_id))
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._connection.execute(self._words.any_quarantined).fetchone():
             return set()
@@ -139,6 +150,7 @@ class SqliteBatch:
         self._not_reserved([row.touch_id for row in changes.reserved])
         self._many(words.leave_contact, changes.left)
         self._many(words.put_contact, changes.contacts)
+        self._many(words.add_holder, changes.holders)
         self._many(words.add_dead, changes.dead)
         self._many(words.end_quarantine, [(member,) for member in changes.redriven])
         self._many(words.unpark, [(member,) for member in changes.redriven])
@@ -173,6 +185,14 @@ class SqliteBatch:
             size = 1 << (len(chunk) - 1).bit_length()
             chunk += chunk[-1:] * (size - len(chunk))
             yield from self._connection.execute(_sized(statement, size), (*first, *chunk)).fetchall()
+
+
+def by_contact(rows: Iterable[Row]) -> dict[str, list[HolderRow]]:
+    """Who holds each contact point, in their order."""
+    held: dict[str, list[HolderRow]] = {}
+    for row in sorted(map(HolderRow._make, rows)):
+        held.setdefault(row.contact, []).append(row)
+    return held
 
 
 def suppress(connection: Connection, words: Words, rows: Sequence[SuppressionRow]) -> list[str]:

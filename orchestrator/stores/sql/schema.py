@@ -183,7 +183,8 @@ touches = Table(
         "state IN ('reserved', 'claimed', 'attempting', 'accepted', 'rejected', 'unknown', 'cancelled')",
         name="state",
     ),
-    Index(None, "member", "state"),
+    # what is live of a member's, and what was attempted lately
+    Index(None, "member", "state", "attempted_at"),
     postgresql_with=_ROOMY,
 )
 # the outbox proper: rows leave these when their touch is settled
@@ -206,6 +207,19 @@ Index("ix_touches_in_flight", touches.c.lease_until, sqlite_where=_IN_FLIGHT, po
 # at most one of a member's, were two dispatchers ever to disagree; SQLite lets one at a time ask
 Index("ix_touches_one_in_flight", touches.c.member, unique=True, postgresql_where=_IN_FLIGHT).ddl_if(
     dialect="postgresql"
+)
+
+# who has each contact point, or had it: one row for most. Whoever counts what
+# reached one, or adds to it, locks its first row
+holders = Table(
+    "holders",
+    metadata,
+    *_words("contact"),
+    *_numbers("n"),
+    *_bytes("member"),
+    *_numbers("partition"),
+    PrimaryKeyConstraint("contact", "n"),
+    sqlite_with_rowid=False,
 )
 
 suppressions = Table(

@@ -16,6 +16,7 @@ from orchestrator.stores.contract import (
     DeadRow,
     FilePosition,
     HeardRow,
+    HolderRow,
     InboxRow,
     JournalRow,
     KeyRow,
@@ -76,6 +77,10 @@ class Words(NamedTuple):
     parked: str
     touch_states: str
     suppressions_of: str
+    first_holder: str
+    holders_of: str
+    # since, then contacts
+    reached: str
     # --- a batch writes
     advance: str
     put_member: str
@@ -96,6 +101,7 @@ class Words(NamedTuple):
     put_contact: str
     # contact, member
     leave_contact: str
+    add_holder: str
     add_dead: str
     # member
     end_quarantine: str
@@ -220,6 +226,16 @@ SQLITE = Words(
     quarantined="SELECT member FROM quarantine WHERE member IN ({marks})",
     parked=f"SELECT {quoted(ParkedRow._fields)} FROM parked WHERE member = ? ORDER BY seq",
     suppressions_of=f"SELECT {quoted(SuppressionRow._fields)} FROM suppressions WHERE subject IN ({{marks}})",
+    first_holder=f"{_insert('holders', HolderRow._fields)} ON CONFLICT (contact, n) DO NOTHING",
+    holders_of=f"SELECT {quoted(HolderRow._fields)} FROM holders WHERE contact IN ({{marks}})",
+    # CROSS JOIN: holders first, then the touches of each in every state that counts
+    reached="""
+SELECT holders.contact, touches.member, touch_id, channel, purpose, journey,
+       CASE WHEN state IN ('accepted', 'unknown') THEN attempted_at ELSE 0 END
+  FROM holders CROSS JOIN touches
+ WHERE (touches.member = holders.member AND state IN ('reserved', 'claimed', 'attempting')
+        OR touches.member = holders.member AND state IN ('accepted', 'unknown') AND attempted_at >= ?)
+   AND touches.contact = holders.contact AND holders.contact IN ({marks})""",
     touch_states="SELECT touch_id, state FROM touches WHERE touch_id IN ({marks})",
     advance=(
         "UPDATE progress SET next_offset = ?, turn = ?, clock = ?, log_n = ?, head = ? "
@@ -252,6 +268,7 @@ SELECT {", ".join(f"touches.{name}" for name in TouchRow._fields)},
  WHERE touches.touch_id IN ({{marks}}) AND touches.state = 'reserved'""",
     put_contact=f"{_insert('contacts', ContactRow._fields)} ON CONFLICT DO NOTHING",
     leave_contact="DELETE FROM contacts WHERE contact = ? AND member = ?",
+    add_holder=_insert("holders", HolderRow._fields),
     add_dead=_insert("dead", DeadRow._fields),
     end_quarantine="DELETE FROM quarantine WHERE member = ?",
     unpark="DELETE FROM parked WHERE member = ?",

@@ -10,7 +10,18 @@ from typing import Any, TypeVar
 import psycopg
 
 from orchestrator.errors import Interrupted
-from orchestrator.stores.contract import Changes, InboxRow, MemberRow, ParkedRow, Progress, SuppressionRow, SwitchRow
+from orchestrator.stores.contract import (
+    Changes,
+    HolderRow,
+    InboxRow,
+    MemberRow,
+    ParkedRow,
+    Progress,
+    Reached,
+    SuppressionRow,
+    SwitchRow,
+)
+from orchestrator.stores.sql.batch import by_contact
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
 from orchestrator.stores.sql.postgres.covering import not_reserved, suppress
@@ -75,6 +86,20 @@ class PostgresBatch:
     def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
         return sorted(map(SuppressionRow._make, self._asked(words.SUPPRESSIONS_OF, list(dict.fromkeys(subjects)))))
 
+    def hold(self, joined: Iterable[HolderRow], contacts: Iterable[str]) -> dict[str, list[HolderRow]]:
+        # one who is just becoming the first holder is waited for here, and whoever holds a first row in the second
+        # statement; the third sees what those that were waited for have left
+        first = {row.contact: row for row in joined}
+        asked = list({**first, **dict.fromkeys(contacts)})
+        self._put(words.FIRST_HOLDERS, list(first.values()))
+        self._asked(words.LOCK_CONTACTS, asked)
+        return by_contact(self._asked(words.HOLDERS_OF, asked))
+
+    def reached(self, contacts: Iterable[str], since: int) -> list[Reached]:
+        asked = list(dict.fromkeys(contacts))
+        rows = map(Reached._make, self._rows(words.REACHED, (since, asked)) if asked else ())
+        return sorted(rows, key=lambda row: (row.contact, row.touch_id))
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._rows(words.ANY_QUARANTINED):
             return set()
@@ -114,6 +139,7 @@ class PostgresBatch:
         self.suppressed = changes.suppressions
         self._put(words.LEAVE_CONTACTS, changes.left)
         self._put(words.PUT_CONTACTS, changes.contacts)
+        self._copy(words.HOLDERS, changes.holders)
         self._copy(words.DEAD, changes.dead)
         self._put(words.END_QUARANTINE, [(member,) for member in changes.redriven])
         self._put(words.UNPARK, [(member,) for member in changes.redriven])

@@ -29,11 +29,12 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "SELECT": _ALL,
         "INSERT": (
             *("progress", "members", "keys", "journal", "seen", "log", "inbox", "touches", "suppressions", "dead"),
-            *("parked", "quarantine", "tries", "totals", "daily", "positions", "documents", "contacts"),
+            *("holders", "parked", "quarantine", "tries", "totals", "daily", "positions", "documents", "contacts"),
         ),
         "UPDATE": (
             *("progress", "members", "keys", "touches", "suppressions", "quarantine", "tries", "totals", "daily"),
-            *("positions", "documents"),
+            # to lock them
+            *("holders", "positions", "documents"),
         ),
         "DELETE": ("keys", "inbox", "suppressions", "parked", "quarantine", "contacts"),
     },

@@ -19,6 +19,7 @@ from orchestrator.stores.contract import (
     DeadRow,
     FilePosition,
     HeardRow,
+    HolderRow,
     InboxRow,
     JournalRow,
     KeyRow,
@@ -71,6 +72,7 @@ INBOX = _columns("inbox", NewInbox)
 TOUCHES = _columns("touches", TouchRow)
 CONTACTS = _columns("contacts", ContactRow)
 HEARD = _columns("heard", HeardRow)
+HOLDERS = _columns("holders", HolderRow)
 DEAD = _columns("dead", DeadRow)
 PARKED = _columns("parked", ParkedRow)
 QUARANTINE = _columns("quarantine", QuarantineRow)
@@ -191,6 +193,25 @@ PARKED_OF = f"SELECT {quoted(ParkedRow._fields)} FROM parked WHERE member = %b::
 # the rows stay locked until the batch ends
 TOUCH_STATES = "SELECT touch_id, state FROM touches WHERE touch_id = ANY(%b::text[]) ORDER BY touch_id FOR UPDATE"
 SUPPRESSIONS_OF = f"SELECT {quoted(SuppressionRow._fields)} FROM suppressions WHERE subject = ANY(%b::text[])"
+
+FIRST_HOLDERS = (
+    f"INSERT INTO holders ({quoted(HolderRow._fields)}) SELECT * FROM {HOLDERS.rows} ORDER BY contact "
+    "ON CONFLICT (contact, n) DO NOTHING"
+)
+# the rows stay locked until the batch ends
+LOCK_CONTACTS = "SELECT contact FROM holders WHERE contact = ANY(%b::text[]) AND n = 0 ORDER BY contact FOR UPDATE"
+HOLDERS_OF = f"SELECT {quoted(HolderRow._fields)} FROM holders WHERE contact = ANY(%b::text[])"
+# since, contacts
+REACHED = """
+SELECT holders.contact, there.* FROM holders CROSS JOIN LATERAL (
+  SELECT member, touch_id, channel, purpose, journey, attempted_at FROM touches
+   WHERE touches.member = holders.member AND touches.contact = holders.contact
+     AND state IN ('accepted', 'unknown') AND attempted_at >= %s
+  UNION ALL
+  SELECT member, touch_id, channel, purpose, journey, 0 FROM touches
+   WHERE touches.member = holders.member AND touches.contact = holders.contact
+     AND state IN ('reserved', 'claimed', 'attempting')) AS there
+ WHERE holders.contact = ANY(%b::text[])"""
 
 # --- a batch writes
 # offset, turn, clock, log_n, head after; then partition, epoch, offset, turn before

@@ -100,6 +100,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_documents")),
     )
     op.create_table(
+        "holders",
+        sa.Column("contact", TEXT, nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("member", sa.LargeBinary(), nullable=False),
+        sa.Column("partition", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("contact", "n", name=op.f("pk_holders")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "inbox",
         sa.Column("partition", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -314,7 +323,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('claimed', 'attempting')"),
         postgresql_where=sa.text("state IN ('claimed', 'attempting')"),
     )
-    op.create_index(op.f("ix_touches_member_state"), "touches", ["member", "state"], unique=False)
+    op.create_index(
+        op.f("ix_touches_member_state_attempted_at"), "touches", ["member", "state", "attempted_at"], unique=False
+    )
     op.create_index(
         "ix_touches_reserved",
         "touches",
