@@ -24,6 +24,8 @@ from orchestrator.vault import Vault
 _CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 _MEMBER = 16
+# bytes of a moment, in seconds
+_MOMENT = 5
 _EPOCH = date(1970, 1, 1)
 
 
@@ -43,12 +45,13 @@ class Own(Struct, frozen=True):
 
 
 class Confirming(Struct, frozen=True):
-    """Which double opt-in a link confirms: the one asked for at `asked_at`, to the second."""
+    """Which double opt-in a link confirms: the one asked for at `asked_at`, before `until`, both to the second."""
 
     member: bytes
     channel: Channel
     purpose: Purpose
     asked_at: datetime
+    until: datetime
 
 
 class Links:
@@ -67,10 +70,10 @@ class Links:
         """The token that opens the member's preferences; `at` (aware) is when it was made."""
         return preferences_token(self._vault, member_id, at)
 
-    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime) -> str:
-        """The token that confirms the double opt-in asked for at `asked_at` (aware)."""
-        body = _stream(channel, purpose) + int(asked_at.timestamp()).to_bytes(5, "big")
-        return self._vault.token("confirm", self._vault.member(member_id) + body)
+    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime, until: datetime) -> str:
+        """The token that confirms the double opt-in asked for at `asked_at`, before `until` (both aware)."""
+        moments = b"".join(int(at.timestamp()).to_bytes(_MOMENT, "big") for at in (asked_at, until))
+        return self._vault.token("confirm", self._vault.member(member_id) + _stream(channel, purpose) + moments)
 
 
 def opt_out_token(vault: Vault, member_id: str, channel: str, purpose: str) -> str:
@@ -103,10 +106,13 @@ def read_confirming(vault: Vault, token: str) -> Confirming | None:
     """What such a token names; None for any other text."""
     body = vault.body_of("confirm", token)
     stream = _read_stream(body[_MEMBER : _MEMBER + 1]) if body is not None else None
-    if body is None or stream is None:
+    if body is None or stream is None or len(body) != _MEMBER + 1 + 2 * _MOMENT:
         return None
-    asked_at = datetime.fromtimestamp(int.from_bytes(body[_MEMBER + 1 :], "big"), UTC)
-    return Confirming(body[:_MEMBER], *stream, asked_at)
+    asked_at, until = (
+        datetime.fromtimestamp(int.from_bytes(part, "big"), UTC)
+        for part in (body[-2 * _MOMENT : -_MOMENT], body[-_MOMENT:])
+    )
+    return Confirming(body[:_MEMBER], *stream, asked_at, until)
 
 
 def _stream(channel: str, purpose: str) -> bytes:

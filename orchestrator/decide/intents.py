@@ -337,7 +337,7 @@ def _message(
         sender_name=sender.name or content.identity.programme,
         sender=sender.address,
         reply_to=sender.reply_to,
-        unsubscribe=links["unsubscribe_url"],
+        unsubscribe=links["unsubscribe_url"] or "",
         template=words.template,
         content_sid=words.content_sid,
         template_language=words.template_language,
@@ -347,16 +347,19 @@ def _message(
     )
 
 
-def _links(turn: Turn, member: Member, channel: str, purpose: str) -> dict[str, str]:
-    """The member's own links, by the names that templates know them by; "" where there is nothing to open."""
+def _links(turn: Turn, member: Member, channel: str, purpose: str) -> dict[str, str | None]:
+    """The member's own links, by the names that templates know them by; "" or none where there is nothing to open."""
     at, made = turn.content.public_url, turn.shared.links
-    asked = member.unconfirmed(f"{channel}/{MARKETING}")
-    links = {
+    links: dict[str, str | None] = {
         "unsubscribe_url": f"{at}/u/{made.opt_out(member.id, channel, purpose)}" if purpose == MARKETING else "",
         "preferences_url": f"{at}/p/{made.preferences(member.id, turn.now)}",
-        "confirm_url": "" if asked is None else f"{at}/c/{made.confirm(member.id, channel, MARKETING, asked.at)}",
     }
-    return links if at else dict.fromkeys(links, "")
+    asked = member.unconfirmed(f"{channel}/{MARKETING}")
+    if not at or asked is None:
+        # none: a text that holds it is not sent
+        return {**(links if at else dict.fromkeys(links, "")), "confirm_url": None}
+    until = asked.at + turn.content.policies.confirm_within(channel, MARKETING, turn.now)
+    return {**links, "confirm_url": f"{at}/c/{made.confirm(member.id, channel, MARKETING, asked.at, until)}"}
 
 
 def _closes(turn: Turn, journey: Journey, question: Question) -> tuple[datetime | None, str]:

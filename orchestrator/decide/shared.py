@@ -26,8 +26,8 @@ class Links(Protocol):
     def preferences(self, member_id: str, at: datetime) -> str:
         """That which opens the member's own preferences for a while from `at` on."""
 
-    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime) -> str:
-        """That which confirms the double opt-in that was asked for at `asked_at`."""
+    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime, until: datetime) -> str:
+        """That which confirms the double opt-in that was asked for at `asked_at`, before `until`."""
 
 
 class Shared(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator import __version__
 from orchestrator.channels.load import load_receivers
-from orchestrator.serve import events, health, hooks, leaving, preferences
+from orchestrator.serve import confirming, events, health, hooks, leaving, preferences
 from orchestrator.serve.description import describe
 from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.intake import Intake
@@ -92,6 +92,7 @@ def build(
         health.routes(store, intake),
         hooks.routes(receivers, hearing, replies, settings, clock, door.stranger),
         leaving.routes(vault, hearing, settings, door.stranger),
+        confirming.routes(store, vault, hearing, settings, door.stranger),
         preferences.routes(store, vault, hearing, settings, door.stranger),
     ):
         app.include_router(router)

@@ -71,3 +71,35 @@ LEAVING: dict[str, dict[str, str]] = {
         "unknown": "Abra de novo o link de uma mensagem nossa, ou responda a essa mensagem com a palavra SAIR.",
     },
 }
+CONFIRMING: dict[str, dict[str, str]] = {
+    "en": {
+        "title": "Please confirm",
+        "asks": "Do you want to receive {purpose} from us by {channel}?",
+        "yes": "Yes, I confirm",
+        "otherwise": "If you did not ask for it, close this page: nothing will be sent.",
+        "done_title": "Confirmed",
+        "done": "Thank you. From now on you may receive {purpose} from us by {channel}. Each message holds a way out.",
+        "over_title": "There is nothing to confirm here",
+        "over": "The time is over, or it was asked for anew or taken back. Please ask for our messages again.",
+    },
+    "es": {
+        "title": "Confirme, por favor",
+        "asks": "¿Quiere recibir {purpose} nuestra por {channel}?",
+        "yes": "Sí, lo confirmo",
+        "otherwise": "Si no lo ha pedido usted, cierre esta página: no se enviará nada.",
+        "done_title": "Confirmado",
+        "done": "Gracias. Desde ahora puede recibir {purpose} nuestra por {channel}. Cada mensaje dice cómo dejarla.",
+        "over_title": "Aquí no hay nada que confirmar",
+        "over": "El plazo ha pasado, o se pidió de nuevo o se retiró. Pida otra vez nuestros mensajes, por favor.",
+    },
+    "pt": {
+        "title": "Confirme, por favor",
+        "asks": "Deseja receber {purpose} nossa por {channel}?",
+        "yes": "Sim, confirmo",
+        "otherwise": "Se não fez este pedido, feche esta página: nada será enviado.",
+        "done_title": "Confirmado",
+        "done": "Obrigado. A partir de agora pode receber {purpose} nossa por {channel}. Cada mensagem diz como sair.",
+        "over_title": "Não há nada a confirmar aqui",
+        "over": "O prazo passou, ou foi pedido de novo ou retirado. Peça outra vez as nossas mensagens, por favor.",
+    },
+}

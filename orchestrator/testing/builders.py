@@ -85,6 +85,6 @@ class PlainLinks:
         """Says whose, and since when."""
         return f"{member_id}-{at.date()}"
 
-    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime) -> str:
+    def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime, until: datetime) -> str:
         """Says what it confirms."""
-        return f"{member_id}-{channel}-{purpose}-{asked_at.isoformat()}"
+        return f"{member_id}-{channel}-{purpose}-{asked_at.isoformat()}-{until.isoformat()}"
