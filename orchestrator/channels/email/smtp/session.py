@@ -75,12 +75,18 @@ class _Replies(SMTPProtocol):
 
     async def read_response(self, timeout: float | None = None) -> aiosmtplib.SMTPResponse:  # noqa: ASYNC109 - aiosmtplib's shape
         """The next reply, in the order of the commands."""
+        if timeout is None:
+            return await self.reply()
         async with asyncio.timeout(timeout):
-            while (reply := self._read_response_from_buffer()) is None:
-                if self._lost is not None:
-                    raise self._lost
-                self._waiting = asyncio.get_running_loop().create_future()
-                await self._waiting
+            return await self.reply()
+
+    async def reply(self) -> aiosmtplib.SMTPResponse:
+        """The same, within the time that the whole call has."""
+        while (reply := self._read_response_from_buffer()) is None:
+            if self._lost is not None:
+                raise self._lost
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
         self.owed -= 1
         if not self.owed and self._buffer:
             self.confused = True
@@ -161,7 +167,7 @@ class Connection:
         replies.owed += 1
         progress.dot_written = True
         replies.write(b".\r\n")
-        verdict = await replies.read_response()
+        verdict = await replies.reply()
         return read_reply("data", verdict.code, verdict.message)
 
     async def _one_by_one(self, progress: Progress, group: _Group) -> Answer | None:
@@ -181,7 +187,7 @@ class Connection:
             if refused is None:
                 progress.where = where
             try:
-                reply = await self._replies.read_response()
+                reply = await self._replies.reply()
                 if refused is None and (refused := _refusal(where, reply)):
                     by = where
             except (aiosmtplib.SMTPException, OSError):
@@ -203,7 +209,7 @@ class Connection:
         try:
             self._replies.owed += 1
             self._replies.write(b".\r\n")
-            await self._replies.read_response()
+            await self._replies.reply()
         except (aiosmtplib.SMTPException, OSError):
             self.close()
 
