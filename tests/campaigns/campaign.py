@@ -20,6 +20,7 @@ from tests.kafka.workers import Running, Town, until, where_it_is_noon
 from tests.servers import Kafka, Postgres
 
 PARTITIONS = 16
+ADAPTERS = ("smtp", "sendgrid", "twilio", "whatsapp", "telegram")
 DONE = ("accepted", "rejected", "unknown", "cancelled")
 
 
@@ -31,8 +32,22 @@ class Relay(NamedTuple):
     # 0: no bound
     per_second: float = 0
     connections: int = 100
+    timeout_s: float = 5.0
     # further lines of the account
     bounds: tuple[str, ...] = ()
+
+
+class Touch(NamedTuple):
+    """A touch as the outbox has it."""
+
+    touch_id: str
+    # sealed, but the same for the same member
+    member: str
+    journey: str
+    state: str
+    attempts: int
+    # the account of the last attempt
+    account: str
 
 
 class Campaign(Town):
@@ -51,6 +66,8 @@ class Campaign(Town):
         """On a fresh database; `relays` in the order in which they are tried, `dispatch` more lines of [dispatch]."""
         self.postgres, self.database = postgres, postgres.fresh_database()
         lines = [*dispatch, f"adapters = {{email = {[relay.name for relay in relays]}}}"]
+        # of no account here, but compared with the lease all the same
+        lines += [f"{adapter} = {{timeout_s = {relays[0].timeout_s}}}" for adapter in ADAPTERS]
         for relay in relays:
             lines += [
                 f"[dispatch.accounts.{relay.name}]",
@@ -58,8 +75,8 @@ class Campaign(Town):
                 f"per_second = {relay.per_second}",
                 *relay.bounds,
                 (
-                    f'smtp = {{host = "127.0.0.1", port = {relay.port}, security = "none", timeout_s = 5.0, '
-                    f"connections = {relay.connections}}}"
+                    f'smtp = {{host = "127.0.0.1", port = {relay.port}, security = "none", '
+                    f"timeout_s = {relay.timeout_s}, connections = {relay.connections}}}"
                 ),
             ]
         super().__init__(folder, kafka, self.database, partitions, dispatch=lines)
@@ -78,6 +95,11 @@ class Campaign(Town):
     def states(self) -> Counter[str]:
         """Touches by state."""
         return Counter(dict(self.ask("SELECT state, count(*) FROM touches GROUP BY state")))
+
+    def touches(self) -> list[Touch]:
+        """All of them."""
+        found = self.ask("SELECT touch_id, encode(member, 'hex'), journey, state, attempts, account FROM touches")
+        return [Touch(*row) for row in found]
 
     def ended(self) -> int:
         """Touches that have come to an end."""
