@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openapi_core.validation.request.exceptions import InvalidRequestBody
@@ -93,6 +94,12 @@ def test_the_touch_id_is_the_only_word_about_the_member_that_sendgrid_keeps() ->
     assert ["welcome"] == request.json["categories"]
     # typed as a string by the contract, and as an object by the service: never there
     assert "custom_args" not in request.json
+
+
+def test_where_an_address_takes_opt_outs_the_header_names_it_too() -> None:
+    mail: Any = build(message(unsubscribe="https://example.com/u/Zx81kQ"), "Club", opt_out_mail="out@in.example.com")
+    (one,) = mail["personalizations"]
+    assert "<https://example.com/u/Zx81kQ>, <mailto:out+Zx81kQ@in.example.com>" == one["headers"]["List-Unsubscribe"]
 
 
 def test_marketing_carries_the_one_click_opt_out_in_one_piece_however_long_it_is() -> None:

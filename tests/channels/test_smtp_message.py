@@ -53,6 +53,20 @@ def test_every_automated_mail_says_what_it_is_and_which_touch_it_carries() -> No
     assert [] == mail.defects
 
 
+def test_where_an_address_takes_opt_outs_the_header_names_it_behind_the_one_click() -> None:
+    token = "Zx81kQ_-" * 4 + "abcd"
+    there = message(unsubscribe=f"https://club.example.com/u/{token}")
+    raw = build(there, NOW, "Club", "leave@in.some-loyalty-club.com")
+    line = f"List-Unsubscribe: <{there.unsubscribe}>, <mailto:leave+{token}@in.some-loyalty-club.com>\r\n"
+    assert line.encode() in raw
+    assert all(len(way) <= 76 for way in line.removeprefix("List-Unsubscribe: ").rstrip().split(", "))
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw
+    assert b"mailto" not in build(there, NOW, "Club")
+    assert b"mailto" not in build(message(purpose="service"), NOW, "Club", "leave@in.example.com")
+    elsewhere = message(unsubscribe="https://example.com/u/?who=1")
+    assert b"mailto" not in build(elsewhere, NOW, "Club", "leave@in.example.com"), "nobody could read it"
+
+
 def test_text_stands_beside_html_and_both_come_back_as_they_were() -> None:
     mail = read(build(message(), NOW, "Club"))
     assert "multipart/alternative" == mail.get_content_type()

@@ -12,6 +12,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ATOM = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _WORD = re.compile(r"[^A-Za-z0-9_.-]+")
+# what stands after the plus of an address, and is at most 64 characters with what stands before it (RFC 5321, 4.5.3.1.1)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,40}")
 # a header line holds 998 octets (RFC 5322, 2.1.1)
 _URI_LIMIT = 900
 
@@ -56,10 +58,11 @@ def check_words(message: Message) -> None:
         raise Unsendable("rejected_message", "no_text")
 
 
-def marks(message: Message, programme: str) -> dict[str, str]:
+def marks(message: Message, programme: str, opt_out_mail: str = "") -> dict[str, str]:
     """The headers of an automated mail: Auto-Submitted, Feedback-ID, and on marketing the one-click opt-out (RFC 8058).
 
-    `programme` names the stream. Raises Unsendable for an opt-out address that is not https; without any, as in a
+    `programme` names the stream; `opt_out_mail`, where there is one, is a second way for mail readers that know no
+    other (RFC 2369): its address names what the link names. Raises Unsendable for an opt-out address that is not https; without any, as in a
     project that has no public address, the header is left out.
     """
     stream = ":".join(map(_word, (message.journey, message.locale, message.purpose, programme)))
@@ -67,7 +70,13 @@ def marks(message: Message, programme: str) -> dict[str, str]:
     if message.purpose == "marketing" and message.unsubscribe:
         if not is_https(message.unsubscribe) or len(message.unsubscribe) > _URI_LIMIT:
             raise Unsendable("rejected_message", "bad_unsubscribe")
-        headers["List-Unsubscribe"] = f"<{message.unsubscribe}>"
+        # https first: RFC 8058 asks for one, and the first that a reader knows is taken (RFC 2369, 2)
+        ways = [f"<{message.unsubscribe}>"]
+        token = message.unsubscribe.rpartition("/")[2]
+        local, _, domain = opt_out_mail.partition("@")
+        if opt_out_mail and _TOKEN.fullmatch(token):
+            ways.append(f"<mailto:{local}+{token}@{domain}>")
+        headers["List-Unsubscribe"] = ", ".join(ways)
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers
 

@@ -25,7 +25,7 @@ from orchestrator.channels.secret import Secret, read_secret
 from orchestrator.settings import SendGridSettings, Settings
 
 
-def build(message: Message, programme: str, *, sandbox: bool = False) -> dict[str, object]:
+def build(message: Message, programme: str, *, sandbox: bool = False, opt_out_mail: str = "") -> dict[str, object]:
     """The JSON of `POST /v3/mail/send`; `programme` names the stream in Feedback-ID.
 
     The touch id goes in `custom_args`, which come back with every event; nothing else about the member does, since
@@ -42,7 +42,7 @@ def build(message: Message, programme: str, *, sandbox: bool = False) -> dict[st
         "personalizations": [
             {
                 "to": [{"email": to}],
-                "headers": headers.marks(message, programme),
+                "headers": headers.marks(message, programme, opt_out_mail),
                 "custom_args": {TOUCH: headers.touch_id(message)},
             }
         ],
@@ -68,13 +68,20 @@ class SendGrid:
     """One account; see `README.md` for what its answers come to."""
 
     def __init__(
-        self, settings: SendGridSettings, *, api_key: Secret, programme: str, clock: Callable[[], datetime]
+        self,
+        settings: SendGridSettings,
+        *,
+        api_key: Secret,
+        programme: str,
+        clock: Callable[[], datetime],
+        opt_out_mail: str = "",
     ) -> None:
         """`clock` gives the moment of a call, aware."""
         self.channel = "email"
         self.slots = settings.calls
         self.capabilities = Capabilities()
         self._sandbox, self._programme, self._clock = settings.sandbox, programme, clock
+        self._opt_out_mail = opt_out_mail
         self._slots: Slots[sendgrid.SendGridAPIClient] = Slots(
             settings.calls, lambda: open_client(settings.host, api_key, settings.timeout_s), settings.timeout_s
         )
@@ -87,7 +94,7 @@ class SendGrid:
         if refused := refusal(message, self.capabilities, self._clock()):
             return refused
         try:
-            mail = build(message, self._programme, sandbox=self._sandbox)
+            mail = build(message, self._programme, sandbox=self._sandbox, opt_out_mail=self._opt_out_mail)
         except headers.Unsendable as error:
             return Answer(kind=error.kind, code=error.code)
         try:
@@ -134,4 +141,5 @@ def open_adapter(channel: str, settings: Settings, project: Path, clock: Callabl
         api_key=read_secret(account.api_key_env, "[dispatch.sendgrid] api_key_env"),
         programme=settings.programme,
         clock=clock,
+        opt_out_mail=settings.opt_out_mail,
     )

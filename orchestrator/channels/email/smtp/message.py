@@ -40,8 +40,9 @@ def bounce_address(message: Message) -> str:
     return f"{BOUNCE_PREFIX}{headers.touch_id(message)}@{headers.sender(message).rpartition('@')[2]}"
 
 
-def build(message: Message, at: datetime, programme: str) -> bytes:
+def build(message: Message, at: datetime, programme: str, opt_out_mail: str = "") -> bytes:
     """The whole message with CRLF line ends; `at` is its Date, `programme` names the stream in Feedback-ID.
+    `opt_out_mail` is an address for opting out, "" for none.
 
     Raises Unsendable for control characters in a header, an address that is none, an opt-out address that is not
     https, a missing subject or a missing text part.
@@ -53,7 +54,7 @@ def build(message: Message, at: datetime, programme: str) -> bytes:
         "To": to,
         "Message-ID": f"<{touch_id}@{sender.rpartition('@')[2]}>",
         "Date": format_datetime(at.astimezone(UTC)),
-        **headers.marks(message, programme),
+        **headers.marks(message, programme, opt_out_mail),
     }
     if reply_to := headers.reply_to(message):
         tokens["Reply-To"] = reply_to

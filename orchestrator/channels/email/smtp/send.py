@@ -40,6 +40,7 @@ class Smtp:
         programme: str,
         clock: Callable[[], datetime],
         hostname: str,
+        opt_out_mail: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`clock` gives the Date of a message; `hostname` is our name in EHLO; `tls` trusts the system's roots if None.
@@ -50,7 +51,7 @@ class Smtp:
         self.slots = settings.connections
         self.capabilities = Capabilities()
         self._timeout_s = settings.timeout_s
-        self._programme, self._clock = programme, clock
+        self._programme, self._clock, self._opt_out_mail = programme, clock, opt_out_mail
         self._pool = Pool(settings, password, hostname, tls or ssl.create_default_context())
         self._slots = asyncio.Semaphore(self.slots)
 
@@ -62,7 +63,7 @@ class Smtp:
         if refused := refusal(message, self.capabilities, self._clock()):
             return refused
         try:
-            raw = wire.build(message, self._clock(), self._programme)
+            raw = wire.build(message, self._clock(), self._programme, self._opt_out_mail)
             sender, recipient = wire.bounce_address(message), headers.recipient(message)
         except headers.Unsendable as error:
             return Answer(kind=error.kind, code=error.code)
@@ -120,4 +121,5 @@ def open_adapter(channel: str, settings: Settings, project: Path, clock: Callabl
         programme=settings.programme,
         clock=clock,
         hostname=socket.getfqdn(),
+        opt_out_mail=settings.opt_out_mail,
     )
