@@ -12,7 +12,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ATOM = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _WORD = re.compile(r"[^A-Za-z0-9_.-]+")
-# what stands after the plus of an address, and is at most 64 characters with what stands before it (RFC 5321, 4.5.3.1.1)
+# what stands after the plus of an address; a local part holds 64 octets (RFC 5321, 4.5.3.1.1)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,40}")
 # a header line holds 998 octets (RFC 5322, 2.1.1)
 _URI_LIMIT = 900
@@ -62,8 +62,8 @@ def marks(message: Message, programme: str, opt_out_mail: str = "") -> dict[str,
     """The headers of an automated mail: Auto-Submitted, Feedback-ID, and on marketing the one-click opt-out (RFC 8058).
 
     `programme` names the stream; `opt_out_mail`, where there is one, is a second way for mail readers that know no
-    other (RFC 2369): its address names what the link names. Raises Unsendable for an opt-out address that is not https; without any, as in a
-    project that has no public address, the header is left out.
+    other (RFC 2369): its address names what the link names. Raises Unsendable for an opt-out address that is not
+    https; without any, as in a project that has no public address, the header is left out.
     """
     stream = ":".join(map(_word, (message.journey, message.locale, message.purpose, programme)))
     headers = {"Feedback-ID": stream, "Auto-Submitted": "auto-generated"}
