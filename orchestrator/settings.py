@@ -314,6 +314,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     public_url: str = "https://example.com"
     # address for opting out by mail, whose mail comes to /webhooks/sendgrid/inbound; "" leaves it out of the headers
     opt_out_mail: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]+@[A-Za-z0-9.-]+)?$", max_length=30)] = ""
+    # who looks texts over: channel -> addresses of colleagues, for `template test-send`
+    seeds: dict[str, list[str]] = {}
     store: StoreSettings = field(default_factory=StoreSettings)
     keys: KeySettings = field(default_factory=KeySettings)
     laws: LawSettings = field(default_factory=LawSettings)

@@ -1,4 +1,4 @@
-"""`orchestrator template lint|preview`: whether the texts are sound, and how they look to a member."""
+"""`orchestrator template lint|preview|test-send`: whether the texts are sound, and how they look to a member."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.cli.output import State, counted, key_values, show, verdict
+from orchestrator.cli.output import State, counted, key_values, show, table, verdict
 from orchestrator.content import locate
 from orchestrator.content.check import lint_texts
 from orchestrator.content.confine import PreviewRequest, confined_preview
 from orchestrator.content.lint import LintReport
 from orchestrator.content.load import identity_of
 from orchestrator.content.preview import Preview
+from orchestrator.project import open_project
+from orchestrator.seed_sends import SeedSent, send_to_seeds
 from orchestrator.settings import FILE, Settings, load
 
 app = typer.Typer(help="Check and preview the texts of journeys.", no_args_is_help=True)
@@ -61,19 +63,8 @@ def preview(  # one argument for each option that a person may give
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write the message as a member would get it, and say where it is."""
-    state, settings = State.of(ctx), _settings(ctx)
-    words = confined_preview(
-        PreviewRequest(
-            folder=str(locate.folder("templates", state.project).resolve()),
-            default_locale=settings.locale,
-            identity=identity_of(settings),
-            journey=journey,
-            message=message,
-            channel=channel,
-            locale=locale,
-            case=case,
-        )
-    )
+    state = State.of(ctx)
+    words = _rendered(state.project, _settings(ctx), journey, message, channel, locale, case)
     file = (out or state.project / "previews" / _name(words)).resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(words.html or words.text, encoding="utf-8")
@@ -83,6 +74,54 @@ def preview(  # one argument for each option that a person may give
     show(ctx, result, lambda: _previewed(result))
     if open_:
         webbrowser.open(file.as_uri())
+
+
+@app.command("test-send", epilog="Example: orchestrator template test-send thank-you thanks --locale es")
+def send_test(  # one argument for each option that a person may give
+    ctx: typer.Context,
+    journey: Annotated[str, typer.Argument(help="The journey: a folder of templates/.")],
+    message: Annotated[str, typer.Argument(help="The message, such as hello.")],
+    channel: Annotated[str, typer.Option(help="email, sms, …")] = "email",
+    locale: Annotated[str, typer.Option(help="es, pt-BR, …; the member's own where left out.")] = "",
+    case: Annotated[str, typer.Option(help="Name of a case in cases.yaml whose member's words they get.")] = "",
+) -> None:
+    """Send the message to the colleagues under [seeds], by the channel's first account; exit 1 if one is not accepted.
+
+    No rule is asked and no member is written to; the contact log holds nothing of it.
+    """
+    with open_project(State.of(ctx).project) as project:
+        words = _rendered(project.path, project.settings, journey, message, channel, locale, case)
+        sender = project.content.policies.sender(channel, datetime.now(UTC))
+        sent = send_to_seeds(words, sender, project.settings, project.path)
+    show(ctx, sent, lambda: _sent(sent))
+    if any(each.answer != "accepted" for each in sent):
+        raise typer.Exit(1)
+
+
+def _rendered(
+    project: Path, settings: Settings, journey: str, message: str, channel: str, locale: str, case: str
+) -> Preview:
+    return confined_preview(
+        PreviewRequest(
+            folder=str(locate.folder("templates", project).resolve()),
+            default_locale=settings.locale,
+            identity=identity_of(settings),
+            journey=journey,
+            message=message,
+            channel=channel,
+            locale=locale,
+            case=case,
+        )
+    )
+
+
+def _sent(sent: list[SeedSent]) -> RenderableType:
+    accepted = sum(each.answer == "accepted" for each in sent)
+    rows = [(each.seed, each.account, each.answer, each.code) for each in sent]
+    return Group(
+        table(("seed", "account", "answer", "code"), rows),
+        verdict(accepted == len(sent), f"{accepted} of {counted(len(sent), 'seed')} accepted"),
+    )
 
 
 def _settings(ctx: typer.Context) -> Settings:

@@ -1,4 +1,4 @@
-"""One message as a member would get it: `orchestrator template preview`."""
+"""One message as a member would get it: `orchestrator template preview` and `test-send`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ class Preview(Struct, frozen=True, kw_only=True):
     text: str
     # sms: billed segments; 0 for other channels
     segments: int
+    # of the journey
+    purpose: str
+    # the text as a provider approved it, and a picture: see `channels.contract.Message`
+    template: str = ""
+    content_sid: str = ""
+    template_language: str = ""
+    variables: tuple[str, ...] = ()
+    media: str = ""
 
 
 def preview(
@@ -74,6 +82,12 @@ def preview(
         html=words.html,
         text=words.text,
         segments=segments(words.text).count if channel == "sms" else 0,
+        purpose=occasion_of(folder, journey).purpose,
+        template=words.template,
+        content_sid=words.content_sid,
+        template_language=words.template_language,
+        variables=words.variables,
+        media=words.media,
     )
 
 
