@@ -59,7 +59,7 @@ def examine(path: Path, today: date, parts: Iterable[str] = ()) -> list[Check]:
                 checks.extend(_EXAMINED[name](project, today))
             except ContentError as error:
                 checks += [
-                    Check(name=name, state="fail", found=f"{each.file}:{each.line}: {each.what}", cure=each.cure)
+                    Check(name=name, state="fail", found=f"{each.place}: {each.what}", cure=each.cure)
                     for each in error.problems
                 ]
             except OrchestratorError as error:

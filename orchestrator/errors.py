@@ -30,9 +30,13 @@ class Problem:
     def __init__(self, file: str, line: int, what: str, cure: str = "", column: int = 0) -> None:
         self.file, self.line, self.what, self.cure, self.column = file, line, what, cure, column
 
+    @property
+    def place(self) -> str:
+        """File, line and column as editors jump there; without the column where it is not known."""
+        return f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
-        return f"{place}: {self.what}" + (f" ({self.cure})" if self.cure else "")
+        return f"{self.place}: {self.what}" + (f" ({self.cure})" if self.cure else "")
 
     def __repr__(self) -> str:
         return f"Problem({str(self)!r})"

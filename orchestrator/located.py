@@ -1,6 +1,6 @@
-"""A value read from a file, with the line of each of its parts, and its conversion to types.
+"""A value read from a file, with the line and column of each of its parts, and its conversion to types.
 
-What is wrong is told with file, line and cure, in words that whoever wrote the file can act on.
+What is wrong is told with file, line, column and cure, in words that whoever wrote the file can act on.
 """
 
 from __future__ import annotations
@@ -40,22 +40,31 @@ _KINDS: dict[object, str] = {int: "a whole number", float: "a number", str: "any
 
 
 class Located(Struct, frozen=True):
-    """What a YAML file holds, with the line of each key and item."""
+    """What a YAML file holds, with the line and column of each key and item."""
 
     # as it is to be shown to people
     file: str
     value: object
     lines: Mapping[Steps, int]
+    # where it is not known: empty
+    columns: Mapping[Steps, int] = {}
 
     def line(self, *steps: str | int) -> int:
         """The line (from 1) of the key or item these steps lead to, or of the nearest one above it that is there."""
-        while steps and steps not in self.lines:
-            steps = steps[:-1]
-        return self.lines.get(steps, 1)
+        return self.lines.get(self._there(steps), 1)
+
+    def column(self, *steps: str | int) -> int:
+        """The column (from 1) on that line; 0 where it is not known."""
+        return self.columns.get(self._there(steps), 0)
 
     def problem(self, what: str, cure: str = "", *, at: Steps = ()) -> Problem:
-        """A problem at the line that the steps lead to."""
-        return Problem(self.file, self.line(*at), what, cure)
+        """A problem at the line and column that the steps lead to."""
+        return Problem(self.file, self.line(*at), what, cure, self.column(*at))
+
+    def _there(self, steps: Steps) -> Steps:
+        while steps and steps not in self.lines:
+            steps = steps[:-1]
+        return steps
 
 
 def convert(located: Located, type_: type[T], *, at: Steps = ()) -> T:
@@ -98,7 +107,7 @@ def _inside(located: Located, value: object, type_: Any, at: Steps) -> Iterator[
             for key, item in value.items():
                 named = f"as a name of {at[-1]}, " if at else ""
                 for problem in _problems(located, key, arguments[0], (*at, str(key))):
-                    yield Problem(problem.file, problem.line, named + problem.what, problem.cure)
+                    yield Problem(problem.file, problem.line, named + problem.what, problem.cure, problem.column)
                 yield from _problems(located, item, arguments[1], (*at, str(key)))
         elif isinstance(value, list) and origin in (list, tuple, set, frozenset):
             fixed = origin is tuple and Ellipsis not in arguments

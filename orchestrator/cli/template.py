@@ -137,7 +137,7 @@ def _name(words: Preview) -> str:
 def _report(report: LintReport) -> RenderableType:
     lines: list[RenderableType] = []
     for found in report.problems:
-        lines.append(Text.assemble((f"{found.file}:{found.line}", "bold"), f": {found.what}"))
+        lines.append(Text.assemble((found.problem().place, "bold"), f": {found.what}"))
         if found.cure:
             lines.append(Text(f"    {found.cure}", style="dim"))
     journeys = counted(len(report.journeys), "journey")

@@ -1,4 +1,4 @@
-"""Content files: YAML that remembers its lines.
+"""Content files: YAML that remembers its lines and columns.
 
 YAML is read as people expect it, not as YAML 1.1 has it: only `true` and `false` are truth values (`NO` is Norway, `on`
 is a word), `21:00` is text and not the number 1260. A key written twice is an error, and so is an alias: what stands in
@@ -66,17 +66,21 @@ def parse_yaml(text: str, file: str) -> Located:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
-        lines: dict[Steps, int] = {(): 1}
-        if root is None:
-            return Located(file, None, lines)
-        problems = [Problem(file, line, what, cure) for line, what, cure in _walk(loader, root, (), lines, set())]
+        places: dict[Steps, yaml.Mark] = {}
+        found = [] if root is None else [*_walk(loader, root, (), places, set())]
+        problems = [Problem(file, at.line + 1, what, cure, at.column + 1) for at, what, cure in found]
         if problems:
             raise ContentError(problems)
-        return Located(file, loader.construct_document(root), lines)
+        value = None if root is None else loader.construct_document(root)
+        lines: dict[Steps, int] = {(): 1}
+        columns: dict[Steps, int] = {}
+        for steps, at in places.items():
+            lines[steps], columns[steps] = at.line + 1, at.column + 1
+        return Located(file, value, lines, columns)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ContentError([Problem(file, line, f"no YAML: {error.problem or error.context}")]) from None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
+        raise ContentError([Problem(file, line, f"no YAML: {error.problem or error.context}", "", column)]) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ContentError([Problem(file, 1, f"no YAML: {str(error).splitlines()[0]}")]) from None
     finally:
@@ -84,31 +88,31 @@ def parse_yaml(text: str, file: str) -> Located:
 
 
 def _walk(
-    loader: _Loader, node: yaml.Node, steps: Steps, lines: dict[Steps, int], seen: set[int]
-) -> Iterator[tuple[int, str, str]]:
-    """Notes the line of each key and item; yields (line, what, cure) of what is no plain content."""
-    line = node.start_mark.line + 1
+    loader: _Loader, node: yaml.Node, steps: Steps, places: dict[Steps, yaml.Mark], seen: set[int]
+) -> Iterator[tuple[yaml.Mark, str, str]]:
+    """Notes the place of each key and item; yields (place, what, cure) of what is no plain content."""
+    place = node.start_mark
     if id(node) in seen:
-        yield line, "an alias", "write it out: what stands in a file is what holds"
+        yield place, "an alias", "write it out: what stands in a file is what holds"
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
-            lines[(*steps, i)] = item.start_mark.line + 1
-            yield from _walk(loader, item, (*steps, i), lines, seen)
+            places[(*steps, i)] = item.start_mark
+            yield from _walk(loader, item, (*steps, i), places, seen)
     elif isinstance(node, yaml.MappingNode):
         for key, item in node.value:
-            key_line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                yield key_line, "a key must be a plain word", ""
+                yield key.start_mark, "a key must be a plain word", ""
                 continue
             here = (*steps, str(key.value))
-            if here in lines:
-                yield key_line, f"`{key.value}` stands twice, first on line {lines[here]}", "keep one of them"
-            lines[here] = key_line
-            yield from _walk(loader, item, here, lines, seen)
+            if here in places:
+                first = places[here].line + 1
+                yield key.start_mark, f"`{key.value}` stands twice, first on line {first}", "keep one of them"
+            places[here] = key.start_mark
+            yield from _walk(loader, item, here, places, seen)
     elif isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "timestamp":
         try:
             loader.construct_yaml_timestamp(node)
         except ValueError as error:
-            yield line, f"`{node.value}` is no date: {error}", "dates are written 2026-11-30"
+            yield place, f"`{node.value}` is no date: {error}", "dates are written 2026-11-30"

@@ -34,15 +34,17 @@ class Found(Struct, frozen=True, kw_only=True):
     line: int
     what: str
     cure: str = ""
+    # on that line; 0 where it is not known
+    column: int = 0
 
     @classmethod
     def of(cls, problem: Problem) -> Found:
         """The same, as data."""
-        return cls(file=problem.file, line=problem.line, what=problem.what, cure=problem.cure)
+        return cls(file=problem.file, line=problem.line, what=problem.what, cure=problem.cure, column=problem.column)
 
     def problem(self) -> Problem:
         """The same, as the errors hold it."""
-        return Problem(self.file, self.line, self.what, self.cure)
+        return Problem(self.file, self.line, self.what, self.cure, self.column)
 
 
 class LintReport(Struct, frozen=True, kw_only=True):

@@ -84,6 +84,11 @@ def test_a_step_says_what_is_wrong_with_it_and_on_which_line(steps: str, expecte
     assert any(problem.startswith("templates/test/journey.yaml:6") for problem in found), found
 
 
+def test_a_problem_names_the_column_of_the_key_that_it_is_about() -> None:
+    (found,) = problems(f"{EVENT}steps:\n{SEND}  - {{wait: P1D, channels: [sms]}}\n")
+    assert found.startswith("templates/test/journey.yaml:6:17: `channels` does not belong to `wait`")
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

@@ -473,7 +473,7 @@ def test_each_mistake_is_told_with_file_line_and_cure(tmp_path: Path, old: str, 
         assert said[0].startswith("channel_policies/email.yaml:")
         assert told in said[0]
         return
-    assert any(text.startswith(f"channel_policies/email.yaml:{line}: ") and told in text for text in said), said
+    assert any(text.startswith(f"channel_policies/email.yaml:{line}:") and told in text for text in said), said
 
 
 def test_the_unbroken_file_of_these_mistakes_is_read(tmp_path: Path) -> None:
@@ -540,7 +540,7 @@ def test_each_mistake_in_a_case_is_told_with_file_line_and_cure(
     with pytest.raises(ContentError) as caught:
         run_cases(made)
     said = [str(problem) for problem in caught.value.problems]
-    assert any(text.startswith(f"channel_policies/house.cases.yaml:{line}: ") and told in text for text in said), said
+    assert any(text.startswith(f"channel_policies/house.cases.yaml:{line}:") and told in text for text in said), said
 
 
 def test_a_changed_number_makes_a_shipped_case_fail(tmp_path: Path) -> None:
@@ -580,11 +580,11 @@ def test_words_and_hours_are_read_as_people_mean_them() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: 1\nb: &x 2\nc: *x\n", "f:2: an alias|f:3: an alias"),
-        ("a: 1\na: 2\n", "f:2: `a` stands twice, first on line 1"),
-        ("a: 1\n[b]: 2\n", "f:2: a key must be a plain word"),
-        ("a: !!python/object/apply:os.getcwd []\n", "f:1: no YAML"),
-        ("a: b: c\n", "f:1: no YAML"),
+        ("a: 1\nb: &x 2\nc: *x\n", "f:2:4: an alias|f:3:4: an alias"),
+        ("a: 1\na: 2\n", "f:2:1: `a` stands twice, first on line 1"),
+        ("a: 1\n[b]: 2\n", "f:2:1: a key must be a plain word"),
+        ("a: !!python/object/apply:os.getcwd []\n", "f:1:4: no YAML"),
+        ("a: b: c\n", "f:1:5: no YAML"),
     ],
 )
 def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, told: str) -> None:
@@ -626,16 +626,16 @@ class Steps(Struct, forbid_unknown_fields=True):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("steps:\n- {do: wait, days: 1}\n- {do: snd}\n", "f:3: `snd` is no `do` (did you mean `send`?"),
-        ("steps:\n- {days: 1}\n", "f:2: `do` is missing (there is: send, wait)"),
-        ("steps:\n- do: send\n  channel: smss\n", "f:3: `channel`: `smss` is not known here (did you mean `sms`?"),
-        ("steps:\n- do: wait\n  days: 1\n  channel: sms\n", "f:4: `channel` is not known here"),
-        ("steps: []\npair:\n- 1\n- 2\n", "f:4: must be text, not a whole number (it says `2`)"),
-        ("steps: []\nnote: long\n", "f:2: `note`: must be at most 3 characters long (it says `long`)"),
-        ("steps: 3\n", "f:1: `steps`: must be a list, not a whole number (it says `3`)"),
-        ("steps: []\nafter: 3 days\n", "f:2: `after`: must be a duration such as P3D (it says `3 days`)"),
-        ("steps: []\ntimes: 0\n", "f:2: `times`: must be at least 1 (it says `0`)"),
-        ("steps: []\nnames: []\n", "f:2: `names`: must not be empty"),
+        ("steps:\n- {do: wait, days: 1}\n- {do: snd}\n", "f:3:4: `snd` is no `do` (did you mean `send`?"),
+        ("steps:\n- {days: 1}\n", "f:2:3: `do` is missing (there is: send, wait)"),
+        ("steps:\n- do: send\n  channel: smss\n", "f:3:3: `channel`: `smss` is not known here (did you mean `sms`?"),
+        ("steps:\n- do: wait\n  days: 1\n  channel: sms\n", "f:4:3: `channel` is not known here"),
+        ("steps: []\npair:\n- 1\n- 2\n", "f:4:3: must be text, not a whole number (it says `2`)"),
+        ("steps: []\nnote: long\n", "f:2:1: `note`: must be at most 3 characters long (it says `long`)"),
+        ("steps: 3\n", "f:1:1: `steps`: must be a list, not a whole number (it says `3`)"),
+        ("steps: []\nafter: 3 days\n", "f:2:1: `after`: must be a duration such as P3D (it says `3 days`)"),
+        ("steps: []\ntimes: 0\n", "f:2:1: `times`: must be at least 1 (it says `0`)"),
+        ("steps: []\nnames: []\n", "f:2:1: `names`: must not be empty"),
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_told_where_it_stands(text: str, told: str) -> None:

@@ -161,7 +161,7 @@ def name_another_store(project: Path) -> None:
         (garble_the_key, "keys", "is no key file", "restore it from your backup"),
         (misspell_the_adapter, "channels", "there is no such adapter", "did you mean 'smtp'"),
         (misspell_a_setting, "settings", ": `lokale` is not known here", "did you mean `locale`"),
-        (break_a_policy, "content", "channel_policies/email.yaml:20: `21:00-8`", 'write "21:00-08:00"'),
+        (break_a_policy, "content", "channel_policies/email.yaml:20:28: `21:00-8`", 'write "21:00-08:00"'),
         (misspell_a_name, "content", "templates/welcome/hello.sms.en.txt.j2:1: `member.name`", "did you mean"),
         (name_another_store, "store", "mysql://us:***@db/club is no store", 'url = "sqlite:///orchestrator.db"'),
     ],

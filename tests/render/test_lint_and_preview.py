@@ -149,7 +149,7 @@ def test_expected_words_are_found_whatever_space_stands_between_them() -> None:
 def test_two_cases_of_one_name_are_refused(folder: Folder) -> None:
     one = "- name: one\n  member: {}\n  events: []\n  until: 2026-11-24T10:00:00Z\n"
     folder.write("hi/cases.yaml", one + one)
-    with pytest.raises(ContentError, match=r"cases\.yaml:5: two cases"):
+    with pytest.raises(ContentError, match=r"cases\.yaml:5:3: two cases"):
         read_cases(folder.path / "hi/cases.yaml")
 
 
