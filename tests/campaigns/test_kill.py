@@ -25,7 +25,6 @@ KILLS = 3
 LEASE_S = 6.0
 # a call that is cut is cut within so long
 SINK_MS = 30
-CONNECTIONS = 8
 
 
 class Ran(NamedTuple):
@@ -42,11 +41,11 @@ class Ran(NamedTuple):
     adds_up: bool
 
 
-def lived(members: int, folder: Path, kafka: Kafka, postgres: Postgres, within_s: float) -> Ran:
+def lived(members: int, connections: int, folder: Path, kafka: Kafka, postgres: Postgres, within_s: float) -> Ran:
     """A campaign to so many members, its worker killed at the quarters of it."""
     sink = Sink(folder, delay_ms=SINK_MS)
     sink.start()
-    relay = Relay("relay", sink.port, connections=CONNECTIONS, timeout_s=LEASE_S / 2)
+    relay = Relay("relay", sink.port, connections=connections, timeout_s=LEASE_S / 2)
     campaign = Campaign(folder / "project", kafka, postgres, [relay], dispatch=[f"lease_s = {LEASE_S}"])
     try:
         campaign.join(f"member-{n}" for n in range(members))
@@ -115,11 +114,11 @@ def judge(ran: Ran) -> None:
 def test_a_killed_worker_leaves_nobody_out_and_writes_to_nobody_twice(
     tmp_path: Path, kafka: Kafka, postgres: Postgres
 ) -> None:
-    judge(lived(1_000, tmp_path, kafka, postgres, 120))
+    judge(lived(1_000, 8, tmp_path, kafka, postgres, 120))
 
 
 @pytest.mark.soak
 @pytest.mark.kafka
 @pytest.mark.timeout(7_000)
 def test_a_long_campaign(tmp_path: Path, kafka: Kafka, postgres: Postgres) -> None:
-    judge(lived(50_000, tmp_path, kafka, postgres, 6_000))
+    judge(lived(50_000, 100, tmp_path, kafka, postgres, 6_000))

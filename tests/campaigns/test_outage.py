@@ -25,7 +25,9 @@ from tests.campaigns.sink import Sink, Taken
 from tests.kafka.workers import until
 from tests.servers import Kafka, Postgres
 
-SINK_MS = 10
+# the one that goes down takes its time, so that calls are in doubt when it does
+SINKS_MS = {"first": 200, "second": 10}
+CONNECTIONS = 60
 BOUNDS = ("failures = 5", "failure_window_s = 3.0", "rest_s = 2.0")
 # refused before the breaker opened, with no account left to go to: such wait a while of their own, minutes
 WAITING = 60
@@ -87,12 +89,12 @@ def closed(members: range) -> list[Event]:
 
 def lived(size: Size, folder: Path, kafka: Kafka, postgres: Postgres) -> Ran:
     """A campaign through two accounts that go down."""
-    first, second = (Sink(folder, name, SINK_MS) for name in ("first", "second"))
+    first, second = (Sink(folder, name, takes_ms) for name, takes_ms in SINKS_MS.items())
     for sink in (first, second):
         sink.start()
     relays = [
-        Relay(name, sink.port, rate, 16, 2.0, BOUNDS)
-        for name, sink, rate in zip(("first", "second"), (first, second), size.rates, strict=True)
+        Relay(name, sink.port, rate, CONNECTIONS, 2.0, BOUNDS)
+        for name, sink, rate in zip(SINKS_MS, (first, second), size.rates, strict=True)
     ]
     campaign = Campaign(folder / "project", kafka, postgres, relays, dispatch=["lease_s = 8.0", "max_attempts = 20"])
     _ask_at_once(folder / "project", size.valid_for_s)
@@ -146,7 +148,8 @@ def judge(ran: Ran, size: Size) -> None:
     assert ({"first"}, {"first", "second"}) == ran.opened
     assert [] == ran.out_at_the_end
     by_account = Counter(touch.account for touch in ran.touches if touch.state == "accepted")
-    assert min(by_account["first"], by_account["second"]) >= size.early // 5
+    assert by_account["first"]
+    assert min(len(ran.first), by_account["second"]) >= size.early // 5
     # refused by one, taken by the other or later
     assert any(touch.attempts > 1 and touch.state == "accepted" for touch in ran.touches)
 
@@ -154,7 +157,7 @@ def judge(ran: Ran, size: Size) -> None:
     taken = Counter(mail.touch_id for mail in [*ran.first, *ran.second])
     state = {touch.touch_id: touch.state for touch in ran.touches}
     assert [] == [touch for touch, times in taken.items() if times > 1]
-    assert {"accepted", "unknown"} >= {state[touch] for touch in taken}
+    assert {"accepted", "unknown"} == {state[touch] for touch in taken}
     assert {touch for touch, its in state.items() if its == "accepted"} <= taken.keys()
 
     # what was past its time while nobody could be called: a silence with that reason, and never sent
