@@ -22,7 +22,7 @@ PARTITIONS = 3
 
 @pytest.fixture(scope="session")
 def content() -> Content:
-    """The content that is shipped, but that nobody is held out: whom a draw by the keys of a session meets is chance."""
+    """The content that is shipped, with nobody held out: whom a draw by the keys of a session meets is chance."""
     shipped = shipped_content()
     journeys = {name: replace(journey, holdout=None) for name, journey in shipped.journeys.items()}
     return replace(shipped, journeys=journeys)
