@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
-
-from msgspec import Struct
 
 from orchestrator.channels.accounts import Account
 from orchestrator.channels.load import load_accounts
@@ -22,6 +20,7 @@ from orchestrator.content.laws import overdue
 from orchestrator.content.sender import examples
 from orchestrator.decide.law import LawBook
 from orchestrator.dispatch.breaker import open_breakers
+from orchestrator.domain import Check, examine_click, examine_domain
 from orchestrator.errors import ContentError, OrchestratorError
 from orchestrator.project import Project, open_project
 from orchestrator.stores.outbox import at_account
@@ -30,16 +29,6 @@ from orchestrator.times import instant, rfc3339
 ENOUGH_DISK = 1 << 30
 # seconds that the clocks of this machine and of the store may differ by
 LARGEST_SKEW_S = 2.0
-
-
-class Check(Struct, frozen=True, kw_only=True):
-    """One check."""
-
-    name: str
-    # warn: it runs, but somebody should look
-    state: Literal["ok", "warn", "fail"]
-    found: str
-    cure: str = ""
 
 
 def examine(path: Path, today: date, parts: Iterable[str] = ()) -> list[Check]:
@@ -65,6 +54,31 @@ def examine(path: Path, today: date, parts: Iterable[str] = ()) -> list[Check]:
             except OrchestratorError as error:
                 checks.append(Check(name=name, state="fail", found=str(error)))
     return checks
+
+
+def examine_domains(path: Path, now: datetime) -> list[Check]:
+    """The domains that e-mail comes from at `now` (aware), asked by DNS, and the one click asked by HTTP.
+
+    Never raises for what it examines.
+    """
+    try:
+        with open_project(path) as project:
+            return list(_domains(project, now))
+    except ContentError as error:
+        return [Check(name="content", state="fail", found=str(error), cure="orchestrator doctor")]
+    except OrchestratorError as error:
+        return [Check(name="domain", state="fail", found=str(error))]
+
+
+def _domains(project: Project, now: datetime) -> Iterator[Check]:
+    settings = project.settings
+    domain = project.content.policies.sender("email", now).address.rpartition("@")[2].lower()
+    if not domain:
+        cure = "add a dated entry with `sender` to channel_policies/email.yaml"
+        yield Check(name="domain", state="fail", found="no sender of e-mail is named", cure=cure)
+    else:
+        yield from examine_domain(domain, settings.domain)
+    yield from examine_click(settings.public_url, settings.domain.timeout_s)
 
 
 def _keys(project: Project, _today: date) -> Iterator[Check]:

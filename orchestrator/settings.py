@@ -299,6 +299,17 @@ class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     stop_words: list[str] = []
 
 
+class DomainSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `orchestrator doctor --domain` asks about the domains that e-mail comes from."""
+
+    # address of the name server to ask, with :port where it is not 53; "" asks that of this machine
+    resolver: str = ""
+    # names of the DKIM keys that the carrier signs with: SendGrid has s1 and s2; others show theirs
+    dkim_selectors: list[str] = field(default_factory=lambda: ["s1", "s2"])
+    # seconds for one question, repetitions included
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a project."""
 
@@ -322,6 +333,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     dispatch: DispatchSettings = field(default_factory=DispatchSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
+    domain: DomainSettings = field(default_factory=DomainSettings)
 
 
 def load(project: Path) -> Settings:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from orchestrator import starter
 from orchestrator.cli.app import app
 from orchestrator.clocks import wall_clock
-from orchestrator.doctor import Check, examine
+from orchestrator.doctor import examine
+from orchestrator.domain import Check
 from orchestrator.settings import FILE
 from orchestrator.stores.sql.sqlite import SqliteStore
 
