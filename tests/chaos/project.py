@@ -50,7 +50,7 @@ steps:
 DIGEST = """\
 journey: digest
 purpose: marketing
-trigger: {{event: purchase.completed, where: "event.amount >= 500"}}
+trigger: {{event: purchase.completed, where: "event.amount > 500"}}
 at_once: 1
 holdout: {{share: 10}}
 exit: [member.cancelled]

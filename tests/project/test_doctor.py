@@ -188,13 +188,15 @@ def test_clocks_that_agree_are_well(made: Path) -> None:
     assert ("ok", "the store's clock and this machine's differ by 0.0 s") == (clocks(made).state, clocks(made).found)
 
 
-@pytest.mark.parametrize(("seconds", "state"), [(1.9, "ok"), (-1.9, "ok"), (2.1, "fail"), (-2.1, "fail")])
+@pytest.mark.parametrize(("seconds", "state"), [(1.7, "ok"), (-1.7, "ok"), (2.3, "fail"), (-2.3, "fail")])
 def test_a_skew_over_two_seconds_is_refused_with_its_cure(
     made: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, state: str
 ) -> None:
     monkeypatch.setattr(SqliteStore, "clock", lambda _self: wall_clock() + int(seconds * 1_000_000))
     check = clocks(made)
-    assert (state, f"differ by {abs(seconds):.1f} s") == (check.state, check.found[-15:])
+    assert state == check.state
+    # a busy machine takes a moment between its two looks at the clock
+    assert abs(seconds) == pytest.approx(float(check.found.split()[-2]), abs=0.25)
     assert ("NTP" in check.cure) == (state == "fail")
 
 
