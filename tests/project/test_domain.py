@@ -99,6 +99,8 @@ def test_spf(records: list[str], state: str, words: str) -> None:
         (f"v=DKIM1; t=y:s; p={GOOD}", "warn", "test"),
         (f"v=DKIM1; k=rsa; p={GOOD[:100]} {GOOD[100:]}", "ok", "2048"),
     ],
+    # keys are made anew by each process, and all that share a run must know a test by one name
+    ids=("short", "revoked", "no-key", "no-base64", "cut", "on-trial", "well"),
 )
 def test_dkim(record: str, state: str, words: str) -> None:
     zone = {**WELL, "s1._domainkey.club.example": [record]}
