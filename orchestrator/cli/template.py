@@ -25,6 +25,12 @@ from orchestrator.settings import FILE, Settings, load
 
 app = typer.Typer(help="Check and preview the texts of journeys.", no_args_is_help=True)
 
+# what tells which words: `preview` and `test-send` ask for them alike
+_Journey = Annotated[str, typer.Argument(help="The journey: a folder of templates/.")]
+_Message = Annotated[str, typer.Argument(help="The message, such as hello.")]
+_Channel = Annotated[str, typer.Option(help="email, sms, …")]
+_Locale = Annotated[str, typer.Option(help="es, pt-BR, …; the member's own where left out.")]
+
 
 class Previewed(Struct, frozen=True, kw_only=True):
     """What `preview` wrote, and where."""
@@ -54,10 +60,10 @@ def lint(
 @app.command("preview", epilog="Example: orchestrator template preview thank-you thanks --locale es --open")
 def preview(  # one argument for each option that a person may give
     ctx: typer.Context,
-    journey: Annotated[str, typer.Argument(help="The journey: a folder of templates/.")],
-    message: Annotated[str, typer.Argument(help="The message, such as hello.")],
-    channel: Annotated[str, typer.Option(help="email, sms, …")] = "email",
-    locale: Annotated[str, typer.Option(help="es, pt-BR, …; the member's own where left out.")] = "",
+    journey: _Journey,
+    message: _Message,
+    channel: _Channel = "email",
+    locale: _Locale = "",
     case: Annotated[str, typer.Option(help="Name of a case in cases.yaml whose member gets it.")] = "",
     out: Annotated[Path | None, typer.Option(help="File to write; previews/… in the project where left out.")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
@@ -79,10 +85,10 @@ def preview(  # one argument for each option that a person may give
 @app.command("test-send", epilog="Example: orchestrator template test-send thank-you thanks --locale es")
 def send_test(  # one argument for each option that a person may give
     ctx: typer.Context,
-    journey: Annotated[str, typer.Argument(help="The journey: a folder of templates/.")],
-    message: Annotated[str, typer.Argument(help="The message, such as hello.")],
-    channel: Annotated[str, typer.Option(help="email, sms, …")] = "email",
-    locale: Annotated[str, typer.Option(help="es, pt-BR, …; the member's own where left out.")] = "",
+    journey: _Journey,
+    message: _Message,
+    channel: _Channel = "email",
+    locale: _Locale = "",
     case: Annotated[str, typer.Option(help="Name of a case in cases.yaml whose member's words they get.")] = "",
 ) -> None:
     """Send the message to the colleagues under [seeds], by the channel's first account; exit 1 if one is not accepted.

@@ -168,24 +168,7 @@ class Tick(Struct, frozen=True, tag="tick"):
     at: datetime
 
 
-Input = (
-    EventInput
-    | TimerDue
-    | Outcome
-    | Returned
-    | Expired
-    | Cancelled
-    | Receipt
-    | Withdrawal
-    | PointShared
-    | Command
-    | Tick
-    | Plan
-    | Sweep
-    | Redriven
-)
-__all__ = ["Channel", "Input", "Purpose"]
-
+# what we tell ourselves: the inbox and the journal hold these beside events
 InternalInput = (
     TimerDue
     | Outcome
@@ -201,6 +184,9 @@ InternalInput = (
     | Sweep
     | Redriven
 )
+Input = EventInput | InternalInput
+__all__ = ["Channel", "Input", "Purpose"]
+
 _internal: msgspec.json.Decoder[InternalInput] = msgspec.json.Decoder(InternalInput)
 
 

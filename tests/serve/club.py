@@ -15,24 +15,12 @@ from orchestrator.links import preferences_token
 from orchestrator.settings import Settings
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.world import World, shipped_content
-from orchestrator.vault import KeyFile, Vault
+from orchestrator.vault import Vault
 from tests.serve.inside import inside
 
 PARTITIONS = 2
 SETTINGS = replace(Settings(), programme="Círculo <Uno>", public_url="https://club.example.com")
 Club = tuple[World, httpx.Client]
-
-
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
-    return Vault(KeyFile.create(tmp_path_factory.mktemp("keys") / "key", datetime(2026, 1, 1, tzinfo=UTC)))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "store.db"
-    SqlStore.open(f"sqlite:///{path}", PARTITIONS).close()
-    return path
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from orchestrator.serve.own_words import OWN
 from orchestrator.testing.builders import enrolled, purchase
 from orchestrator.testing.world import World
 from tests.browser import Page, browsing, chromium
-from tests.serve.club import Club, club, empty, own_page, stand, vault
+from tests.serve.club import Club, club, own_page, stand
 
-__all__ = ["club", "empty", "vault"]
+__all__ = ["club"]
 
 THEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 SHOTS = Path(__file__).parents[2] / "build/screenshots"

@@ -14,9 +14,9 @@ from orchestrator.links import Confirming, Links, read_confirming
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import World
 from orchestrator.vault import Vault
-from tests.serve.club import Club, club, empty, vault
+from tests.serve.club import Club, club
 
-__all__ = ["club", "empty", "vault"]
+__all__ = ["club"]
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ASKED = NOW - timedelta(minutes=30)

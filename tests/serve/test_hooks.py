@@ -30,7 +30,7 @@ from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.builders import enrolled
 from orchestrator.testing.store_rows import touch_row
 from orchestrator.testing.world import World, shipped_content
-from orchestrator.vault import KeyFile, Vault
+from orchestrator.vault import Vault
 from tests.serve.inside import inside
 
 BASE = "https://hooks.example.com"
@@ -106,18 +106,6 @@ def settings_of(*keys: str) -> Settings:
         whatsapp=replace(base.dispatch.whatsapp, phone_number_id="106540352242922"),
     )
     return replace(base, public_url=BASE, dispatch=dispatch, programme="Club & Co")
-
-
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
-    return Vault(KeyFile.create(tmp_path_factory.mktemp("keys") / "key", datetime(2026, 1, 1, tzinfo=UTC)))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "store.db"
-    SqlStore.open(f"sqlite:///{path}", 2).close()
-    return path
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from orchestrator.stores.contract import Changes, Clock, KeyRow, MemberRow, Stor
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.builders import enrolled, purchase
 from orchestrator.testing.world import Ledger, World, shipped_content
-from orchestrator.vault import KeyFile, Vault
+from orchestrator.vault import Vault
 from tests.serve.inside import inside
 
 PARTITIONS = 2
@@ -35,20 +35,8 @@ SETTINGS = replace(Settings(), programme="Círculo <Uno>", public_url="https://c
 
 
 @pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
-    return Vault(KeyFile.create(tmp_path_factory.mktemp("keys") / "key", datetime(2026, 1, 1, tzinfo=UTC)))
-
-
-@pytest.fixture(scope="module")
 def content() -> Content:
     return shipped_content()
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "store.db"
-    SqlStore.open(f"sqlite:///{path}", PARTITIONS).close()
-    return path
 
 
 @pytest.fixture

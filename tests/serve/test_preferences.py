@@ -20,10 +20,10 @@ from orchestrator.stores.contract import SuppressionRow
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import World
 from orchestrator.vault import Vault
-from tests.serve.club import SETTINGS, Club, club, empty, own_page, stand, vault
+from tests.serve.club import SETTINGS, Club, club, own_page, stand
 from tests.serve.inside import inside
 
-__all__ = ["club", "empty", "vault"]
+__all__ = ["club"]
 
 THEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 SHOWN = {"shown": "email sms", "limit": "none", "pause": "none", "first": ""}
