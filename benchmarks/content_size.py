@@ -101,6 +101,11 @@ def _rewrite(file: Path, *, only: Iterable[str] | None = None, further: dict[str
     for entry in words["entries"]:
         for family in FAMILIES if only is not None else ():
             entry[family] = {name: rule for name, rule in entry.get(family, {}).items() if name in (only or ())}
+        if only is not None:
+            # nor a word of journeys that are not there: the profile is asked for by one of them
+            entry.pop("profile", None)
+            if "priority" in entry:
+                entry["priority"] = [name for name in entry["priority"] if name in FEW_JOURNEYS]
     if further:
         first = words["entries"][0]
         first["caps"] = {**first.get("caps", {}), **further}

@@ -248,7 +248,7 @@ def test_nobody_is_quarantined_for_a_database_that_is_away(
     holding = held(pipeline_over(store))
     failures = 5
 
-    def given(batch: object, wants: object, shared: object) -> tuple[object, None]:
+    def given(batch: object, member: bytes, wants: object, shared: object) -> tuple[object, None]:
         nonlocal failures
         if failures:
             failures -= 1
