@@ -23,8 +23,9 @@ from orchestrator.contact_log import chain
 from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.journeys.walking import HELD
-from orchestrator.decide.member import Member, Place
+from orchestrator.decide.member import ContactPoint, Member, Place
 from orchestrator.decide.occasions import operator_entry
+from orchestrator.decide.points import named
 from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.shared import NOTHING, Needs, Shared, nobody
@@ -900,9 +901,15 @@ class _Partition:
         points = () if after is None else after.contact_points
         if former is points:
             return
-        has, had = {point.fingerprint for point in points}, {point.fingerprint for point in former}
+        has, had = self._marks(points), self._marks(former)
         for contact in has ^ had:
             self.batch.contacts[contact, member] = contact in has
+
+    def _marks(self, points: Iterable[ContactPoint]) -> set[str]:
+        """What their owner is found by: the fingerprints of the addresses, and of the platforms' own names for them."""
+        fingerprint = self.batch.vault.fingerprint
+        others = {fingerprint(point.channel, name) for point in points for name in named(point.identifiers)}
+        return {point.fingerprint for point in points} | others
 
     def _unsuppress(self, subject: str, channel: str, purpose: str, until: int) -> None:
         """Ends the suppression of exactly these that began by then, be it of this batch."""

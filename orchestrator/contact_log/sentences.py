@@ -35,6 +35,7 @@ REASONS: dict[str, str] = {
     "member_limit": "the member asked for no more messages than came already",
     "member_paused": "the member asked for a pause",
     "complaint_open": "a complaint of the member is still open",
+    "conversation_closed": "the member had not written for so long that the platform takes approved texts alone",
     "no_contact_point": "the member has no contact point for the channel",
     "contact_point_unfit": "the contact point is of a kind that the programme does not send this to",
     "contact_point_unhealthy": "the contact point does not work, or its owner complained",
@@ -116,6 +117,7 @@ HEALTH: dict[str, str] = {
     "hard_bounced": "The contact point for {channel} does not exist any more; nothing is sent to it",
     "complained": "The owner of the contact point for {channel} complained; nothing is sent to it",
     "invalid": "The contact point for {channel} does not exist; nothing is sent to it",
+    "heard": "The owner of the contact point for {channel} wrote to us",
     "shared": "Another member has the contact point for {channel} too; caps count what it is sent to either",
 }
 
@@ -346,6 +348,18 @@ def _contact(left: Left) -> str:
     return text + (f", {n} soft bounces within {within}" if n is not None else "")
 
 
+def _conversation(left: Left) -> str:
+    """Whether the text was approved beforehand, and else how the conversation stood."""
+    if "approved" not in left:
+        return ""
+    if left.pop("approved"):
+        return "the text was approved beforehand"
+    heard, lasts, until = left.pop("heard", None), left.pop("lasts", None), left.pop("open_until", None)
+    wrote = f"the member last wrote at {_utc(str(heard))}" if heard else "the member never wrote"
+    end = f", the conversation is open until {_utc(str(until))}" if until else f", a conversation lasts {lasts}"
+    return f"the text was not approved beforehand; {wrote}{end}"
+
+
 def _closed(left: Left) -> str:
     """Windows that the dispatcher found closed."""
     n = left.pop("windows", None)
@@ -404,6 +418,7 @@ _SAYINGS = (
         _conditions,
         _registry,
         _contact,
+        _conversation,
         _closed,
     ),
     *(_unless, _no_reading),

@@ -18,6 +18,7 @@ from orchestrator.content.policy_file import (
     ComplaintWords,
     ConsentWords,
     ContactPointWords,
+    ConversationWords,
     CountingWords,
     EntryWords,
     GapWords,
@@ -32,6 +33,7 @@ from orchestrator.decide.caps import CapRule, GapRule
 from orchestrator.decide.consent import CONFIRM_WITHIN, ComplaintRule, ConsentRule, MembershipRule
 from orchestrator.decide.contact import ClosedWindowRule, ContactPointRule
 from orchestrator.decide.content import Sender
+from orchestrator.decide.conversation import ConversationRule
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
 from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
 from orchestrator.decide.preferences import LONGEST, LimitRule, PauseRule
@@ -186,6 +188,7 @@ class _File:
         self._family("preferences", entry.preferences, since, at, self._preference)
         self._family("contact_points", entry.contact_points, since, at, self._contact_point)
         self._family("consent", entry.consent, since, at, self._consent)
+        self._family("conversation", entry.conversation, since, at, self._conversation)
         self._family("quiet_hours", entry.quiet_hours, since, at, self._quiet_hours)
         self._family("caps", entry.caps, since, at, self._cap)
         self._family("gaps", entry.gaps, since, at, self._gap)
@@ -294,6 +297,14 @@ class _File:
             says += f", anew {anew.months} months after {since}"
         bound = self._bound(rule, words.purposes, says, words.why, at)
         return replace(bound, journeys=frozenset(words.journeys) if words.journeys else None)
+
+    def _conversation(self, name: str, words: ConversationWords, at: Steps) -> Bound | None:
+        lasts = self._duration(words.lasts, *at, "lasts")
+        if lasts is None:
+            return None
+        rule = ConversationRule(id=name, version=self.version, lasts=lasts)
+        says = f"texts that were not approved beforehand only within {words.lasts} of the member's own message"
+        return self._bound(rule, None, says, words.why, at)
 
     def _quiet_hours(self, name: str, words: QuietHoursWords, at: Steps) -> Bound | None:
         if isinstance(words.closed, str):

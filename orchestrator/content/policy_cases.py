@@ -40,6 +40,7 @@ Moment = Annotated[datetime, Meta(tz=True)]
 # what house rules may answer with; the others come from laws, dispatch and journeys
 HOUSE_REASONS = (
     "membership_ended",
+    "conversation_closed",
     "no_contact_point",
     "contact_point_unfit",
     "contact_point_unhealthy",
@@ -91,6 +92,10 @@ class Given(Words, frozen=True, kw_only=True):
     # of the contact point, in order
     soft_bounces: tuple[Moment, ...] = ()
     kind: Kind = ""
+    # when its owner last wrote to us from it
+    heard_at: Moment | None = None
+    # the words are not a text that the platform approved beforehand
+    free_text: bool = False
     # empty: a record without wording or evidence; pending: a double opt-in that was not confirmed
     consent: Literal["opt_in", "soft_opt_in", "none", "withdrawn", "empty", "pending"] = "opt_in"
     # left out: at the moment asked about
@@ -224,6 +229,7 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
             health_since=given.contact_since or (given.soft_bounces[-1] if given.soft_bounces else case.at),
             kind=given.kind,
             soft_bounces=given.soft_bounces,
+            heard_at=given.heard_at,
         )
     member = Member(
         id="case",
@@ -255,6 +261,7 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
         zones=tuple(tables.zones()[zone] for zone in given.zones),
         registries={},
         closed=given.closed,
+        free_text=given.free_text,
     )
     return weigh(policies.rules_for(channel, given.purpose, given.journey), question)
 

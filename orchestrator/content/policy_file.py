@@ -113,6 +113,14 @@ class ExemptWords(Words, frozen=True, kw_only=True):
     count: bool
 
 
+class ConversationWords(Words, frozen=True, kw_only=True):
+    """The platform takes free texts only for a while after the member's own message, and approved ones at any time."""
+
+    # ISO 8601 duration
+    lasts: str
+    why: Why
+
+
 class CountingWords(Words, frozen=True, kw_only=True):
     """What a rule that counts touches binds and counts."""
 
@@ -200,6 +208,7 @@ class EntryWords(Words, frozen=True, kw_only=True):
     preferences: dict[str, PreferenceWords] = {}
     contact_points: dict[str, ContactPointWords] = {}
     consent: dict[str, ConsentWords] = {}
+    conversation: dict[str, ConversationWords] = {}
     quiet_hours: dict[str, QuietHoursWords] = {}
     caps: dict[str, CapWords] = {}
     gaps: dict[str, GapWords] = {}

@@ -70,6 +70,7 @@ _EVENTS: dict[str, dict[str, object]] = {
     "complaint.opened": {"complaint_id": "c-1", "topic": "delivery"},
     "complaint.closed": {"complaint_id": "c-1", "outcome": "refunded"},
     "social.mentioned": {"network": "mastodon", "url": "https://example.social/@lucia/1", "sentiment": "positive"},
+    "message.received": {"channel": "whatsapp", "sender": "+34600111222"},
 }  # fmt: skip
 
 

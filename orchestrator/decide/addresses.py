@@ -14,6 +14,9 @@ from phonenumbers import PhoneNumberType
 
 from orchestrator.decide.member import Kind
 
+# WhatsApp's business-scoped ids: the alpha-2 country of the number that they stand for, then digits; one of a parent
+# business has ENT between (developers.facebook.com, business-scoped user ids, read 2026-11-26)
+_USER_ID = re.compile(r"([A-Z]{2})\.(?:ENT\.)?[0-9]{5,30}")
 PHONE_CHANNELS = frozenset({"sms", "whatsapp", "phone"})
 _LINES: dict[int, Kind] = {
     PhoneNumberType.FIXED_LINE: "fixed_line",
@@ -63,10 +66,14 @@ class Address(Struct, frozen=True):
 def read_address(channel: str, address: str, country: str, disposable: frozenset[str] = frozenset()) -> Address | None:
     """The address as it is kept; None when nothing can ever be sent there. A national number is read with `country`.
 
+    On WhatsApp a business-scoped user id is one too: who hides the number is known by it alone.
+
     E-mail is valid by email-validator's reading of what is in use today: no quoted local parts, no address literals, no
     comments, no names before it, at most 64 characters before the @, a domain with a point that is not set aside
     (`.test`, `.invalid`). Nothing is looked up.
     """
+    if channel == "whatsapp" and (named := _USER_ID.fullmatch(address.strip())):
+        return Address(named[0], country=named[1])
     if channel in PHONE_CHANNELS:
         return _number(address, country)
     if channel != "email":

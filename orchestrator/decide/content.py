@@ -68,6 +68,9 @@ class Policies(Protocol):
     def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
         """How long a double opt-in may take; confirmed so long after it was asked for, it is too late."""
 
+    def conversation(self, channel: str, purpose: str, at: datetime) -> timedelta:
+        """How long after the member's own message free texts may be written on a channel; none where nothing binds."""
+
     def asking(self, at: datetime) -> Asking:
         """What the house would like to know of its members at an instant."""
 

@@ -28,7 +28,8 @@ TELLING = (
     *("consent_withdrawn", "consent_expired", "reconfirmation_due", "consent_pending", "consent_basis"),
     *("consent_condition", "no_consent"),
     *("registry_listed", "registry_unknown", "platform_block"),
-    *("zone_unknown", "channel_refused", "contact_point_unhealthy", "contact_point_unfit", "no_contact_point"),
+    *("conversation_closed", "zone_unknown", "channel_refused"),
+    *("contact_point_unhealthy", "contact_point_unfit", "no_contact_point"),
 )
 _PLACE = {reason: place for place, reason in enumerate(TELLING)}
 

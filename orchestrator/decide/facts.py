@@ -12,7 +12,7 @@ from orchestrator.decide import ledger
 from orchestrator.decide.content import Content
 from orchestrator.decide.ledger import Changed
 from orchestrator.decide.member import Aggregate, Limit, Member, Pause, Preferences
-from orchestrator.decide.points import told
+from orchestrator.decide.points import told, wrote
 from orchestrator.decide.residence import residence_of
 from orchestrator.decide.result import Entry
 from orchestrator.events import types
@@ -158,6 +158,17 @@ def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerp
     return changed
 
 
+def _message_received(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
+    data = event.data
+    if not isinstance(data, types.MessageReceived):
+        raise TypeError(f"{event.type} carries {type(data).__name__}")
+    points = tuple(wrote(point, data, member.country, event.time) for point in member.contact_points)
+    if all(after is before for after, before in zip(points, member.contact_points, strict=True)):
+        return Changed(member=member)
+    entry = Entry(kind="contact_point", channel=data.channel, state="heard", occurred_at=event.time)
+    return Changed(member=replace(member, contact_points=points), entries=(entry,))
+
+
 def _tier_changed(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
     if not isinstance(event.data, types.TierChanged):
         raise TypeError(f"{event.type} carries {type(event.data).__name__}")
@@ -191,4 +202,5 @@ _CHANGES: dict[str, Callable[[Member, Event, Content, Fingerprint], Changed]] = 
     "tier.changed": _tier_changed,
     "complaint.opened": _complaint_opened,
     "complaint.closed": _complaint_closed,
+    "message.received": _message_received,
 }

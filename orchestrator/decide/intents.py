@@ -123,7 +123,7 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
             nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
             weighed.append(Weighed(NO_CONTACT_POINT, nothing))
             continue
-        question = _question(turn, member, journey, channel, contact, intent, zones, memo)
+        question = _question(turn, member, journey, send, contact, intent, zones, memo)
         panel = turn.content.panel(member.residence.jurisdictions, channel, journey.purpose, journey.name)
         found = weigh_by(panel, question, send.drop_on)
         if (suppression := suppression_of(member, contact, journey.purpose)) is not None:
@@ -166,7 +166,7 @@ def _refused(
     turn: Turn, journey: Journey, send: Send, intent: Pending, weighed: list[Weighed], *, waiting: bool
 ) -> str:
     """No channel lets it pass now: it waits for the first that will, or ends as a silence."""
-    winner = _winner(turn, journey, intent, weighed) if turn.won else None
+    winner = _winner(turn, journey, send, intent, weighed) if turn.won else None
     if not intent.alarmed and deadlines.endangered(intent, weighed):
         deadlines.alarm(turn, intent, most_telling(weighed).reason)
         intent = replace(intent, alarmed=True)
@@ -188,7 +188,7 @@ def _refused(
     return "suppress"
 
 
-def _winner(turn: Turn, journey: Journey, intent: Pending, weighed: list[Weighed]) -> Winner | None:
+def _winner(turn: Turn, journey: Journey, send: Send, intent: Pending, weighed: list[Weighed]) -> Winner | None:
     """Who of those that took a place in this turn took the one that this intent had been sent with; None: nobody."""
     known = turn.known()
     zones = context.zones_of(turn.content, known)
@@ -200,7 +200,7 @@ def _winner(turn: Turn, journey: Journey, intent: Pending, weighed: list[Weighed
             contact = contact_for(member, each.tried.channel)
             if contact is None or suppression_of(member, contact, journey.purpose) is not None:
                 continue
-            question = _question(turn, member, journey, contact.channel, contact, intent, zones, {})
+            question = _question(turn, member, journey, send, contact, intent, zones, {})
             panel = turn.content.panel(member.residence.jurisdictions, contact.channel, journey.purpose, journey.name)
             if panel.ask(question).says == "pass":
                 return True
@@ -217,14 +217,16 @@ def _question(
     turn: Turn,
     member: Member,
     journey: Journey,
-    channel: str,
+    send: Send,
     contact: ContactPoint,
     intent: Pending,
     zones: tuple[ZoneInfo, ...],
     memo: dict[object, Any],
 ) -> Question:
+    content, channel = turn.content, contact.channel
+    locale = member.locale or content.locale
     registries: dict[str, RegistryState] = {}
-    for name in turn.content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose):
+    for name in content.laws.registries_for(member.residence.jurisdictions, channel, journey.purpose):
         registries[name] = turn.shared.registries.get((name, contact.fingerprint), UNKNOWN_REGISTRY)
     return Question(
         at=turn.now,
@@ -237,6 +239,7 @@ def _question(
         zones=zones,
         registries=registries,
         closed=intent.closed,
+        free_text=not content.templates.is_approved(journey.name, send.name, channel, locale),
         others=others_at(turn, contact.fingerprint),
         memo=memo,
     )
@@ -338,6 +341,8 @@ def _message(
         sender=sender.address,
         reply_to=sender.reply_to,
         unsubscribe=links["unsubscribe_url"] or "",
+        identifiers={str(kind): value for kind, value in contact.identifiers.items()},
+        open_until=_conversation(turn, contact, journey.purpose),
         template=words.template,
         content_sid=words.content_sid,
         template_language=words.template_language,
@@ -345,6 +350,14 @@ def _message(
         media=words.media,
         deliver_by=until,
     )
+
+
+def _conversation(turn: Turn, contact: ContactPoint, purpose: str) -> datetime | None:
+    """Until when the member's own last message lets free texts through; None: they did not write, or nothing binds."""
+    if contact.heard_at is None:
+        return None
+    lasts = turn.content.policies.conversation(contact.channel, purpose, turn.now)
+    return contact.heard_at + lasts if lasts else None
 
 
 def _links(turn: Turn, member: Member, channel: str, purpose: str) -> dict[str, str | None]:

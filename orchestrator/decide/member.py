@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from orchestrator.events.types import Attributes
+from orchestrator.events.types import Attributes, Identifiers
 from orchestrator.masked import hiding
 
 Health = Literal["ok", "soft_bounced", "hard_bounced", "complained", "invalid"]
@@ -59,8 +59,12 @@ class ContactPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     soft_bounces: tuple[datetime, ...] = ()
     # when the member's points of this channel were told as they are
     told_at: datetime | None = None
+    # what the platform calls it beside the address
+    identifiers: Identifiers = field(default_factory=dict)
+    # when its owner last wrote to us from it
+    heard_at: datetime | None = None
 
-    __repr__ = hiding("address")
+    __repr__ = hiding("address", "identifiers")
 
 
 class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):

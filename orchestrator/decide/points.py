@@ -6,7 +6,7 @@ bounces are counted since the point last worked, by when they happened; `contact
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -14,11 +14,13 @@ from msgspec.structs import replace
 from orchestrator.decide.addresses import read_address
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import MAX_SOFT_BOUNCES, SECOND_CHOICE, ContactPoint, Health, Member
-from orchestrator.events.types import ContactData
+from orchestrator.events.types import ContactData, Identifier, MessageReceived
 
 _ENDS: dict[str, Health] = {"hard_bounced": "hard_bounced", "complained": "complained", "invalid": "invalid"}
 # nothing is sent there any more
 DEAD = frozenset(_ENDS)
+# identifiers that are not the address in other letters: by these too is the owner found who writes to us
+_NAMES = ("user_id",)
 # of two ends the one that says most of what the owner wants stands
 _GRAVITY: dict[Health, int] = {"ok": 0, "soft_bounced": 0, "invalid": 1, "hard_bounced": 2, "complained": 3}
 
@@ -45,11 +47,16 @@ def told(
         address = read_address(data.channel, data.address, country, content.disposable)
         key = (data.channel, data.address.strip() if address is None else address.text)
         if key in points:
-            points[key] = replace(points[key], preferred=points[key].preferred or data.preferred)
+            points[key] = replace(
+                points[key],
+                preferred=points[key].preferred or data.preferred,
+                identifiers={**points[key].identifiers, **data.identifiers},
+            )
             continue
         kept = former.get(key)
         if kept is not None:
-            points[key] = replace(kept, preferred=data.preferred, told_at=at)
+            identifiers = {**kept.identifiers, **data.identifiers}
+            points[key] = replace(kept, preferred=data.preferred, told_at=at, identifiers=identifiers)
             continue
         mark = fingerprint(*key)
         points[key] = ContactPoint(
@@ -61,6 +68,7 @@ def told(
             country=address.country if address is not None else "",
             kind=address.kind if address is not None else "",
             told_at=at,
+            identifiers=data.identifiers,
         )
     return tuple(points.values())
 
@@ -90,6 +98,28 @@ def worked(point: ContactPoint, at: datetime) -> ContactPoint:
     if left:
         return point if left == point.soft_bounces else replace(point, soft_bounces=left)
     return replace(point, health="ok", health_since=at, soft_bounces=())
+
+
+def wrote(point: ContactPoint, data: MessageReceived, country: str, at: datetime) -> ContactPoint:
+    """The point after this message came at `at`, if it came from there: it works, and what it is called is known.
+
+    A national number is read with `country`. Of two messages the later says what the platform calls it now.
+    """
+    if point.channel != data.channel:
+        return point
+    sender = read_address(data.channel, data.sender, country)
+    told = {data.sender if sender is None else sender.text, *named(data.identifiers)}
+    if told.isdisjoint((point.address, *named(point.identifiers))):
+        return point
+    late = point.heard_at is not None and point.heard_at >= at
+    older, newer = (data.identifiers, point.identifiers) if late else (point.identifiers, data.identifiers)
+    heard_at = point.heard_at if late else at
+    return replace(worked(point, at), heard_at=heard_at, identifiers={**older, **newer})
+
+
+def named(identifiers: Mapping[Identifier, str]) -> tuple[str, ...]:
+    """By what else than the address the owner of a contact point is found."""
+    return tuple(value for kind, value in identifiers.items() if kind in _NAMES)
 
 
 def contact_for(member: Member, channel: str) -> ContactPoint | None:

@@ -17,6 +17,7 @@ from msgspec.structs import force_setattr
 from orchestrator.decide.asking import NOTHING, Asking
 from orchestrator.decide.consent import CONFIRM_WITHIN, ConsentRule
 from orchestrator.decide.content import Sender
+from orchestrator.decide.conversation import ConversationRule
 from orchestrator.decide.hours import HOLIDAY, QuietHoursRule, Week, Windows, has_hours, open_until
 from orchestrator.decide.rules import Finding, Question, Rule, Version, fixed, version_at
 
@@ -209,6 +210,20 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
                 if bound is not None and isinstance(bound.rule, ConsentRule) and bound.binds(channel, purpose, "", "")
             ),
             default=CONFIRM_WITHIN,
+        )
+
+    def conversation(self, channel: str, purpose: str, at: datetime) -> timedelta:
+        """How long after the member's own message free texts may be written: the shortest that a rule in force says."""
+        bounds = (in_force(rule.versions, at, None) for rule in self.rules)
+        return min(
+            (
+                bound.rule.lasts
+                for bound in bounds
+                if bound is not None
+                and isinstance(bound.rule, ConversationRule)
+                and bound.binds(channel, purpose, "", "")
+            ),
+            default=timedelta(0),
         )
 
     def channel_order(self, at: datetime | None = None) -> tuple[str, ...]:

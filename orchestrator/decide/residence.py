@@ -35,7 +35,11 @@ def _zones(zone: str, country: str, phones: tuple[ContactPoint, ...], content: C
     for point in phones:
         if country and point.country != country:
             continue
-        found = timezone.time_zones_for_number(phonenumbers.parse(point.address))
+        try:
+            found = timezone.time_zones_for_number(phonenumbers.parse(point.address))
+        except phonenumbers.NumberParseException:
+            # no number: one that was told wrong, or WhatsApp's own id of somebody
+            continue
         known = tuple(name for name in found if name != UNKNOWN_ZONE and name in content.zones)
         if known:
             return known, "phone_prefix"

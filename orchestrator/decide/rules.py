@@ -40,6 +40,7 @@ REASONS = (
     "member_limit",
     "member_paused",
     "complaint_open",
+    "conversation_closed",
     "no_contact_point",
     "contact_point_unfit",
     "contact_point_unhealthy",
@@ -109,6 +110,8 @@ class Question(Struct, frozen=True, kw_only=True):
     registries: Mapping[str, RegistryState]
     # windows (half-open) that the dispatcher found closed for this intent
     closed: tuple[tuple[datetime, datetime], ...] = ()
+    # its words are the house's own, and not a text that the channel's platform approved beforehand
+    free_text: bool = False
     # touches to this contact point of others who share it: they count like the member's own
     others: tuple[Place, ...] = ()
     # what the rules worked out of this question and share: the wall clock of a zone, the places that a scope counts;

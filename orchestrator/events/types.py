@@ -25,6 +25,10 @@ Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217: thre
 # naive ones are refused
 Instant = Annotated[datetime, Meta(tz=True)]
 Attributes = dict[str, str | int | float | bool | None]
+# by what a platform names a contact point beside its address: `wa_id`, the number as WhatsApp last wrote it; `user_id`,
+# WhatsApp's business-scoped id, which a member without a visible number has alone
+Identifier = Literal["wa_id", "user_id"]
+Identifiers = dict[Identifier, Annotated[str, Meta(min_length=1, max_length=80)]]
 # what the record of a soft opt-in may attest; law packs name those that they ask for
 Condition = Literal[
     "prior_contract",
@@ -44,12 +48,15 @@ class ContactData(Data, frozen=True, kw_only=True):
     """One way to reach a member."""
 
     channel: Channel
-    # e-mail address or phone number; a national number is read with the member's country
+    # e-mail address or phone number; a national number is read with the member's country; on WhatsApp also a
+    # business-scoped user id, on Telegram the number of the chat
     address: Annotated[str, Meta(min_length=3, max_length=320)]
     # preferred among several points of the same channel
     preferred: bool = False
+    # what the platform calls it beside that; those left out stay as they were
+    identifiers: Identifiers = field(default_factory=dict)
 
-    __repr__ = hiding("address")
+    __repr__ = hiding("address", "identifiers")
 
 
 class ConsentData(Data, frozen=True, kw_only=True):
@@ -240,6 +247,17 @@ class SocialMentioned(Data, frozen=True, kw_only=True):
     sentiment: Literal["positive", "neutral", "negative", "unknown"] = "unknown"
 
 
+class MessageReceived(Data, frozen=True, kw_only=True):
+    """The member wrote to us; it opens the conversation on channels that have one. What was written is not kept."""
+
+    channel: Channel
+    # the contact point it came from, as an address or by another identifier
+    sender: Annotated[str, Meta(min_length=1, max_length=320)]
+    identifiers: Identifiers = field(default_factory=dict)
+
+    __repr__ = hiding("sender", "identifiers")
+
+
 EVENT_TYPES: dict[str, type[Data]] = {
     "member.enrolled": MemberEnrolled,
     "member.updated": MemberUpdated,
@@ -256,4 +274,5 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "complaint.opened": ComplaintOpened,
     "complaint.closed": ComplaintClosed,
     "social.mentioned": SocialMentioned,
+    "message.received": MessageReceived,
 }

@@ -37,5 +37,8 @@ class Templates(Protocol):
         Raises RenderError on an undefined field, a missing template, or a bound (steps, output) exceeded.
         """
 
+    def is_approved(self, journey: str, message: str, channel: str, locale: str) -> bool:
+        """Whether the text that `render` takes names one that the channel's provider approved; False without a text."""
+
     def has(self, journey: str, message: str, channel: str) -> bool:
         """Whether this message exists for this channel in any locale."""

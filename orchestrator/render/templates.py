@@ -130,13 +130,22 @@ class CompiledTemplates:
 
     def compiled(self, journey: str, message: str, channel: str, locale: str) -> Compiled:
         """What `render` renders; raises RenderError where there is none."""
-        locales = self._messages.get((journey, message, channel))
-        if not locales:
-            raise RenderError(f"templates/{journey}: there is no {message} for {channel}")
-        found = best(locale, locales) or best(self._default, locales)
+        found = self._found(journey, message, channel, locale)
         if found is None:
+            if not self.has(journey, message, channel):
+                raise RenderError(f"templates/{journey}: there is no {message} for {channel}")
             raise RenderError(f"templates/{journey}: {message} for {channel} has no text in the house locale")
-        return locales[found]
+        return found
+
+    def _found(self, journey: str, message: str, channel: str, locale: str) -> Compiled | None:
+        locales = self._messages.get((journey, message, channel), {})
+        found = best(locale, locales) or best(self._default, locales)
+        return None if found is None else locales[found]
+
+    def is_approved(self, journey: str, message: str, channel: str, locale: str) -> bool:
+        """Whether the text that `render` takes names one that the channel's provider approved; False without a text."""
+        found = self._found(journey, message, channel, locale)
+        return found is not None and found.approved is not None
 
     def has(self, journey: str, message: str, channel: str) -> bool:
         """Whether this message exists for this channel in any locale."""

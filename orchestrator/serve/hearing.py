@@ -9,18 +9,21 @@ record catches up in a turn of theirs. A word from a contact point that nobody h
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 from msgspec import Struct
 
 from orchestrator.channels.webhooks import Inbound, Preference, Report, Said
+from orchestrator.decide.points import named
 from orchestrator.dispatch.receipts import MARKETING, Told, inbox_row, suppressed_by
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.inputs import Command, Redriven, Withdrawal, write_input
 from orchestrator.events.partition import partition_of
-from orchestrator.events.types import Channel, Purpose
+from orchestrator.events.types import Channel, Identifier, Identifiers, MessageReceived, Purpose
 from orchestrator.links import read_opt_out
+from orchestrator.members import opened
 from orchestrator.orders import NOBODY
 from orchestrator.serve.choices import CENTRE
 from orchestrator.serve.replies import Replies
@@ -30,6 +33,11 @@ from orchestrator.vault import Vault
 
 # as ledger and outbox name an opt-out
 OPTED_OUT = "opted_out"
+# where messages come from that members wrote
+SOURCE = "inbound"
+# channels whose sender can't be made up, so that a message from there is the member's word
+_PROVEN = frozenset({"sms", "whatsapp", "telegram"})
+_IDENTIFIERS: tuple[Identifier, ...] = get_args(Identifier)
 _CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _DAY = 86_400 * 1_000_000
 
@@ -122,9 +130,7 @@ class Hearing:
         for channel in leaves:
             self._withdrawal(rows, home, member, channel, MARKETING, CENTRE, heard)
         for event in events:
-            sealed = self._vault.seal_dead(write_event(event), instant(heard))
-            body = write_input(Redriven(offset=-1, parked_at=heard, sealed=sealed))
-            rows.inbox.append(NewInbox(home, heard, member, body))
+            rows.inbox.append(self._event(home, member, event, heard))
         for contact, channel_of in lifted:
             rows.inbox.append(self._order("unsuppress", contact, channel_of, MARKETING, CENTRE, heard))
         self._store.suppress(list(rows.suppressions.values()), rows.inbox)
@@ -138,6 +144,8 @@ class Hearing:
             case Inbound() if (language := self._stops(word)) or self._link(word):
                 rows.stopped = language or "en"
                 self._stop(rows, word, MARKETING, "reply", heard)
+            case Inbound(channel=channel) if channel in _PROVEN:
+                self._wrote(rows, word, heard)
             case Preference(wants="stop"):
                 self._stop(rows, word, word.purpose, "provider", heard)
             case _:
@@ -162,6 +170,34 @@ class Hearing:
     def _link(self, word: Inbound) -> bool:
         """A mail to an address that holds the token of a link to leave, as `mailto:` has it."""
         return word.channel == "email" and read_opt_out(self._vault, word.link) is not None
+
+    def _wrote(self, rows: _Rows, word: Inbound, heard: int) -> None:
+        """The owner of a contact point wrote something else than a word to leave: an event of whoever has it."""
+        channel: Channel = word.channel  # type: ignore[assignment] # an adapter's channel is one of ours
+        told: Identifiers = {kind: value for kind in _IDENTIFIERS if (value := word.identifiers.get(kind))}
+        names = dict.fromkeys((word.sender, *named(told)))
+        contacts = [self._vault.fingerprint(channel, name) for name in names if name]
+        found = {member: home for contact in contacts for home, member in self._store.members_at(contact)}
+        events = []
+        for member, home in sorted(found.items()):
+            row = self._store.member(member)
+            known = None if row is None else opened(self._store, self._vault, row)
+            if known is None:
+                continue
+            data = MessageReceived(channel=channel, sender=word.sender, identifiers=told)
+            at = min(word.at, instant(heard))
+            event = Event(
+                id=uuid.uuid4().hex, source=SOURCE, type="message.received", subject=known.id, time=at, data=data
+            )
+            events.append(self._event(home, member, event, heard))
+        rows.inbox += events
+        rows.taken += bool(events)
+        rows.passed_over += not events
+
+    def _event(self, home: int, member: bytes, event: Event, heard: int) -> NewInbox:
+        """An event for the member's inbox, due at once."""
+        sealed = self._vault.seal_dead(write_event(event), instant(heard))
+        return NewInbox(home, heard, member, write_input(Redriven(offset=-1, parked_at=heard, sealed=sealed)))
 
     def _stop(self, rows: _Rows, word: Inbound | Preference, purpose: str, method: str, heard: int) -> None:
         """The owner of a contact point opts out: it is silent at once, and so is everyone who has it."""

@@ -1,4 +1,4 @@
-"""Journeys written in a test, with an SMS for each of their messages, over the policies and laws that are shipped."""
+"""Journeys written in a test, with a text for each of their messages, over the policies and laws that are shipped."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ purpose: {purpose}
 """
 
 
-def content_of(*journeys: str, texts: Mapping[str, str] | None = None, holdout: str = "") -> Content:
+def content_of(
+    *journeys: str, texts: Mapping[str, str] | None = None, holdout: str = "", channel: str = "sms"
+) -> Content:
     """The content of these journeys alone; `journey: test` and `purpose: service` where a text does not say it.
 
-    `texts`: what a message says, where it is more than its name.
+    `texts`: what a message says, where it is more than its name; they are texts of `channel`.
     """
     with TemporaryDirectory() as made:
         folder = Path(made) / "templates"
         for text in journeys:
-            write(folder, text, texts or {})
+            write(folder, text, texts or {}, channel)
         if holdout:
             (folder / "holdout.yaml").write_text(holdout, encoding="utf-8")
         templates = load_templates(folder, "en")
         loaded = load_journeys(folder, templates)
-        told = sha256("\n".join([*journeys, holdout]).encode()).hexdigest()[:16]
+        told = sha256("\n".join([*journeys, holdout, channel]).encode()).hexdigest()[:16]
         return replace(
             shipped_content(), revision=told, journeys=loaded, templates=templates, holdout=load_holdout(folder)
         )
 
 
-def write(folder: Path, text: str, texts: Mapping[str, str]) -> Path:
+def write(folder: Path, text: str, texts: Mapping[str, str], channel: str = "sms") -> Path:
     """Writes one journey with its messages; its folder."""
     named = re.search(r"^journey: (\S+)", text, re.MULTILINE)
     name = named[1] if named else "test"
@@ -51,5 +53,5 @@ def write(folder: Path, text: str, texts: Mapping[str, str]) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     (path / "journey.yaml").write_text(head + text, encoding="utf-8")
     for message in set(re.findall(r"send: ([a-z0-9-]+)", text)):
-        (path / f"{message}.sms.en.txt.j2").write_text(texts.get(message, message) + "\n", encoding="utf-8")
+        (path / f"{message}.{channel}.en.txt.j2").write_text(texts.get(message, message) + "\n", encoding="utf-8")
     return path
