@@ -176,8 +176,9 @@ class _Asked:
     def _ask(
         self, member: Member, came: str, facts: Mapping[str, object], now: datetime, content: Content, journey: Journey
     ) -> None:
+        views = context.Views(content, now)
         try:
-            bar = barred(member, journey, facts, content, now)
+            bar = barred(member, journey, facts, views)
         except RenderError:
             # a silence `content_error`, which is in the log
             return
@@ -192,7 +193,7 @@ class _Asked:
             self.found.append(self.told(bar, text, now))
         elif bar:
             condition = journey.trigger.where if bar == "where" else journey.audience
-            ground = _ground(condition, context.view(member, facts, content, now))
+            ground = _ground(condition, views.of(member, facts))
             whose = "its condition" if bar == "where" else "its audience"
             self.found.append(self.told(bar, f"{came} did not start it: {whose} {ground}", now))
 

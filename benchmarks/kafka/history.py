@@ -4,7 +4,8 @@
 
 A few lives are lived through `step` with the shipped content; each member of the past had one of them, under a name, a
 reference, a key and ids of its own. Every member has the same number of log rows, all in one month of the ten that end
-where a store's own months begin. What is left out: journal and index of duplicates, which nothing here reads.
+where a store's own months begin, and all of it was told to the topics. What is left out: journal and index of
+duplicates, which nothing here reads, and timers.
 """
 
 from __future__ import annotations
@@ -104,7 +105,12 @@ def load(project: Project, url: str, zone: str, members: int, log_rows: int) -> 
         for end in ends:
             row = (end.partition, end.turn, end.clock, end.log_n, end.head)
             store.execute(f"{put} (%s, 0, 0, %s, %s, %s, %s, '')".encode(), row)
+            for topic in (project.settings.kafka.decisions, project.settings.kafka.touches):
+                told = "INSERT INTO cursors (partition, topic, n) VALUES (%s, %s, %s)"
+                store.execute(told, (end.partition, topic, end.log_n))
         store.execute("ANALYZE")
+    # it was lived under this revision: a worker that puts it in force anew would first plan a moment for each member
+    project.store.replace_document("revision", "active", None, project.content.revision.encode(), [])
 
 
 def purchases(first: int, count: int, members: int, partitions: int, at: datetime) -> list[Record]:

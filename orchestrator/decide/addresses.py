@@ -6,6 +6,7 @@ A role address is one that a desk reads and no person: RFC 2142's names, and the
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -63,6 +64,8 @@ class Address(Struct, frozen=True):
         return f"Address(country={self.country!r}, kind={self.kind!r})"
 
 
+# the same event is read for what it needs and again as it is applied
+@lru_cache(maxsize=256)
 def read_address(channel: str, address: str, country: str, disposable: frozenset[str] = frozenset()) -> Address | None:
     """The address as it is kept; None when nothing can ever be sent there. A national number is read with `country`.
 

@@ -33,13 +33,19 @@ class Asking(Struct, frozen=True, kw_only=True):
 NOTHING = Asking()
 
 
-def has(member: Member, fact: str) -> bool:
+def _reachable(member: Member) -> list[str]:
+    """The channels on which there is a contact point that is well and fit."""
+    return [
+        point.channel
+        for point in member.contact_points
+        if point.health in ("ok", "soft_bounced") and point.kind not in SECOND_CHOICE
+    ]
+
+
+def _has(member: Member, fact: str, reachable: list[str]) -> bool:
     """Whether the fact is known: neither missing nor none nor empty text; zero and false are facts."""
     if fact in CHANNELS:
-        return any(
-            point.channel == fact and point.health in ("ok", "soft_bounced") and point.kind not in SECOND_CHOICE
-            for point in member.contact_points
-        )
+        return fact in reachable
     if fact.startswith(ATTRIBUTE):
         value: object = member.attributes.get(fact.removeprefix(ATTRIBUTE))
     else:
@@ -49,7 +55,8 @@ def has(member: Member, fact: str) -> bool:
 
 def missing(member: Member, asking: Asking) -> list[str]:
     """Which of the wanted facts are not known, the most wanted first."""
-    return [fact for fact in asking.facts if not has(member, fact)]
+    reachable = _reachable(member)
+    return [fact for fact in asking.facts if not _has(member, fact, reachable)]
 
 
 def to_ask(member: Member, asking: Asking, lacking: list[str], now: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from operator import attrgetter
 from types import NoneType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,21 +41,44 @@ def clock_of(content: Content, member: Member) -> tzinfo:
     return content.zones[zones[0]] if zones else UTC
 
 
-def view(
-    member: Member,
-    event: Mapping[str, object],
-    content: Content,
-    now: datetime,
-    gathered: Sequence[Mapping[str, object]] = (),
-    heard: Mapping[str, object] = NOTHING,
-) -> dict[str, object]:
-    """What expressions and templates may name: `member`, `event`, `aggregates`, `missing`, `ask`, `now`, who writes.
+class Views:
+    """What expressions and templates see in one turn; what they see of the member is gathered anew when it changed."""
 
-    `gathered` is what a digest tells of, at least what started the journey; `heard` the event last waited for.
-    """
+    __slots__ = ("_about", "_content", "_read", "now")
+
+    def __init__(self, content: Content, now: datetime) -> None:
+        self._content = content
+        self.now = now
+        self._read: tuple[Any, ...] = ()
+        self._about: dict[str, object] = {}
+
+    def of(
+        self,
+        member: Member,
+        event: Mapping[str, object],
+        gathered: Sequence[Mapping[str, object]] = (),
+        heard: Mapping[str, object] = NOTHING,
+    ) -> dict[str, object]:
+        """What they may name: `member`, `event`, `aggregates`, `missing`, `ask`, `now`, who writes; the caller's own.
+
+        `gathered` is what a digest tells of, at least what started the journey; `heard` the event last waited for.
+        """
+        read = _READ(member)
+        if read != self._read:
+            self._read, self._about = read, _about(member, self._content, self.now)
+        return {**self._about, "event": event, "gathered": gathered or (event,), "heard": heard}
+
+
+# all of a member that `_about` reads
+_READ = attrgetter(
+    *("given_name", "family_name", "birthday", "locale", "country", "region", "zone", "tier", "status", "attributes"),
+    *("since", "tags", "aggregates", "contact_points", "asked_for", "residence"),
+)
+
+
+def _about(member: Member, content: Content, now: datetime) -> dict[str, object]:
     asking = content.policies.asking(now)
     lacking = missing(member, asking)
-    zone = clock_of(content, member)
     return {
         "member": {
             "given_name": member.given_name,
@@ -69,17 +93,19 @@ def view(
             "since": member.since,
             "tags": member.tags,
         },
-        "event": event,
-        "gathered": gathered or (event,),
-        "heard": heard,
         "aggregates": {
             name.replace(".", "_"): {"count": a.count, "sum": a.sum, "first": a.first, "last": a.last}
             for name, a in member.aggregates.items()
         },
         "missing": lacking,
         "ask": to_ask(member, asking, lacking, now),
-        "now": now.astimezone(zone),
+        "now": now.astimezone(clock_of(content, member)),
         "programme": content.identity.programme,
         "site": content.identity.site,
         "postal_address": content.identity.postal_address,
     }
+
+
+def view(member: Member, event: Mapping[str, object], content: Content, now: datetime) -> dict[str, object]:
+    """As `Views.of`, outside of a turn or for another moment than its own."""
+    return Views(content, now).of(member, event)

@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 def given(turn: Turn, by: ReachBy, intent: Pending) -> Pending:
     """The intent with its deadline; it is of use at least until then. Raises RenderError where no date can be read."""
     member = turn.known()
-    moment = _moment(by.date(context.view(member, intent.trigger, turn.content, turn.now)), turn, member) - by.before
+    moment = _moment(by.date(turn.views.of(member, intent.trigger)), turn, member) - by.before
     if moment > turn.now:
         turn.arm(timer_of(intent), moment)
     return replace(intent, reach_by=moment, valid_until=max(intent.valid_until, moment))

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.decide import context
-from orchestrator.decide.content import Content
+from orchestrator.decide.context import Views
 from orchestrator.decide.journey import Journey
 from orchestrator.decide.member import Member
 
@@ -15,14 +14,14 @@ from orchestrator.decide.member import Member
 Bar = Literal["", "where", "audience", "reentry", "running"]
 
 
-def barred(member: Member, journey: Journey, facts: Mapping[str, object], content: Content, now: datetime) -> Bar:
+def barred(member: Member, journey: Journey, facts: Mapping[str, object], views: Views) -> Bar:
     """The first thing that keeps the member out of the journey; `facts` are those of what would start it.
 
     Raises RenderError for a condition that can't be read.
     """
     where, audience = journey.trigger.where, journey.audience
     if where is not None or audience is not None:
-        view = context.view(member, facts, content, now)
+        view = views.of(member, facts)
         if where is not None and not where(view):
             return "where"
         if audience is not None and not audience(view):
@@ -30,7 +29,7 @@ def barred(member: Member, journey: Journey, facts: Mapping[str, object], conten
     key = key_of(journey, facts)
     entered = member.entered.get(mark_of(journey, key))
     if entered is not None and (
-        journey.reentry == "never" or (journey.gap is not None and now - entered < journey.gap)
+        journey.reentry == "never" or (journey.gap is not None and views.now - entered < journey.gap)
     ):
         return "reentry"
     if key or journey.at_once:

@@ -100,6 +100,17 @@ def next_open(
     return found
 
 
+def opens(
+    question: Question, week: Week, zones: tuple[ZoneInfo, ...], holiday: Callable[[date], bool]
+) -> datetime | None:
+    """`next_open` at the instant of a question; worked out once for all rules and channels that keep the same hours."""
+    key = (week, zones, holiday, question.at)
+    memo = question.memo
+    if key not in memo:
+        memo[key] = next_open(week, zones, holiday, question.at)
+    return memo[key]  # type: ignore[no-any-return]  # as just kept
+
+
 def next_closed(
     week: Week,
     zones: tuple[ZoneInfo, ...],
@@ -285,7 +296,7 @@ class QuietHoursRule(Struct, frozen=True, kw_only=True):
         return next_closed(self.week, question.zones, self._holiday(question), question.at)
 
     def _closed(self, question: Question, zone: ZoneInfo, local: str) -> Finding:
-        until = next_open(self.week, question.zones, self._holiday(question), question.at)
+        until = opens(question, self.week, question.zones, self._holiday(question))
         return Finding(
             rule=self.id,
             version=self.version,

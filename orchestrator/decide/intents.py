@@ -321,7 +321,7 @@ def _message(
 ) -> Message:
     content, channel = turn.content, contact.channel
     links = _links(turn, member, channel, journey.purpose)
-    view = context.view(member, intent.trigger, content, turn.now, intent.gathered, intent.heard)
+    view = turn.views.of(member, intent.trigger, intent.gathered, intent.heard)
     view |= links
     view["journey"] = journey.name
     words = content.templates.render(journey.name, send.name, channel, member.locale or content.locale, view)

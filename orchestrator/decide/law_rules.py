@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from orchestrator.decide.dealings import last_dealing, months_after
-from orchestrator.decide.hours import HOLIDAY, Week, next_closed, next_open
+from orchestrator.decide.hours import HOLIDAY, Week, next_closed, opens
 from orchestrator.decide.local import minute_text, wall
 from orchestrator.decide.member import Consent, Member, Place
 from orchestrator.decide.rules import Finding, Question, Reading, Saw, Says, Version, never, standing
@@ -264,7 +264,7 @@ class HoursClause(Clause, frozen=True, kw_only=True):
         return saw
 
     def _closed(self, question: Question, zones: tuple[ZoneInfo, ...], saw: Saw) -> Finding:
-        until = next_open(self.week, zones, self.calendar.days(question.member.region).__contains__, question.at)
+        until = opens(question, self.week, zones, self.calendar.days(question.member.region).__contains__)
         return (
             self.found("suppress", saw, "law_hours") if until is None else self.found("defer", saw, "law_hours", until)
         )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.decide import context, deadlines
+from orchestrator.decide import context, deadlines, ids
 from orchestrator.decide.ends import ORDERED, agreed, bounced, cancel, end, end_suppression, suppress
 from orchestrator.decide.facts import CHANNELS, apply_event
 from orchestrator.decide.intents import closed_too, hushed
@@ -108,11 +108,12 @@ def _starts(turn: Turn, former: Member | None, event: Event) -> None:
     started, crossing = content.started_by.get(event.type, ()), content.crossed_by.get(event.type, ())
     if started or crossing:
         facts = context.plain(event.data)
+        occurrence = ids.occurrence_of(turn.shared.key, event.source, event.id)
         for journey in started:
-            trigger(turn, journey, event, facts)
+            trigger(turn, journey, event, facts, occurrence)
         before = None if former is None else former.aggregates.get(event.type)
         for journey in crossing:
-            crossed(turn, journey, before, event, facts)
+            crossed(turn, journey, before, event, facts, occurrence)
 
 
 def _timer(turn: Turn, member: Member, timer: TimerDue) -> None:

@@ -63,7 +63,7 @@ NOTHING = Counted([], 0)
 class Touches:
     """A member's touches, sorted for all questions of one decision."""
 
-    __slots__ = ("_counted", "_flying", "_instants", "_starts", "in_flight")
+    __slots__ = ("_counted", "_flying", "_instants", "_joined", "_starts", "in_flight")
 
     def __init__(self, places: Iterable[Place], now: datetime) -> None:
         """What is in flight, or later than `now`, counts as now."""
@@ -86,22 +86,26 @@ class Touches:
         # whether any is on its way
         self.in_flight = bool(self._flying)
         self._counted: dict[Scope, Counted] = {}
+        self._joined: dict[tuple[Kind, ...], Counted] = {(): NOTHING}
         self._starts: dict[tuple[str, datetime], datetime | None] = {}
 
     def counted(self, scope: Scope, journey: str) -> Counted:
         """What a scope counts for a touch of this journey; worked out once for all rules of that scope."""
         found = self._counted.get(scope)
         if found is None:
-            found = NOTHING
-            for kind, instants in self._instants.items():
-                if scope.holds(kind, journey):
-                    flying = self._flying.get(kind, 0)
-                    if found is NOTHING:
-                        found = Counted(instants, flying)
-                    else:
-                        found = Counted(sorted(found.instants + instants), found.flying + flying)
+            held = tuple([kind for kind in self._instants if scope.holds(kind, journey)])
+            found = self._joined.get(held)
+            if found is None:
+                found = self._joined[held] = self._join(held)
             self._counted[scope] = found
         return found
+
+    def _join(self, kinds: tuple[Kind, ...]) -> Counted:
+        """All touches of these kinds; many scopes count the same ones."""
+        instants = (
+            self._instants[kinds[0]] if len(kinds) == 1 else sorted([t for k in kinds for t in self._instants[k]])
+        )
+        return Counted(instants, sum([self._flying.get(kind, 0) for kind in kinds]) if self.in_flight else 0)
 
     def begins(self, kind: str, question: Question) -> datetime | None:
         """As `windows.begins`; worked out once for all rules of that window."""

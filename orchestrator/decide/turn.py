@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.decide.content import Content
+from orchestrator.decide.context import Views
 from orchestrator.decide.decision import Weighed
 from orchestrator.decide.journey import Journey, Send, send_of
 from orchestrator.decide.member import Instance, Member, Pending, Place
@@ -39,6 +40,7 @@ class Turn:
         self.shared = shared
         self.content = content
         self.now = now
+        self.views = Views(content, now)
         self.entries: list[Entry] = []
         self.reservations: list[Reservation] = []
         self.cancels: list[str] = []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.decide.asking import NOTHING, Asking, asked, has, missing, to_ask
+from orchestrator.decide.asking import NOTHING, Asking, asked, missing, to_ask
 from orchestrator.decide.member import ContactPoint, Member
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ def point(channel: str, **changes: object) -> tuple[ContactPoint, ...]:
     ],
 )
 def test_what_is_missing_none_or_empty_is_not_known(fact: str, known: bool, fields: dict[str, object]) -> None:
-    assert known == has(member(**fields), fact)
+    assert ([] if known else [fact]) == missing(member(**fields), Asking(facts=(fact,)))
 
 
 @pytest.mark.parametrize(

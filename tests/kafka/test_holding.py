@@ -112,6 +112,32 @@ def test_a_worker_that_is_losing_its_partitions_drops_what_is_refused(pipeline_o
     assert 0 == applied(store)
 
 
+def test_each_transaction_of_a_batch_shows_life(pipeline_over: Pipelines) -> None:
+    """An order about a million members stands before the events: the watchdog must not take that for a hang."""
+    holding = held(pipeline_over(MemoryStore(PARTITIONS)))
+    other = (HOME + 1) % PARTITIONS
+    beats: list[int] = []
+    holding.turn({HOME: [bought(holding, 0)]}, [other], micros(NOW), lambda: beats.append(1))
+    assert 2 == len(beats)
+
+
+def test_a_rebalance_waits_for_one_transaction_and_what_is_left_comes_again(pipeline_over: Pipelines) -> None:
+    holding = held(pipeline_over(store := MemoryStore(PARTITIONS)))
+    activate(store, "r1", "worker")
+    arrivals = {HOME: [bought(holding, 0)]}
+    other = (HOME + 1) % PARTITIONS
+
+    def rebalance() -> None:
+        holding.awaited = True
+
+    # the one that does not stand at its end goes first
+    assert 1 == holding.turn(arrivals, [other], micros(NOW), rebalance).consumed
+    assert other in store.backlog(micros(NOW))
+    holding.awaited = False
+    assert 0 == holding.turn({}, [other], micros(NOW)).consumed
+    assert other not in store.backlog(micros(NOW))
+
+
 def test_a_partition_that_was_never_fed_begins_where_the_log_does(pipeline_over: Pipelines) -> None:
     holding = Holding(store := MemoryStore(PARTITIONS), pipeline_over(store), "cluster/topic", Watchdog(60))
     holding.take([HOME])

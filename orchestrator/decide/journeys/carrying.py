@@ -71,7 +71,7 @@ def planned(turn: Turn, at: WaitDate, instance: Instance) -> datetime | None:
 
 def view_of(turn: Turn, instance: Instance) -> dict[str, object]:
     """What the expressions of a run see."""
-    return context.view(turn.known(), instance.trigger, turn.content, turn.now, instance.gathered, instance.heard)
+    return turn.views.of(turn.known(), instance.trigger, instance.gathered, instance.heard)
 
 
 def arm_of(key: bytes, member: str, journey: str, split: Split) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from orchestrator.decide import context
 from orchestrator.decide.journey import Expression, Journey, WaitDate, WaitEvent
 from orchestrator.decide.journeys.carrying import planned
 from orchestrator.decide.journeys.walking import (
@@ -112,7 +111,7 @@ def _holds(turn: Turn, run: Instance, where: Expression | None, facts: Mapping[s
     """Whether a condition on an event holds for a run; `start` are the facts that the run began with."""
     if where is None:
         return True
-    view = context.view(turn.known(), facts, turn.content, turn.now, run.gathered, run.heard)
+    view = turn.views.of(turn.known(), facts, run.gathered, run.heard)
     view["start"] = run.trigger
     try:
         return bool(where(view))

@@ -74,8 +74,8 @@ def watch_groups(turn: Turn, before: Member | None, occurrence: str) -> None:
 
     Each crossing starts a journey once.
     """
-    former = None if before is None else context.view(before, {}, turn.content, turn.now)
-    view = context.view(turn.known(), {}, turn.content, turn.now)
+    former = None if before is None else turn.views.of(before, {})
+    view = turn.views.of(turn.known(), {})
     for journey in turn.content.grouped:
         group = journey.trigger.group
         if group is not None:

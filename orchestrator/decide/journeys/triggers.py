@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from orchestrator.decide import context, ids
+from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.entry import barred, facts_of_silence, key_of, mark_of
 from orchestrator.decide.facts import rolling
@@ -24,13 +24,15 @@ MAX_INSTANCES = 40
 MAX_ENTERED = 200
 
 
-def trigger(turn: Turn, journey: Journey, event: Event, facts: dict[str, object]) -> None:
+def trigger(turn: Turn, journey: Journey, event: Event, facts: dict[str, object], occurrence: str) -> None:
     """An event that may start the journey, or be one more for a run that gathers them."""
     if not _collected(turn, journey, facts):
-        enter(turn, journey, facts, ids.occurrence_of(turn.shared.key, event.source, event.id), event.time)
+        enter(turn, journey, facts, occurrence, event.time)
 
 
-def crossed(turn: Turn, journey: Journey, before: Aggregate | None, event: Event, facts: dict[str, object]) -> None:
+def crossed(
+    turn: Turn, journey: Journey, before: Aggregate | None, event: Event, facts: dict[str, object], occurrence: str
+) -> None:
     """An event that may have led a figure to its threshold: each crossing starts the journey once."""
     threshold = journey.trigger.threshold
     if threshold is None:
@@ -42,7 +44,7 @@ def crossed(turn: Turn, journey: Journey, before: Aggregate | None, event: Event
     else:
         reached = former < threshold.reaches <= latter
     if reached:
-        trigger(turn, journey, event, facts)
+        trigger(turn, journey, event, facts, occurrence)
 
 
 def figure(aggregate: Aggregate, threshold: Threshold, now: datetime) -> int:
@@ -85,7 +87,7 @@ def enter(turn: Turn, journey: Journey, facts: dict[str, object], occurrence: st
     """Starts a journey if its conditions hold; a condition that can't be read is a silence `content_error`."""
     member = turn.known()
     try:
-        if barred(member, journey, facts, turn.content, turn.now):
+        if barred(member, journey, facts, turn.views):
             return
     except RenderError as error:
         silence(turn, journey, first_of(journey), occurrence, "content_error", str(error))
@@ -154,7 +156,7 @@ def _collected(turn: Turn, journey: Journey, facts: dict[str, object]) -> bool:
             continue
         where = journey.trigger.where
         try:
-            if where is not None and not where(context.view(turn.known(), facts, turn.content, turn.now)):
+            if where is not None and not where(turn.views.of(turn.known(), facts)):
                 return False
         except RenderError:
             # told where it would have started the journey

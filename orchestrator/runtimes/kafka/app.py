@@ -107,6 +107,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Waits for the batch under way; after it nothing is written until the next assignment is known."""
+        self.app.holding.awaited = True
         await super().on_partitions_revoked(revoked)
         self._joined = False
         await self.app.holding.do(lambda: None)
@@ -115,6 +116,7 @@ class Consumer(driver.Consumer):
         """Lets go of what is not ours any more, before anything else happens."""
         missed = generation_id != self._generation + 1
         self._generation = generation_id
+        self.app.holding.awaited = False
         # a generation passed without us: another worker may have owned what we think we kept
         await self.app.holding.do(self.app.holding.keep, [] if missed else [tp.partition for tp in assigned])
         self._joined = True

@@ -55,14 +55,17 @@ class Decider:
         try:
             while True:
                 records = await fetched.take()
-                with self.watchdog.watching("events of a batch", self.watchdog.limit_s * 2):
-                    await self.apply(records)
+                with self.watchdog.watching("events of a batch", self.watchdog.limit_s * 2) as watch:
+                    await self.apply(records, watch.beat)
                 fetched.applied()
         except Exception as error:  # noqa: BLE001 - whatever it is, a fresh start reads them again
             die(error, "a batch failed")
 
-    async def apply(self, records: Records) -> None:
-        """Applies a batch of records; when it returns they are in the store, or are no longer ours to write."""
+    async def apply(self, records: Records, alive: Callable[[], object] = lambda: None) -> None:
+        """Applies a batch of records; when it returns they are in the store, or are fetched again by their owner.
+
+        `alive` is called after each transaction.
+        """
         batch = await self._in_order(records)
         if not batch:
             return
@@ -70,7 +73,7 @@ class Decider:
         if astray:
             await self._forward(batch, given, astray)
         ended = [partition for partition in given if self._at_end(partition, given[partition][-1].offset + 1)]
-        await self.holding.do(self.holding.turn, given, ended, self.clock())
+        await self.holding.do(self.holding.turn, given, ended, self.clock(), alive)
 
     async def tick(self) -> None:
         """Fires what is due in partitions that stand at the end of their input; runs until cancelled."""

@@ -52,6 +52,8 @@ class Holding:
         self.held: dict[int, Progress] = {}
         # True from the moment a rebalance takes our partitions away until the next assignment is known
         self.losing: Callable[[], bool] = lambda: False
+        # True while a rebalance waits for the batch under way, after which every partition is sought anew
+        self.awaited = False
         # where a partition that was never fed begins
         self._floor: dict[int, int] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="turning")
@@ -123,11 +125,19 @@ class Holding:
         with self.watchdog.watching("asking for what is due"):
             return patiently(self.store.next_due, beat=self.watchdog.beat)
 
-    def turn(self, given: Mapping[int, Sequence[Arrival]], ended: Iterable[int], now: int) -> Turned:
+    def turn(
+        self,
+        given: Mapping[int, Sequence[Arrival]],
+        ended: Iterable[int],
+        now: int,
+        alive: Callable[[], object] = lambda: None,
+    ) -> Turned:
         """Applies these arrivals, all of them; with what is due by `now` for partitions that stand at their end.
 
-        Arrivals of partitions that we don't hold are dropped, and so is everything when the store refuses us while
-        partitions are being lost. Raises Refused otherwise.
+        `alive` is called after each transaction: there are many where an order about all members comes before the
+        arrivals. A rebalance does not wait for all of them: what is left is dropped and fetched again, by its owner
+        then. Arrivals of partitions that we don't hold are dropped, and so is everything when the store refuses us
+        while partitions are being lost. Raises Refused otherwise.
         """
         done = Turned(0, 0, False)
         pending = {p: list(arrivals) for p, arrivals in given.items() if p in self.held}
@@ -143,11 +153,14 @@ class Holding:
                 ran = self._run(part, tick)
                 if ran is None:
                     return done
+                alive()
                 done = Turned(done.consumed + sum(ran.consumed.values()), done.turns + ran.turns, ran.more_due)
                 rest = {p: arrivals[ran.consumed.get(p, 0) :] for p, arrivals in part.items()}
                 pending |= {p: arrivals for p, arrivals in rest.items() if arrivals}
                 if not ran.turns and not any(ran.consumed.values()) and any(rest.values()):
                     raise RuntimeError("a batch did nothing")
+                if self.awaited:
+                    return done
         return done
 
     def _run(self, part: Mapping[int, Sequence[Arrival]], tick: int | None) -> Ran | None:
