@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from orchestrator.errors import Unreadable, UsageError
-from orchestrator.events.envelope import read_event
+from orchestrator.events.envelope import subject_of
 from orchestrator.events.inputs import Command
 from orchestrator.orders import to_member
 from orchestrator.stores.contract import Burial, ParkedRow, Store
@@ -119,7 +119,7 @@ def _name(parked: list[ParkedRow], vault: Vault) -> str:
     for row in parked:
         if row.kind == "event":
             try:
-                return read_event(vault.open_dead(row.raw)).subject
+                return subject_of(vault.open_dead(row.raw))
             except Unreadable:
                 continue
     return ""

@@ -219,7 +219,7 @@ class Pipeline:
     ) -> Arrival:
         """An arrival of these bytes at `at`; None: at the event's own time (the virtual clock)."""
         try:
-            event = read_event(raw)
+            event = read_event(raw, self.content.events)
         except Unreadable as error:
             return Arrival(at or 0, raw, error, file=file, length=length, byte=byte, offset=offset)
         return Arrival(

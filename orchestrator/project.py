@@ -10,8 +10,10 @@ from typing import Self
 from msgspec import Struct
 
 from orchestrator import settings as settings_module
+from orchestrator.content.event_types import load_event_types
 from orchestrator.content.load import load_content, revision_body
 from orchestrator.decide.content import Content
+from orchestrator.events.catalogue import EventTypes
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
 from orchestrator.stores.sql.migrate import revision_of, upgrade
@@ -41,6 +43,11 @@ class Project:
     def content(self) -> Content:
         """The project's content as it lies on disk, compiled; raises ContentError with all problems."""
         return load_content(self.path, self.settings)
+
+    @cached_property
+    def event_types(self) -> EventTypes:
+        """What events may be, for who takes them and does not decide; raises ContentError with all problems."""
+        return load_event_types(self.path)
 
     def keep_content(self) -> None:
         """Puts the content's files into the store, so that what is decided by them can be decided again."""

@@ -193,7 +193,7 @@ class _Partition:
             self.tally.elsewhere += 1
             return
         try:
-            turn = opened(journal, life.sealer, self.vault)
+            turn = opened(journal, life.sealer, self.vault, content.events)
             result = step(life.member, turn.shared, turn.inputs, content, turn.now)
         except Tampered:
             self.tally.differs(self.partition, first.turn, "its input was altered: it can't be opened")

@@ -10,6 +10,7 @@ import msgspec
 
 from orchestrator.decide.rules import RegistryState
 from orchestrator.decide.shared import Shared
+from orchestrator.events.catalogue import EventTypes
 from orchestrator.events.envelope import read_event
 from orchestrator.events.inputs import EventInput, Input, read_input
 from orchestrator.links import Links
@@ -31,13 +32,16 @@ class Turn(NamedTuple):
     shared: Shared
 
 
-def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault) -> Turn:
-    """The rows of one member's turn, in order; raises Tampered for one that can't be opened."""
+def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault, types: EventTypes) -> Turn:
+    """The rows of one member's turn, in order; `types` are those of the content it was decided by.
+
+    Raises Tampered for a row that can't be opened.
+    """
     inputs: list[Input] = []
     given: Given | None = None
     for row in rows:
         given, raw = _recorded.decode(sealer.open(row.input))
-        inputs.append(EventInput(read_event(bytes(raw))) if row.kind == "event" else read_input(bytes(raw)))
+        inputs.append(EventInput(read_event(bytes(raw), types)) if row.kind == "event" else read_input(bytes(raw)))
     shared = Shared(
         key=vault.id_key,
         fingerprint=vault.fingerprint,

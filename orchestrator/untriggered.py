@@ -27,7 +27,7 @@ from orchestrator.events.inputs import Command, EventInput, TimerDue
 from orchestrator.render.contract import RenderError
 from orchestrator.render.sandbox import Expression
 from orchestrator.stores.contract import Store
-from orchestrator.times import in_words, micros, rfc3339
+from orchestrator.times import in_words, instant, micros, rfc3339
 from orchestrator.turns import Turn, opened
 from orchestrator.vault import Vault
 
@@ -61,10 +61,12 @@ def not_started(
     member: Member | None = None
     for number, rows in groupby(mine, key=attrgetter("turn")):
         content = contents.get(_at_turn(revisions, number, current.revision))
-        turn = opened(list(rows), sealer, vault)
+        given = list(rows)
         if content is None:
-            text = f"From {moment(turn.now, asked.zone)} on it can't be told: the content of then is not at hand"
-            return [*asked.found, asked.told("unreadable", text, turn.now)]
+            since = instant(given[0].at)
+            text = f"From {moment(since, asked.zone)} on it can't be told: the content of then is not at hand"
+            return [*asked.found, asked.told("unreadable", text, since)]
+        turn = opened(given, sealer, vault, content.events)
         asked.look(member, turn, content)
         after = step(member, turn.shared, turn.inputs, content, turn.now).member
         asked.look_at_group(member, after, turn, content)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import typer
 from msgspec import Struct
+from rich.console import RenderableType
 
 from orchestrator.cli.output import State, key_values, show
 from orchestrator.content.check import checked
@@ -20,6 +21,8 @@ class Checked(Struct, frozen=True, kw_only=True):
     # hash of all files, the engine and its tables
     revision: str
     journeys: tuple[str, ...]
+    # the event types that the project declares itself
+    event_types: tuple[str, ...]
 
 
 @app.callback()
@@ -35,5 +38,12 @@ def check(ctx: typer.Context) -> None:
     """
     with open_project(State.of(ctx).project) as project:
         content = checked(project.path, project.settings, datetime.now(UTC).date())
-    result = Checked(revision=content.revision, journeys=tuple(content.journeys))
-    show(ctx, result, lambda: key_values({"revision": result.revision, "journeys": result.journeys}))
+    result = Checked(revision=content.revision, journeys=tuple(content.journeys), event_types=tuple(content.events.own))
+    show(ctx, result, lambda: _checked(result))
+
+
+def _checked(result: Checked) -> RenderableType:
+    shown: dict[str, object] = {"revision": result.revision, "journeys": result.journeys}
+    if result.event_types:
+        shown["own event types"] = result.event_types
+    return key_values(shown)

@@ -38,6 +38,7 @@ def command(
 
     Example: orchestrator ingest baskets.csv.gz --map complete-journey/baskets
     """
+    from orchestrator.content.event_types import load_event_types
     from orchestrator.ingest.find import find_mapping
     from orchestrator.ingest.load import load_mapping
     from orchestrator.ingest.run import ingest, output_path
@@ -46,7 +47,7 @@ def command(
     if into == "kafka":
         raise UsageError("--into kafka comes with the production engine; until then name a file, or leave --into out")
     path = find_mapping(mapping, state.project)
-    loaded = load_mapping(path, shown_as=str(path))
+    loaded = load_mapping(path, str(path), load_event_types(state.project))
     out = Path(into) if into else output_path(state.project / "incoming", files, loaded, history=history)
     total = sum(file.stat().st_size for file in files if file.is_file())
     done = 0

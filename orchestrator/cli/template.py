@@ -117,6 +117,7 @@ def _rendered(
             channel=channel,
             locale=locale,
             case=case,
+            schemas=str(locate.folder("schemas", project).resolve()),
         )
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator import settings
 from orchestrator.cli.output import State, show, table, verdict
+from orchestrator.ingest.asyncapi import document
+from orchestrator.project import open_project
 from orchestrator.topics import Difference, check, create
 
 app = typer.Typer(no_args_is_help=True, help="Make the topics of Kafka that the project needs, and check them.")
@@ -40,6 +44,19 @@ def check_(ctx: typer.Context) -> None:
     show(ctx, result, lambda: _view(result.differences))
     if result.differences:
         raise typer.Exit(1)
+
+
+@app.command("describe")
+def describe_(ctx: typer.Context) -> None:
+    """Print the AsyncAPI document of the project's topics, for whoever writes to them or reads them.
+
+    It names the topics as the settings do, and holds the project's own event types too.
+
+    Example: orchestrator topics describe > asyncapi.json
+    """
+    with open_project(State.of(ctx).project) as project:
+        told = document(project.event_types, project.settings)
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
 
 
 def _view(differences: list[Difference]) -> RenderableType:

@@ -15,7 +15,8 @@ from msgspec import Meta, Struct, field
 from orchestrator.content.files import read_yaml
 from orchestrator.decide.rules import REASONS
 from orchestrator.errors import ContentError, Problem
-from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
+from orchestrator.events.catalogue import ENGINE, EventTypes
+from orchestrator.events.types import Data, MemberEnrolled
 from orchestrator.located import Located, Steps, convert, nearest
 
 Sentence = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -75,19 +76,19 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expect: tuple[Expected, ...] = ()
 
 
-def read_cases(path: Path, shown_as: str = "") -> list[Case]:
-    """The cases of a file; raises ContentError with every problem and its line."""
+def read_cases(path: Path, shown_as: str = "", types: EventTypes = ENGINE) -> list[Case]:
+    """The cases of a file, of events of these types; raises ContentError with every problem and its line."""
     located = read_yaml(path, shown_as)
     cases = convert(located, list[Case])
-    problems = [problem for i, case in enumerate(cases) for problem in _problems(located, i, case, cases)]
+    problems = [problem for i, case in enumerate(cases) for problem in _problems(located, i, case, cases, types)]
     if problems:
         raise ContentError(problems)
     return cases
 
 
-def event_data(event: CaseEvent) -> Data:
+def event_data(event: CaseEvent, types: EventTypes = ENGINE) -> Data:
     """The typed data of a case's event; raises msgspec.ValidationError."""
-    return msgspec.convert(event.data, EVENT_TYPES[event.type])
+    return msgspec.convert(event.data, types.kinds[event.type])
 
 
 def unkept(expected: Expected, *parts: str) -> tuple[list[str], list[str]]:
@@ -100,7 +101,7 @@ def unkept(expected: Expected, *parts: str) -> tuple[list[str], list[str]]:
     return [words for words in wanted if words not in said], [words for words in unwanted if words in said]
 
 
-def _problems(located: Located, i: int, case: Case, cases: list[Case]) -> list[Problem]:
+def _problems(located: Located, i: int, case: Case, cases: list[Case], types: EventTypes) -> list[Problem]:
     found: list[Problem] = []
     if any(case.name == other.name for other in cases[:i]):
         found.append(located.problem("two cases have this name", "give each its own", at=(i, "name")))
@@ -112,12 +113,13 @@ def _problems(located: Located, i: int, case: Case, cases: list[Case]) -> list[P
         if moment.tzinfo is None:
             found.append(located.problem("a time needs an offset", "such as 2026-11-24T10:00:00Z", at=at))
     for j, event in enumerate(case.events):
-        if event.type not in EVENT_TYPES:
-            cure = nearest(event.type, EVENT_TYPES)
+        if event.type not in types.names:
+            cure = nearest(event.type, types.names)
             found.append(located.problem(f"`{event.type}` is no event type", cure, at=(i, "events", j, "type")))
+        if event.type not in types.kinds:
             continue
         try:
-            event_data(event)
+            event_data(event, types)
         except msgspec.ValidationError as error:
             found.append(located.problem(f"the data does not fit: {error}", at=(i, "events", j, "data")))
     for j, expected in enumerate(case.expect):

@@ -40,5 +40,6 @@ def lint_texts(project: Path, settings: Settings, today: date, journey: str = ""
             identity=identity_of(settings),
             journey=journey,
             disclosures=asked,
+            schemas=str(locate.folder("schemas", project).resolve()),
         )
     )

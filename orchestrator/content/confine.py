@@ -13,12 +13,15 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.content.disclosures import OPT_OUT, Disclosure
+from orchestrator.content.event_types import read_event_types
 from orchestrator.content.lint import Found, LintReport, lint
 from orchestrator.content.preview import Preview, preview
 from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, OrchestratorError, Problem, UsageError
+from orchestrator.events.catalogue import ENGINE, EventTypes
 
 CPU_S = 30
 WALL_S = 120
@@ -33,10 +36,14 @@ class LintRequest(Struct, frozen=True, kw_only=True, tag="lint"):
     identity: Identity
     journey: str = ""
     disclosures: tuple[Disclosure, ...] = (OPT_OUT,)
+    # where the project's own event types are declared; "": it has none
+    schemas: str = ""
 
     def answer(self) -> LintReport:
         """Does it, in this process."""
-        return lint(Path(self.folder), self.default_locale, self.identity, self.journey, self.disclosures)
+        types, problems = _types(self.schemas)
+        report = lint(Path(self.folder), self.default_locale, self.identity, self.journey, self.disclosures, types)
+        return replace(report, problems=(*map(Found.of, problems), *report.problems))
 
 
 class PreviewRequest(Struct, frozen=True, kw_only=True, tag="preview"):
@@ -50,13 +57,22 @@ class PreviewRequest(Struct, frozen=True, kw_only=True, tag="preview"):
     channel: str = "email"
     locale: str = ""
     case: str = ""
+    # where the project's own event types are declared; "": it has none
+    schemas: str = ""
 
     def answer(self) -> Preview:
         """Does it, in this process."""
+        types, problems = _types(self.schemas)
+        if problems:
+            raise ContentError(problems)
         return preview(
             Path(self.folder), self.default_locale, self.identity, self.journey, self.message, self.channel,
-            self.locale, self.case,
+            self.locale, self.case, types,
         )  # fmt: skip
+
+
+def _types(schemas: str) -> tuple[EventTypes, list[Problem]]:
+    return read_event_types(Path(schemas)) if schemas else (ENGINE, [])
 
 
 class _Failed(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,9 @@ MonthDay = Annotated[
     int, Meta(ge=-28, le=31, description="a day of the month from 1, or from its end: -1 is the last one")
 ]
 Share = Annotated[float, Meta(gt=0, le=50, description="a share of the members in percent, such as 10; at most 50")]
-Field = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,60}$", description="a field of the event, such as booking_id")]
+Field = Annotated[
+    str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]{0,60}$", description="a field of the event, such as booking_id")
+]
 
 
 class TriggerFile(Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from orchestrator.decide.journey import (
     Yearly,
 )
 from orchestrator.errors import ContentError, Problem
-from orchestrator.events.types import EVENT_TYPES
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.located import Located, convert, nearest
 from orchestrator.render.contract import RenderError, Templates
 from orchestrator.render.sandbox import Expression as Compiled
@@ -58,13 +58,16 @@ HOLDOUT = "holdout.yaml"
 _HUNDREDTHS = 100
 
 
-def load_journeys(folder: Path, templates: Templates) -> dict[str, Journey]:
-    """The journeys of `templates/`, by name, in order; raises ContentError with every problem of every file."""
+def load_journeys(folder: Path, templates: Templates, types: EventTypes = ENGINE) -> dict[str, Journey]:
+    """The journeys of `templates/`, by name, in order; raises ContentError with every problem of every file.
+
+    `types` are the events that they may name.
+    """
     journeys: dict[str, Journey] = {}
     problems: list[Problem] = []
     for path in sorted(folder.glob("*/journey.yaml")):
         try:
-            journey = _Reader(path, folder, templates).read()
+            journey = _Reader(path, folder, templates, types).read()
         except ContentError as error:
             problems.extend(error.problems)
             continue
@@ -106,10 +109,11 @@ def occasion_of(file: JourneyFile) -> Occasion:
 class _Reader:
     """Reads one file, collecting its problems."""
 
-    def __init__(self, path: Path, folder: Path, templates: Templates) -> None:
+    def __init__(self, path: Path, folder: Path, templates: Templates, types: EventTypes) -> None:
         self.located: Located = read_yaml(path, str(path.relative_to(folder.parent)))
         self.folder_name = path.parent.name
         self.templates = templates
+        self.types = types
         self.problems: list[Problem] = []
         self.occasion = Occasion()
 
@@ -215,8 +219,8 @@ class _Reader:
         if bool(file.reaches) == bool(file.each):
             cure = "write `reaches: 10` for once, `each: 10` for every ten"
             self.problem("`figure` needs either `reaches` or `each`", cure, "trigger", "figure")
-        kind = EVENT_TYPES.get(file.figure)
-        if file.of == "sum" and kind is not None and not {"amount", "points"} & set(kind.__struct_fields__):
+        kind = self.types.kinds.get(file.figure)
+        if file.of == "sum" and kind is not None and not kind.summed:
             self.problem(f"{file.figure} has no amount and no points to sum up", "use `of: count`", "trigger", "of")
         return Threshold(of=file.of, days=file.days, reaches=file.reaches, each=file.each)
 
@@ -231,7 +235,10 @@ class _Reader:
     def _key(self, file: JourneyFile) -> None:
         if not file.key:
             return
-        kind = EVENT_TYPES.get(self.occasion.event) if self.occasion.kind in ("event", "threshold") else None
+        kind = self.types.kinds.get(self.occasion.event) if self.occasion.kind in ("event", "threshold") else None
+        if kind is None and self.occasion.event in self.types.own:
+            # told where its schema is looked at
+            return
         if kind is None:
             self.problem("`key` needs a trigger by an event", "leave it out", "key")
         elif file.key not in kind.__struct_fields__:
@@ -253,8 +260,8 @@ class _Reader:
         return Holdout(share=round(file.holdout.share * _HUNDREDTHS), salt=file.holdout.salt or file.journey)
 
     def event_type(self, name: str, *at: str | int) -> None:
-        if name not in EVENT_TYPES:
-            self.problem(f"`{name}` is no event type", nearest(name, EVENT_TYPES), *at)
+        if name not in self.types.names:
+            self.problem(f"`{name}` is no event type", nearest(name, self.types.names), *at)
 
     def duration(self, text: str, *at: str | int) -> timedelta:
         try:
@@ -279,7 +286,7 @@ class _Reader:
         except RenderError as error:
             self.problem(str(error), "see templates/README.md for what expressions may say", *at)
             return None
-        names = conditions(occasion)
+        names = conditions(occasion, self.types)
         for path in sorted(compiled.fields):
             lacking = unknown(path, names)
             if lacking is not None:

@@ -16,6 +16,7 @@ from orchestrator.content.samples import Occasion, declared, samples, unknown
 from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates, sources
 from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, Problem, UsageError
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.located import convert, nearest
 from orchestrator.render.contract import RenderError
 from orchestrator.render.language import reads
@@ -70,10 +71,11 @@ def lint(
     identity: Identity,
     journey: str = "",
     disclosures: tuple[Disclosure, ...] = (OPT_OUT,),
+    types: EventTypes = ENGINE,
 ) -> LintReport:
     """All problems of all templates of the folder, or of one journey and the layouts.
 
-    `disclosures` are what marketing e-mail must show.
+    `disclosures` are what marketing e-mail must show, `types` the events that journeys start by.
 
     Raises UsageError where there is no such journey.
     """
@@ -88,11 +90,11 @@ def lint(
     journeys: dict[str, _Journey] = {}
     for name in names:
         try:
-            journeys[name] = _journey(folder, name)
+            journeys[name] = _journey(folder, name, types)
         except ContentError as error:
             problems.extend(error.problems)
     for file in files:
-        problems.extend(_names(file, journeys.get(file.journey, _Journey()).occasion))
+        problems.extend(_names(file, journeys.get(file.journey, _Journey()).occasion, types))
         if file.channel == "sms" and journeys.get(file.journey, _Journey()).purpose == "marketing":
             problems.extend(_no_way_out(file))
     rendered = 0
@@ -103,7 +105,7 @@ def lint(
     else:
         rendered = len(list(templates))
         problems.extend(_undisclosed(templates, journeys, disclosures))
-        problems.extend(_trials(templates, journeys, identity))
+        problems.extend(_trials(templates, journeys, identity, types))
     seen = {(problem.file, problem.line, problem.what): problem for problem in problems}
     return LintReport(
         journeys=tuple(names),
@@ -116,24 +118,25 @@ def lint(
 def occasion_of(folder: Path, journey: str) -> Occasion:
     """What starts a journey; empty where its file is not sound."""
     try:
-        return _journey(folder, journey, with_cases=False).occasion
+        return _journey(folder, journey, None).occasion
     except ContentError:
         return Occasion()
 
 
-def _journey(folder: Path, name: str, *, with_cases: bool = True) -> _Journey:
+def _journey(folder: Path, name: str, types: EventTypes | None) -> _Journey:
+    """`types`: its cases are looked at too, and may be of these events."""
     path = folder / name / "journey.yaml"
     shown = path.relative_to(folder.parent).as_posix()
     file = convert(read_yaml(path, shown), JourneyFile)
     cases = path.with_name("cases.yaml")
-    if with_cases and cases.is_file():
-        read_cases(cases, cases.relative_to(folder.parent).as_posix())
+    if types is not None and cases.is_file():
+        read_cases(cases, cases.relative_to(folder.parent).as_posix(), types)
     return _Journey(of_file(file), file.purpose)
 
 
-def _names(file: TemplateFile, occasion: Occasion) -> list[Problem]:
+def _names(file: TemplateFile, occasion: Occasion, types: EventTypes) -> list[Problem]:
     """Variables that no decision offers."""
-    names = declared(occasion)
+    names = declared(occasion, types)
     found: list[Problem] = []
     for before, source in sources(file):
         try:
@@ -173,13 +176,15 @@ def _undisclosed(
     return found
 
 
-def _trials(templates: CompiledTemplates, journeys: dict[str, _Journey], identity: Identity) -> list[Problem]:
+def _trials(
+    templates: CompiledTemplates, journeys: dict[str, _Journey], identity: Identity, types: EventTypes
+) -> list[Problem]:
     """Every text rendered for a member of whom nothing is known, and for one of whom all is known."""
     found: list[Problem] = []
     for journey, message, channel, locale in templates:
         about = journeys.get(journey, _Journey())
         compiled = templates.compiled(journey, message, channel, locale)
-        for sample in samples(about.occasion, locale, identity, journey):
+        for sample in samples(about.occasion, locale, identity, journey, types):
             try:
                 compiled.render(sample.context, locale)
             except RenderError as error:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from orchestrator import __version__
 from orchestrator.content import locate, tables
+from orchestrator.content.event_types import own_files, read_event_types
 from orchestrator.content.journeys import categories_of, load_holdout, load_journeys
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
 from orchestrator.content.templates import load_templates
 from orchestrator.decide.content import Content, Identity
 from orchestrator.decide.journey import Holdout, Journey
-from orchestrator.errors import ContentError, Problem
+from orchestrator.errors import ContentError
 from orchestrator.settings import Settings
 
 
@@ -23,7 +25,7 @@ def load_content(project: Path, settings: Settings) -> Content:
     """The content of a project folder; raises ContentError with every problem of every file."""
     templates_folder = locate.folder("templates", project)
     policies_folder = locate.folder("channel_policies", project)
-    problems: list[Problem] = []
+    events, problems = read_event_types(locate.folder("schemas", project))
     try:
         templates = load_templates(templates_folder, settings.locale)
     except ContentError as error:
@@ -42,7 +44,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         problems.extend(error.problems)
     if templates is not None:
         try:
-            journeys = load_journeys(templates_folder, templates)
+            journeys = load_journeys(templates_folder, templates, events)
         except ContentError as error:
             problems.extend(error.problems)
     try:
@@ -53,7 +55,8 @@ def load_content(project: Path, settings: Settings) -> Content:
     if problems or templates is None or policies is None or laws is None:
         raise ContentError(problems)
     return Content(
-        revision=revision_of([templates_folder, policies_folder], settings),
+        revision=revision_of(project, settings),
+        events=events,
         journeys=journeys,
         policies=policies,
         laws=laws,
@@ -76,23 +79,30 @@ def identity_of(settings: Settings) -> Identity:
     )
 
 
-def revision_of(folders: list[Path], settings: Settings) -> str:
+def revision_of(project: Path, settings: Settings) -> str:
     """16 hex digits over every content file, the settings that decide, and the versions of engine and tables."""
     digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
     digest.update(repr((identity_of(settings), settings.locale, settings.public_url, settings.laws)).encode())
-    for folder in folders:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
-            body = path.read_bytes()
-            digest.update(f"{path.relative_to(folder.parent).as_posix()} {len(body)}\n".encode())
-            digest.update(body)
+    for name, path in _files(project):
+        body = path.read_bytes()
+        digest.update(f"{name} {len(body)}\n".encode())
+        digest.update(body)
     return digest.hexdigest()[:16]
 
 
 def revision_body(project: Path) -> bytes:
     """JSON of every content file by its path: what a bundle carries so that a decision can be judged elsewhere."""
-    files: dict[str, str] = {}
+    return msgspec.json.encode(
+        {name: path.read_text(encoding="utf-8", errors="replace") for name, path in _files(project)}
+    )
+
+
+def _files(project: Path) -> Iterator[tuple[str, Path]]:
+    """Each file that decides, with its path in a project: of the schemas, those that the project wrote itself."""
     for name in ("templates", "channel_policies"):
         folder = locate.folder(name, project)
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
-            files[path.relative_to(folder.parent).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
-    return msgspec.json.encode(files)
+            yield path.relative_to(folder.parent).as_posix(), path
+    folder = locate.folder("schemas", project)
+    for path in own_files(folder):
+        yield path.relative_to(folder.parent).as_posix(), path

@@ -13,6 +13,7 @@ from orchestrator.content.samples import Sample, of_case, samples
 from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
 from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, Problem, UsageError
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.located import nearest
 from orchestrator.render.contract import RenderError
 
@@ -50,8 +51,11 @@ def preview(
     channel: str = "email",
     locale: str = "",
     case: str = "",
+    types: EventTypes = ENGINE,
 ) -> Preview:
     """The message rendered for a case's member, or for a sample member of whom all is known.
+
+    `types` are the events that journeys start by.
 
     Raises UsageError for what does not exist, ContentError where the template is not sound for this member.
     """
@@ -65,7 +69,7 @@ def preview(
     if not templates.has(journey, message, channel):
         there = sorted({f"{j} {m} --channel {c}" for j, m, c, _ in templates})
         raise UsageError(f"there is no {message} for {channel} in {journey}; there is: {', '.join(there) or 'nothing'}")
-    sample = _sample(folder, journey, identity, locale or default_locale, case)
+    sample = _sample(folder, journey, identity, locale or default_locale, case, types)
     member = sample.context["member"]
     own = str(member.get("locale", "")) if isinstance(member, dict) else ""
     try:
@@ -91,12 +95,12 @@ def preview(
     )
 
 
-def _sample(folder: Path, journey: str, identity: Identity, locale: str, case: str) -> Sample:
+def _sample(folder: Path, journey: str, identity: Identity, locale: str, case: str, types: EventTypes) -> Sample:
     occasion = occasion_of(folder, journey)
     if not case:
-        return samples(occasion, locale, identity, journey)[-1]
+        return samples(occasion, locale, identity, journey, types)[-1]
     path = folder / journey / "cases.yaml"
-    cases = {item.name: item for item in read_cases(path, path.relative_to(folder.parent).as_posix())}
+    cases = {item.name: item for item in read_cases(path, path.relative_to(folder.parent).as_posix(), types)}
     if case not in cases:
         raise UsageError(f"there is no case {case!r}; {nearest(case, cases)}")
-    return of_case(cases[case], occasion, identity, journey)
+    return of_case(cases[case], occasion, identity, journey, types)

@@ -15,7 +15,8 @@ from orchestrator.content.cases import Case, event_data
 from orchestrator.decide.content import Identity
 from orchestrator.decide.context import plain
 from orchestrator.decide.journey import TriggerKind
-from orchestrator.events.types import EVENT_TYPES, Data, MemberEnrolled
+from orchestrator.events.catalogue import ENGINE, EventTypes
+from orchestrator.events.types import Data, MemberEnrolled
 
 ANY = "*"
 MEMBER_FIELDS = (
@@ -57,6 +58,7 @@ _EVENTS: dict[str, dict[str, object]] = {
     "member.updated": {"given_name": "Lucía", "family_name": "Gómez", "country": "ES", "tier": "Oro"},
     "member.cancelled": {"reason": "moved"},
     "consent.granted": {"channel": "email", "wording": "v1", "method": "web form", "evidence": "form 1"},
+    "consent.confirmed": {"channel": "email", "method": "link", "evidence": "click 1"},
     "consent.withdrawn": {"channel": "email", "purpose": "marketing", "method": "link"},
     "purchase.completed": {
         "purchase_id": "p-1", "amount": 1234567, "currency": "EUR", "lines": 3, "store": "Calle Mayor",
@@ -82,10 +84,12 @@ class Sample(Struct, frozen=True):
     context: dict[str, object]
 
 
-def samples(occasion: Occasion, locale: str, identity: Identity, journey: str) -> list[Sample]:
+def samples(
+    occasion: Occasion, locale: str, identity: Identity, journey: str, types: EventTypes = ENGINE
+) -> list[Sample]:
     """The two ends: a member of whom nothing is known, and one of whom all is known."""
-    full = _EVENTS.get(occasion.event, {})
-    kind = EVENT_TYPES.get(occasion.event)
+    full = types.own[occasion.event].example if occasion.event in types.own else _EVENTS.get(occasion.event, {})
+    kind = types.kinds.get(occasion.event)
     required = {field.name for field in msgspec.structs.fields(kind) if field.required} if kind else set[str]()
     smallest = {name: value for name, value in full.items() if name in required}
     facts = _FACTS.get(occasion.kind)
@@ -105,17 +109,17 @@ def samples(occasion: Occasion, locale: str, identity: Identity, journey: str) -
     ]
 
 
-def of_case(case: Case, occasion: Occasion, identity: Identity, journey: str) -> Sample:
+def of_case(case: Case, occasion: Occasion, identity: Identity, journey: str, types: EventTypes = ENGINE) -> Sample:
     """The case's member at the last of its events of this type."""
     matching = [event for event in case.events if event.type == occasion.event]
     totals: dict[str, tuple[int, int]] = {}
     for event in case.events:
-        data = event_data(event)
+        data = event_data(event, types)
         count, total = totals.get(event.type, (0, 0))
-        amount = getattr(data, "amount", getattr(data, "points", 0))
+        amount = getattr(data, data.summed) if data.summed else 0
         totals[event.type] = (count + 1, total + (amount or 0))
     facts = _FACTS.get(occasion.kind)
-    given = facts if facts is not None else plain(event_data(matching[-1])) if matching else {}
+    given = facts if facts is not None else plain(event_data(matching[-1], types)) if matching else {}
     return Sample(case.name, _context(case.member, given, totals, identity, journey, occasion.purpose))
 
 
@@ -165,14 +169,14 @@ def _context(
     }
 
 
-def declared(occasion: Occasion) -> dict[str, object]:
+def declared(occasion: Occasion, types: EventTypes = ENGINE) -> dict[str, object]:
     """The names templates may use, as nested dicts; ANY where whatever follows is the project's own."""
     return {
         "member": dict.fromkeys(MEMBER_FIELDS, ANY),
-        "event": _fields(occasion),
+        "event": _fields(occasion, types),
         "gathered": ANY,
         "heard": ANY,
-        "aggregates": {name.replace(".", "_"): dict.fromkeys(AGGREGATE_FIELDS, ANY) for name in EVENT_TYPES},
+        "aggregates": {name.replace(".", "_"): dict.fromkeys(AGGREGATE_FIELDS, ANY) for name in types.names},
         "missing": ANY,
         "ask": ANY,
         "now": ANY,
@@ -186,20 +190,20 @@ def declared(occasion: Occasion) -> dict[str, object]:
     }
 
 
-def conditions(occasion: Occasion) -> dict[str, object]:
+def conditions(occasion: Occasion, types: EventTypes = ENGINE) -> dict[str, object]:
     """The names that a journey's conditions may use: those of its texts that are no message's."""
-    names = declared(occasion)
+    names = declared(occasion, types)
     for name in ("journey", *LINKS, "subject", "preheader"):
         del names[name]
     if occasion.start is not None:
-        names["start"] = _fields(occasion.start)
+        names["start"] = _fields(occasion.start, types)
     return names
 
 
-def _fields(occasion: Occasion) -> object:
+def _fields(occasion: Occasion, types: EventTypes) -> object:
     if occasion.kind in _FACTS:
         return dict.fromkeys(_FACTS[occasion.kind], ANY)
-    kind = EVENT_TYPES.get(occasion.event)
+    kind = types.kinds.get(occasion.event)
     return {field.name: ANY for field in msgspec.structs.fields(kind)} if kind else ANY
 
 

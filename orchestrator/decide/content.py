@@ -14,6 +14,7 @@ from orchestrator.decide.asking import Asking
 from orchestrator.decide.journey import Holdout, Journey
 from orchestrator.decide.panel import Panel
 from orchestrator.decide.rules import Rule
+from orchestrator.events.catalogue import EventTypes
 from orchestrator.render.contract import Templates
 
 # panels kept by one revision: countries, and those of telephone numbers, by channels and journeys
@@ -103,6 +104,8 @@ class Content(Struct, frozen=True, kw_only=True):
 
     # hash over all files, engine version and tables
     revision: str
+    # what members' events may be
+    events: EventTypes
     journeys: Mapping[str, Journey]
     policies: Policies
     laws: Laws

@@ -46,11 +46,8 @@ def rolling(aggregate: Aggregate, days: int, now: datetime) -> tuple[int, int]:
 
 
 def _amount(data: types.Data) -> int:
-    if isinstance(data, types.PurchaseCompleted):
-        return data.amount
-    if isinstance(data, (types.PointsEarned, types.PointsExpiring, types.RewardDelivered)):
-        return data.points
-    return 0
+    """What a sum of these adds up; a field that was left out adds nothing."""
+    return getattr(data, data.summed) or 0 if data.summed else 0
 
 
 def _aggregated(former: Aggregate | None, at: datetime, amount: int) -> Aggregate:

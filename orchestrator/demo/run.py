@@ -86,7 +86,7 @@ def run_demo(folder: Path, stage: Stage = lambda _name, _done, _total: None) -> 
 
 
 def _ingested(project: Project, name: str, mapping: str) -> tuple[int, Path]:
-    loaded = load_mapping(find_mapping(mapping, project.path), shown_as=mapping)
+    loaded = load_mapping(find_mapping(mapping, project.path), mapping, project.event_types)
     out = project.path / "incoming" / f"{name.split('.', maxsplit=1)[0]}.jsonl"
     out.parent.mkdir(exist_ok=True)
     data = resources.files("orchestrator.demo").joinpath("data", name)

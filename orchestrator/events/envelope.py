@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from orchestrator.errors import Unreadable
-from orchestrator.events.types import EVENT_TYPES, Data
+from orchestrator.events.catalogue import ENGINE, EventTypes
+from orchestrator.events.types import Data
 
 # msgspec quotes the word it refuses from a closed vocabulary; a word in the wrong place may be an address
 _QUOTED_VALUE = re.compile(r"^(Invalid enum value) .*?( - at `[^`]*`)?$", re.DOTALL)
@@ -50,15 +51,43 @@ class _Envelope(Struct, frozen=True, kw_only=True):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_data: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
 
 
-def read_event(raw: bytes) -> Event:
-    """The event in these bytes (structured mode JSON).
+def read_event(raw: bytes, types: EventTypes = ENGINE) -> Event:
+    """The event in these bytes (structured mode JSON); `types` are those that are known: a project's, or the engine's.
 
     Raises Unreadable with a reason code (`not_json`, `bad_envelope`, `unknown_type`, `bad_data`) and a cure. The cure
     names the field at fault and never quotes a value, since values may be personal data.
     """
+    envelope = _opened(raw)
+    time = _utc(envelope.time)
+    decoder = types.decoder(envelope.type)
+    if decoder is None:
+        cure = f"no schema for this type; known are {', '.join(sorted(types.names))}; schemas/events takes your own"
+        raise Unreadable("unknown_type", cure)
+    try:
+        data = decoder.decode(envelope.data)
+    except msgspec.ValidationError as error:
+        raise Unreadable("bad_data", f"{without_values(error)}; see {types.file(envelope.type)}") from None
+    except RecursionError:
+        raise Unreadable("bad_data", f"it is nested too deeply; see {types.file(envelope.type)}") from None
+    return Event(
+        id=envelope.id,
+        source=envelope.source,
+        type=envelope.type,
+        subject=envelope.subject,
+        time=time,
+        data=data,
+        history=envelope.history,
+    )
+
+
+def subject_of(raw: bytes) -> str:
+    """Whom an event is about, whatever its type and data; raises Unreadable as `read_event` does."""
+    return _opened(raw).subject
+
+
+def _opened(raw: bytes) -> _Envelope:
     try:
         envelope = _envelope.decode(raw)
     except msgspec.ValidationError as error:
@@ -69,26 +98,7 @@ def read_event(raw: bytes) -> Event:
         raise Unreadable("not_json", "it is nested too deeply; send one flat JSON object") from None
     if envelope.specversion != "1.0":
         raise Unreadable("bad_envelope", "specversion must be 1.0")
-    time = _utc(envelope.time)
-    decoder = _data.get(envelope.type)
-    if decoder is None:
-        raise Unreadable("unknown_type", f"no schema for this type; known are {', '.join(sorted(EVENT_TYPES))}")
-    try:
-        data = decoder.decode(envelope.data)
-    except msgspec.ValidationError as error:
-        cure = f"{without_values(error)}; see schemas/events/{envelope.type}.v1.json"
-        raise Unreadable("bad_data", cure) from None
-    except RecursionError:
-        raise Unreadable("bad_data", f"it is nested too deeply; see schemas/events/{envelope.type}.v1.json") from None
-    return Event(
-        id=envelope.id,
-        source=envelope.source,
-        type=envelope.type,
-        subject=envelope.subject,
-        time=time,
-        data=data,
-        history=envelope.history,
-    )
+    return envelope
 
 
 def _utc(time: datetime) -> datetime:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import Unreadable
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.events.envelope import Event, read_event, write_event
 
 Headers = Iterable[tuple[str, bytes | None]]
@@ -25,12 +26,12 @@ _ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time", "histor
 _CURE = "send a CloudEvents 1.0 record, structured or binary"
 
 
-def read_record(key: bytes | None, value: bytes | None, headers: Headers = ()) -> Event:
-    """The event that a record carries, in either mode.
+def read_record(key: bytes | None, value: bytes | None, headers: Headers = (), types: EventTypes = ENGINE) -> Event:
+    """The event that a record carries, in either mode, if its type is one of these.
 
     Raises Unreadable as `read_event` does; the cure names the header or field at fault and quotes no value.
     """
-    return read_event(envelope_of(key, value, headers))
+    return read_event(envelope_of(key, value, headers), types)
 
 
 def envelope_of(key: bytes | None, value: bytes | None, headers: Headers = ()) -> bytes:

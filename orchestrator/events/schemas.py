@@ -6,25 +6,45 @@ drift, and `python -m orchestrator.ingest.write_schemas` writes them anew.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.events.envelope import Event
-from orchestrator.events.types import EVENT_TYPES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+# a schema of a project is never written by the engine, and says so
+_SEAL = "written by the engine: a type of your own has a file of its own; "
 _WORD = {"type": "string", "minLength": 1, "maxLength": 200}
 
 Schema = dict[str, Any]
 
 
-def event_schemas() -> dict[str, Schema]:
+def event_schemas(types: EventTypes = ENGINE) -> dict[str, Schema]:
     """File name -> schema: one `<type>.v1.json` of the data of each event type, and `envelope.v1.json`."""
-    schemas = {f"{name}.v1.json": schema_of(name, type_) for name, type_ in EVENT_TYPES.items()}
-    return {"envelope.v1.json": envelope_schema(), **schemas}
+    schemas = {f"{name}.v1.json": schema_of(name, kind) for name, kind in types.kinds.items()}
+    return {"envelope.v1.json": envelope_schema(types), **schemas}
+
+
+def sealed(schema: Schema) -> Schema:
+    """The schema with a seal, by which a copy of it is known as long as nobody edits it."""
+    said = {"$schema": schema["$schema"], "$comment": f"{_SEAL}{_digest(schema)}"}
+    return said | {key: value for key, value in schema.items() if key not in said}
+
+
+def untouched(schema: object) -> bool:
+    """Whether this is a schema of the engine's, of whichever version, as it was written."""
+    return isinstance(schema, Mapping) and schema.get("$comment") == f"{_SEAL}{_digest(schema)}"
+
+
+def _digest(schema: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in schema.items() if key != "$comment"}
+    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
 
 
 def schema_of(name: str, type_: type[Struct]) -> Schema:
@@ -37,7 +57,7 @@ def schema_of(name: str, type_: type[Struct]) -> Schema:
     return {"$schema": DRAFT, "title": name, **top, **({"$defs": kinds} if kinds else {})}
 
 
-def envelope_schema() -> Schema:
+def envelope_schema(types: EventTypes = ENGINE) -> Schema:
     """The schema of a whole event: CloudEvents 1.0 in structured JSON, with `data` as its type says.
 
     Further attributes are allowed, as CloudEvents has it: they are passed over.
@@ -47,7 +67,7 @@ def envelope_schema() -> Schema:
             "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
             "then": {"properties": {"data": {"$ref": f"{name}.v1.json"}}},
         }
-        for name in EVENT_TYPES
+        for name in types.kinds
     ]
     return {
         "$schema": DRAFT,
@@ -58,7 +78,7 @@ def envelope_schema() -> Schema:
             "specversion": {"const": "1.0"},
             "id": {**_WORD, "description": "Unique within `source`: the same pair again is the same event."},
             "source": {**_WORD, "description": "Who says so: a URI or a path of the programme's system."},
-            "type": {"enum": list(EVENT_TYPES), "description": "What happened."},
+            "type": {"enum": list(types.kinds), "description": "What happened."},
             "subject": {**_WORD, "description": "The member."},
             "time": {"type": "string", "format": "date-time", "description": "When it happened, with an offset."},
             "datacontenttype": {"type": "string", "default": "application/json"},

@@ -7,7 +7,7 @@ alpha-2, regions ISO 3166-2, locales BCP 47, zones IANA names.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -42,6 +42,9 @@ Condition = Literal[
 
 class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Common form of all event data: unknown fields are refused by name."""
+
+    # the whole number that a member's sums add up; "": none
+    summed: ClassVar[str] = ""
 
 
 class ContactData(Data, frozen=True, kw_only=True):
@@ -177,6 +180,7 @@ class ConsentWithdrawn(Data, frozen=True, kw_only=True):
 class PurchaseCompleted(Data, frozen=True, kw_only=True):
     """A purchase was paid."""
 
+    summed: ClassVar[str] = "amount"
     purchase_id: Code
     amount: Minor
     currency: Currency
@@ -188,6 +192,7 @@ class PurchaseCompleted(Data, frozen=True, kw_only=True):
 class PointsEarned(Data, frozen=True, kw_only=True):
     """Points were credited."""
 
+    summed: ClassVar[str] = "points"
     points: Annotated[int, Meta(ge=0)]
     balance: int | None = None
     activity: Code | None = None
@@ -196,6 +201,7 @@ class PointsEarned(Data, frozen=True, kw_only=True):
 class PointsExpiring(Data, frozen=True, kw_only=True):
     """Points will be lost on a local day."""
 
+    summed: ClassVar[str] = "points"
     points: Annotated[int, Meta(ge=1)]
     expires_on: date
 
@@ -203,6 +209,7 @@ class PointsExpiring(Data, frozen=True, kw_only=True):
 class RewardDelivered(Data, frozen=True, kw_only=True):
     """A reward reached the member."""
 
+    summed: ClassVar[str] = "points"
     reward_id: Code
     name: Text | None = None
     points: Annotated[int, Meta(ge=0)] = 0

@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from orchestrator.contact_log.export import Line
 from orchestrator.deadletters import Notice
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.events.kafka_binding import CONTENT_TYPE, STRUCTURED
 from orchestrator.events.schemas import Schema, envelope_schema, schema_of
-from orchestrator.events.types import EVENT_TYPES
 from orchestrator.settings import Settings
 from orchestrator.topics import Topic, wanted
 
@@ -22,16 +22,16 @@ SPECIFICATION = "3.0.0"
 KAFKA_BINDING = "0.5.0"
 
 
-def document() -> dict[str, Any]:
-    """The whole document; the same types and defaults always give the same one."""
-    settings = Settings()
+def document(types: EventTypes = ENGINE, settings: Settings | None = None) -> dict[str, Any]:
+    """The whole document of these event types and settings, the defaults where left out; the same give the same one."""
+    settings = settings or Settings()
     topics = {topic.name: topic for topic in wanted(settings)}
     kafka = settings.kafka
     events, decisions, touches, dead = (
         topics[name] for name in (kafka.events, kafka.decisions, kafka.touches, kafka.dead_letters)
     )
     schemas: dict[str, Schema] = {}
-    messages = {name: _event_message(name, type_, schemas) for name, type_ in EVENT_TYPES.items()}
+    messages = {name: _event_message(name, type_, schemas) for name, type_ in types.kinds.items()}
     messages |= {kind: _told_message(kind, schemas) for kind in ("decision", "touch")}
     messages["deadLetter"] = _notice_message(schemas)
     return {
@@ -47,7 +47,7 @@ def document() -> dict[str, Any]:
         "channels": {
             "events": _channel(
                 events,
-                list(EVENT_TYPES),
+                list(types.kinds),
                 "What happened to members. Keyed by member: all of one "
                 "member's events are in one partition, murmur2(key) mod partitions as Kafka's Java client has it.",
             ),
@@ -71,7 +71,7 @@ def document() -> dict[str, Any]:
             ),
         },
         "operations": {
-            "hear": _operation("receive", "events", list(EVENT_TYPES)),
+            "hear": _operation("receive", "events", list(types.kinds)),
             "tellDecisions": _operation("send", "decisions", ["decision"]),
             "tellTouches": _operation("send", "touches", ["touch"]),
             "tellDeadLetters": _operation("send", "deadLetters", ["deadLetter"]),

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.events.envelope import Event, without_values
-from orchestrator.events.types import EVENT_TYPES
 from orchestrator.ingest.clocks import LocalClock, last_day
 from orchestrator.ingest.mapping import Emit, Lookup, Moment, SourceMapping
 from orchestrator.ingest.refusal import RowRefused
@@ -187,10 +187,12 @@ class Made(NamedTuple):
 class Recipe:
     """The compiled `emit` of one event."""
 
-    def __init__(self, i: int, emit: Emit, mapping: SourceMapping, clock: LocalClock, history: bool) -> None:
+    def __init__(
+        self, i: int, emit: Emit, mapping: SourceMapping, clock: LocalClock, history: bool, types: EventTypes
+    ) -> None:
         name = emit.name or emit.type
         self.i, self.type, self.name, self.source, self.history = i, emit.type, name, mapping.source, history
-        self.kind = EVENT_TYPES[emit.type]
+        self.kind, self.schema = types.kinds[emit.type], types.file(emit.type)
         self.when = getter(emit.when, f"{name}.when") if emit.when else None
         self.once = getter(emit.once_per, f"{name}.once_per") if emit.once_per else None
         self.id = getter(emit.id, f"{name}.id") if emit.id else None
@@ -224,7 +226,7 @@ class Recipe:
         except msgspec.ValidationError as error:
             what, _, place = without_values(error).partition(_IN_FIELD)
             field = f"{self.name}{place.removesuffix('`').removeprefix('$')}"
-            cure = f"{what}; see schemas/events/{self.type}.v1.json"
+            cure = f"{what}; see {self.schema}"
             raise RowRefused(field, "bad_data", cure) from None
 
 
@@ -277,13 +279,13 @@ def lets_for(texts: Iterable[str], mapping: SourceMapping) -> tuple[str, ...]:
 class Builder:
     """The compiled mapping: from a row's values to its events."""
 
-    def __init__(self, mapping: SourceMapping, clock: LocalClock, history: bool) -> None:
+    def __init__(self, mapping: SourceMapping, clock: LocalClock, history: bool, types: EventTypes = ENGINE) -> None:
         self.lets = {
             name: lookup(spec, name) if isinstance(spec, Lookup) else getter(spec, name)
             for name, spec in mapping.let.items()
         }
         self.derived = tuple(f"{emit.name or emit.type}/" for emit in mapping.emit if emit.id is None)
-        self.recipes = [Recipe(i, emit, mapping, clock, history) for i, emit in enumerate(mapping.emit)]
+        self.recipes = [Recipe(i, emit, mapping, clock, history, types) for i, emit in enumerate(mapping.emit)]
 
     def events(self, values: Values, key: str, seen_once: Callable[[int, object], bool]) -> list[Made]:
         """The events of a row, in the mapping's order; `values` gains what `let` works out. Raises RowRefused."""

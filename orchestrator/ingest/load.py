@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from orchestrator.content.files import read_yaml
 from orchestrator.errors import ContentError, Problem
-from orchestrator.events.types import EVENT_TYPES
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.ingest.build import names_in, signed
 from orchestrator.ingest.clocks import LocalClock
 from orchestrator.ingest.columns import reader
@@ -49,18 +49,20 @@ class LoadedMapping(Struct, frozen=True):
     # SHA-256 of the file's text
     digest: bytes
     mapping: SourceMapping
+    # what its events may be
+    types: EventTypes = ENGINE  # never changed
 
 
-def load_mapping(path: Path, shown_as: str = "") -> LoadedMapping:
-    """The mapping in this file; raises ContentError with every problem, file and line."""
+def load_mapping(path: Path, shown_as: str = "", types: EventTypes = ENGINE) -> LoadedMapping:
+    """The mapping in this file, to events of these types; raises ContentError with every problem, file and line."""
     located = read_yaml(path, shown_as)
     mapping = convert(located, SourceMapping)
-    if problems := sorted(_problems(located, mapping), key=lambda problem: problem.line):
+    if problems := sorted(_problems(located, mapping, types), key=lambda problem: problem.line):
         raise ContentError(problems)
-    return LoadedMapping(located.file, hashlib.sha256(path.read_bytes()).digest(), mapping)
+    return LoadedMapping(located.file, hashlib.sha256(path.read_bytes()).digest(), mapping, types)
 
 
-def _problems(located: Located, mapping: SourceMapping) -> Iterator[Problem]:
+def _problems(located: Located, mapping: SourceMapping, types: EventTypes) -> Iterator[Problem]:
     yield from _zone(located, mapping.zone, ("zone",))
     for name, column in mapping.columns.items():
         yield from _column(located, name, column)
@@ -73,7 +75,7 @@ def _problems(located: Located, mapping: SourceMapping) -> Iterator[Problem]:
         at: Steps = ("emit", i)
         if names[emit.name or emit.type] > 1:
             yield located.problem(f"two events are named `{emit.name or emit.type}`", "give each a `name:`", at=at)
-        yield from _emit(located, emit, mapping, at)
+        yield from _emit(located, emit, mapping, types, at)
 
 
 def _zone(located: Located, zone: str, at: Steps) -> Iterator[Problem]:
@@ -124,7 +126,7 @@ def _expression(located: Located, text: str, known: set[str], at: Steps) -> Iter
             yield located.problem(f"in the expression: {fault.what}", fault.cure, at=at)
 
 
-def _emit(located: Located, emit: Emit, mapping: SourceMapping, at: Steps) -> Iterator[Problem]:
+def _emit(located: Located, emit: Emit, mapping: SourceMapping, types: EventTypes, at: Steps) -> Iterator[Problem]:
     known = {*mapping.columns, *mapping.let}
     for option in ("id", "when", "once_per", "subject"):
         if (text := getattr(emit, option)) is not None:
@@ -135,10 +137,10 @@ def _emit(located: Located, emit: Emit, mapping: SourceMapping, at: Steps) -> It
         yield from _expression(located, mapping.subject, known, ("subject",))
     when, place = (emit.time, (*at, "time")) if emit.time is not None else (mapping.time, ("time",))
     yield from _moment(located, when, mapping, known, at if when is None else place)
-    kind = EVENT_TYPES.get(emit.type)
+    kind = types.kinds.get(emit.type)
     if kind is None:
         yield located.problem(
-            f"there is no event type `{emit.type}`", nearest(emit.type, EVENT_TYPES), at=(*at, "type")
+            f"there is no event type `{emit.type}`", nearest(emit.type, types.names), at=(*at, "type")
         )
         return
     yield from _data(located, emit.data, kind, known, (*at, "data"))

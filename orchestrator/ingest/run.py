@@ -144,7 +144,7 @@ class _Run:
             )
             for name, column in mapping.columns.items()
         ]
-        self.builder = Builder(mapping, clock, history)
+        self.builder = Builder(mapping, clock, history, loaded.types)
         self.encode = msgspec.msgpack.Encoder().encode
 
     def file(self, path: Path, before: int, progress: Progress) -> int:

@@ -13,14 +13,14 @@ from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile
 from orchestrator.content.law_file import PackForm
 from orchestrator.content.policy_cases import CaseFile
 from orchestrator.content.policy_file import PolicyWords
-from orchestrator.events.schemas import event_schemas, schema_of
+from orchestrator.events.schemas import event_schemas, schema_of, sealed
 from orchestrator.ingest.asyncapi import document
 from orchestrator.ingest.mapping import SourceMapping
 
 
 def texts() -> dict[str, str]:
     """Path below `schemas/` -> the text that belongs there."""
-    schemas = {f"events/{name}": schema for name, schema in event_schemas().items()}
+    schemas = {f"events/{name}": sealed(schema) for name, schema in event_schemas().items()}
     schemas["content/source_mapping.v1.json"] = schema_of("source mapping", SourceMapping)
     schemas["content/journey.v1.json"] = schema_of("journey", JourneyFile)
     schemas["content/holdout.v1.json"] = schema_of("holdout", HouseHoldoutFile)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator import __version__
 from orchestrator.channels.load import load_receivers
+from orchestrator.events.catalogue import EventTypes
 from orchestrator.serve import confirming, events, health, hooks, leaving, preferences
 from orchestrator.serve.description import describe
 from orchestrator.serve.hearing import Hearing
@@ -69,11 +70,12 @@ def build(
     store: Store,
     vault: Vault,
     intake: Intake,
+    types: EventTypes,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ASGIApp:
-    """The application of these parts; `clock` is what providers' signed times are held against.
+    """The application of these parts, for events of these types.
 
-    Raises SetupError for a key that is none.
+    `clock` is what providers' signed times are held against. Raises SetupError for a key that is none.
     """
     app = FastAPI(
         title="Orchestrator",
@@ -88,7 +90,7 @@ def build(
     hearing = Hearing(store, vault, replies)
     receivers = load_receivers(settings)
     for router in (
-        events.routes(intake, settings.serve, door.allow),
+        events.routes(intake, types, settings.serve, door.allow),
         health.routes(store, intake),
         hooks.routes(receivers, hearing, replies, settings, clock, door.stranger),
         leaving.routes(vault, hearing, settings, door.stranger),
@@ -100,7 +102,7 @@ def build(
 
     def openapi() -> dict[str, object]:
         if not described:
-            described.update(describe(app))
+            described.update(describe(app, types))
         return described
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's own way to describe more than it knows

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from orchestrator.events.catalogue import EventTypes
 from orchestrator.events.schemas import event_schemas
 from orchestrator.serve.problems import MEDIA_TYPE
 from orchestrator.settings import ServeSettings
@@ -125,10 +126,10 @@ def _answer(words: str, schema: str, media_type: str) -> Described:
     }
 
 
-def describe(app: FastAPI) -> Described:
-    """The whole description."""
+def describe(app: FastAPI, types: EventTypes) -> Described:
+    """The whole description, with events of these types."""
     told = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    schemas = {"taken": _TAKEN, "problem": _PROBLEM, "health": _HEALTH, **_event_schemas()}
+    schemas = {"taken": _TAKEN, "problem": _PROBLEM, "health": _HEALTH, **_event_schemas(types)}
     told["components"] = {
         "schemas": schemas,
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
@@ -144,14 +145,14 @@ def describe(app: FastAPI) -> Described:
     return told
 
 
-def _event_schemas() -> dict[str, Described]:
+def _event_schemas(types: EventTypes) -> dict[str, Described]:
     """`event`, and one schema for each type's data, with references as OpenAPI has them.
 
     An event is one of its types written out: what makes clients from descriptions understands that, and few of them
     `if` and `then`.
     """
     named = {}
-    for file, schema in event_schemas().items():
+    for file, schema in event_schemas(types).items():
         name = file.removesuffix(".v1.json")
         named[name] = _moved({key: value for key, value in schema.items() if key != "$schema"}, f"{_AT}{name}")
     envelope = named.pop("envelope")

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from msgspec import Struct
 
 from orchestrator.errors import Unreadable
+from orchestrator.events.catalogue import EventTypes
 from orchestrator.events.envelope import Event, read_event
 from orchestrator.serve.description import BATCH, JSON, ONE, describe_events
 from orchestrator.serve.intake import Intake, Unavailable
@@ -43,14 +44,16 @@ class Taken(Struct, frozen=True, kw_only=True):
     results: list[Result]
 
 
-def routes(intake: Intake, settings: ServeSettings, allow: Callable[[Request, str], None]) -> APIRouter:
-    """The one route. `allow` raises Refusal unless the caller has a role, and requests left."""
+def routes(
+    intake: Intake, types: EventTypes, settings: ServeSettings, allow: Callable[[Request, str], None]
+) -> APIRouter:
+    """The one route, for these events. `allow` raises Refusal unless the caller has a role, and requests left."""
 
     async def events(request: Request) -> Response:
         allow(request, "events")
         kind = _kind(request)
         raws = _split(kind, await read_body(request, settings.max_body_bytes), settings.max_batch)
-        found = [_read(raw) for raw in raws]
+        found = [_read(raw, types) for raw in raws]
         good = [event for event in found if isinstance(event, Event)]
         try:
             if good:
@@ -96,9 +99,9 @@ def _split(kind: str, body: bytes, limit: int) -> Sequence[msgspec.Raw | bytes]:
     return raws
 
 
-def _read(raw: msgspec.Raw | bytes) -> Event | Unreadable:
+def _read(raw: msgspec.Raw | bytes, types: EventTypes) -> Event | Unreadable:
     try:
-        return read_event(bytes(raw))
+        return read_event(bytes(raw), types)
     except Unreadable as error:
         return error
 

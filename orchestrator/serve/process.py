@@ -58,7 +58,7 @@ def goes_to_kafka(project: Project) -> bool:
 
 async def _serve(project: Project, parts: _ByKafka | _ByEngine) -> None:
     settings = project.settings.serve
-    app = build(project.settings, project.store, project.vault, parts)
+    app = build(project.settings, project.store, project.vault, parts, project.event_types)
     server = _Server(
         uvicorn.Config(
             app,
@@ -169,7 +169,7 @@ class _ByKafka:
     def __init__(self, project: Project) -> None:
         """Raises SetupError where the cluster, the topic or its partitions are not as they must be."""
         check(project, [Role.decide])
-        _ = project.store, project.vault
+        _ = project.store, project.vault, project.event_types
         self._producer = Producer(project.settings.kafka, project.settings.store.partitions)
 
     async def start(self) -> None:

@@ -9,8 +9,8 @@ from zlib import crc32
 import msgspec
 
 from orchestrator.decide.content import Identity
+from orchestrator.events.catalogue import ENGINE, EventTypes
 from orchestrator.events.envelope import Event, write_event
-from orchestrator.events.types import EVENT_TYPES
 
 # who writes, in tests
 CLUB = Identity(programme="Club", site="https://example.com", postal_address="2 Example Road, Example Town")
@@ -25,6 +25,7 @@ def event(
     id: str = "",
     source: str = "test",
     history: bool = False,
+    types: EventTypes = ENGINE,
 ) -> Event:
     """A valid event; `id` is made from type, subject and time where left out. Raises msgspec.ValidationError."""
     at = datetime.fromisoformat(time) if isinstance(time, str) else time
@@ -34,7 +35,7 @@ def event(
         type=type,
         subject=subject,
         time=at,
-        data=msgspec.convert(dict(data or {}), EVENT_TYPES[type], strict=False),
+        data=msgspec.convert(dict(data or {}), types.kinds[type], strict=False),
         history=history,
     )
 

@@ -14,12 +14,14 @@ from aiokafka.structs import ConsumerRecord
 from kafka import KafkaConsumer, TopicPartition
 
 from orchestrator.contact_log.verify import verify
-from orchestrator.events.envelope import Event
+from orchestrator.content.event_types import load_event_types
+from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.kafka_binding import write_record
 from orchestrator.events.partition import partition_of
 from orchestrator.stores.contract import LogRow
-from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.testing.builders import enrolled, event, purchase
 from tests.kafka.workers import Send, Town, until, where_it_is_noon
+from tests.own_types import declare
 from tests.servers import Kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -46,6 +48,7 @@ def bought(first: int, n: int) -> list[Event]:
 @pytest.fixture(scope="module")
 def town(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town = Town(tmp_path_factory.mktemp("town") / "project", kafka, partitions=PARTITIONS)
+    declare(town.folder, "stay.booked")
     yield town
     town.close()
 
@@ -53,12 +56,15 @@ def town(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tow
 @pytest.fixture(scope="module")
 def story(town: Town) -> dict[str, int]:
     """Feeds a worker, kills it in the middle, feeds another one, and ends that in order; what must have come of it."""
-    good = [*joined(), *bought(0, 200)]
+    own = load_event_types(town.folder)
+    stay = event("stay.booked", MEMBERS[0], NOW, {"booking_id": "b-1"}, types=own)
+    good = [*joined(), *bought(0, 200), stay]
     town.send(good)
     unreadable = Send(b"\x00 no event", b"member-1", partition_of("member-1", PARTITIONS))
     again = bought(0, 10)
     reused = purchase(MEMBERS[0], NOW, amount=1, id="p0")
-    town.send([unreadable, *again, reused])
+    misfit = town.record(stay)._replace(value=write_event(stay).replace(b'"b-1"', b"1"))
+    town.send([unreadable, *again, reused, misfit])
     astray = purchase(MEMBERS[3], NOW, id="astray")
     home = partition_of(MEMBERS[3], PARTITIONS)
     town.send([town.record(astray)._replace(partition=(home + 1) % PARTITIONS, headers=tuple(write_record(astray)[2]))])
@@ -113,7 +119,12 @@ def test_an_event_told_twice_is_a_duplicate(town: Town, story: dict[str, int]) -
 
 
 def test_bytes_that_are_no_event_and_an_id_used_again_are_dead_letters(town: Town, story: dict[str, int]) -> None:
-    assert ["id_reused", "not_json"] == sorted(row.reason for row in town.store.dead())
+    assert ["bad_data", "id_reused", "not_json"] == sorted(row.reason for row in town.store.dead())
+
+
+def test_an_event_of_the_projects_own_type_is_held_against_its_schema(town: Town, story: dict[str, int]) -> None:
+    (misfit,) = [row.cure for row in town.store.dead() if row.reason == "bad_data"]
+    assert "Expected `str`, got `int` - at `$.booking_id`; see schemas/events/stay.booked.v1.json" == misfit
 
 
 def test_each_dead_letter_is_told_to_its_topic(town: Town, story: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import httpx
 import uvicorn
 
+from orchestrator.events.catalogue import ENGINE
 from orchestrator.events.envelope import Event
 from orchestrator.serve.app import build
 from orchestrator.settings import Settings
@@ -39,7 +40,7 @@ def inside(
 ) -> Iterator[httpx.Client]:
     """A client of the application of this store."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = build(settings, store, vault, NoEvents(), clock)
+    app = build(settings, store, vault, NoEvents(), ENGINE, clock)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()

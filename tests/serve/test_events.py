@@ -17,6 +17,7 @@ from orchestrator.contact_log.verify import verify
 from orchestrator.events.envelope import write_event
 from orchestrator.project import open_project
 from orchestrator.testing.builders import enrolled, event, purchase
+from tests.own_types import declare
 from tests.serve.serving import Serving, project, serving
 
 ONE, BATCH = {"Content-Type": "application/cloudevents+json"}, {"Content-Type": "application/cloudevents-batch+json"}
@@ -26,6 +27,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder, key = project(tmp_path_factory.mktemp("served") / "club")
+    declare(folder, "stay.booked")
     with serving(folder, key) as running:
         yield running
 
@@ -73,6 +75,19 @@ def test_a_batch_is_answered_event_by_event_and_a_bad_one_takes_no_other_with_it
     assert (207, 1, 3) == (answer.status_code, told["accepted"], told["refused"])
     assert ["", "unknown_type", "bad_data", "bad_envelope"] == [one.get("reason", "") for one in told["results"]]
     assert "ana@example.com" not in answer.text
+
+
+def test_a_type_that_the_project_declares_is_taken_checked_by_its_schema_and_described(server: Serving) -> None:
+    stay = json.loads(joins("eva")) | {"id": "stay", "type": "stay.booked", "data": {"booking_id": "b-1"}}
+    wrong = stay | {"id": "wrong", "data": {"booking_id": 7}}
+    answer = server.http.post("/events", content=json.dumps([stay, wrong]).encode(), headers=BATCH)
+    assert [{"status": "accepted"}, {
+        "status": "refused", "reason": "bad_data",
+        "cure": "Expected `str`, got `int` - at `$.booking_id`; see schemas/events/stay.booked.v1.json",
+    }] == answer.json()["results"]  # fmt: skip
+    told = server.http.get("/openapi.json").json()["components"]["schemas"]
+    assert ["booking_id"] == told["stay.booked"]["required"]
+    assert "stay.booked" in [each["title"] for each in told["event"]["oneOf"]]
 
 
 def test_what_none_of_can_be_taken_is_422(server: Serving) -> None:

@@ -85,7 +85,7 @@ def run_cases(
             raise UsageError(f"there is no journey {name}; {nearest(name, content.journeys)}")
         alone = only(content, name)
         if path.is_file():
-            results.extend(live(alone, settings, vault, name, case) for case in read_cases(path, shown))
+            results.extend(live(alone, settings, vault, name, case) for case in read_cases(path, shown, content.events))
     return results
 
 
@@ -168,7 +168,7 @@ def _deliveries(runner: Runner, case: Case, member: str) -> Iterable[Delivery]:
             type=event.type,
             subject=member,
             time=event.time.astimezone(UTC),
-            data=event_data(event),
+            data=event_data(event, runner.engine.pipeline.content.events),
         )
         for i, event in enumerate(case.events)
     ]
