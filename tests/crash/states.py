@@ -25,7 +25,7 @@ from orchestrator.contact_log.walk import Faults, walk
 from orchestrator.outbox_body import read_body
 from orchestrator.stores.contract import LogRow
 from orchestrator.vault import Sealer, Vault
-from tests.crash.bench import AT_ONCE, Bench, Points, started
+from tests.crash.bench import AT_ONCE, Bench, Points, forked, started
 
 # the database with the part of it that is not worked in yet, and the provider's own record
 FILES = ("store.db", "store.db-wal", "ledger")
@@ -143,6 +143,14 @@ class Left(NamedTuple):
     first: int
     points: int
     files: Path
+
+
+def lived(bench: Bench, start: Path, name: str) -> list[Left]:
+    """A run from these files, and what it leaves at its points."""
+    place = bench.folder / name
+    copy(start, place)
+    assert 0 == forked(partial(observe, bench, place, place / "left"), place / "trace"), (place / "trace").read_text()
+    return left_by(place / "left")
 
 
 def observe(bench: Bench, place: Path, into: Path) -> None:

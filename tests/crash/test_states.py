@@ -13,20 +13,12 @@ from orchestrator.stores.contract import Changes, TouchRow
 from orchestrator.stores.sql.batch import SqliteBatch
 from orchestrator.stores.sql.outbox import SqlOutbox
 from tests.crash.bench import CRASHED, Bench, Points, forked
-from tests.crash.states import Left, State, copy, left_by, name_of, observe, walked
+from tests.crash.states import Left, State, copy, lived, name_of, walked
 
 pytestmark = pytest.mark.timeout(600)
 
 # crashes for real, to be compared with copies: so many first ones, and so many second ones
 SAMPLES, SECOND_SAMPLES = 12, 6
-
-
-def lived(bench: Bench, start: Path, name: str) -> list[Left]:
-    """A run from these files, and what it leaves at its points."""
-    place = bench.folder / name
-    copy(start, place)
-    assert 0 == forked(partial(observe, bench, place, place / "left"), place / "trace"), (place / "trace").read_text()
-    return left_by(place / "left")
 
 
 def crashed(bench: Bench, start: Path, point: int, name: str) -> Path:
@@ -40,12 +32,6 @@ def crashed(bench: Bench, start: Path, point: int, name: str) -> Path:
 def at(left: Sequence[Left], point: int) -> Left:
     """What a crash at a point leaves."""
     return next(one for one in left if one.first <= point < one.first + one.points)
-
-
-@pytest.fixture(scope="module")
-def first(bench: Bench) -> list[Left]:
-    """What an uninterrupted run leaves at its points."""
-    return lived(bench, bench.place("empty"), "first")
 
 
 def test_a_copy_at_a_point_is_what_a_crash_there_leaves_also_the_second_time(bench: Bench, first: list[Left]) -> None:
