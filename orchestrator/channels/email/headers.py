@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from orchestrator.channels.capabilities import is_https
 from orchestrator.channels.contract import Message
@@ -33,12 +34,12 @@ def recipient(message: Message) -> str:
 
 def sender(message: Message) -> str:
     """The address it comes from, its domain in ASCII."""
-    return _address(message.sender, "rejected_sender", "bad_sender")
+    return _house(message.sender, "bad_sender")
 
 
 def reply_to(message: Message) -> str:
     """The address that answers go to, or ""."""
-    return _address(message.reply_to, "rejected_sender", "bad_reply_to") if message.reply_to else ""
+    return _house(message.reply_to, "bad_reply_to") if message.reply_to else ""
 
 
 def touch_id(message: Message) -> str:
@@ -65,7 +66,7 @@ def marks(message: Message, programme: str, opt_out_mail: str = "") -> dict[str,
     other (RFC 2369): its address names what the link names. Raises Unsendable for an opt-out address that is not
     https; without any, as in a project that has no public address, the header is left out.
     """
-    stream = ":".join(map(_word, (message.journey, message.locale, message.purpose, programme)))
+    stream = _stream(message.journey, message.locale, message.purpose, programme)
     headers = {"Feedback-ID": stream, "Auto-Submitted": "auto-generated"}
     if message.purpose == "marketing" and message.unsubscribe:
         if not is_https(message.unsubscribe) or len(message.unsubscribe) > _URI_LIMIT:
@@ -79,6 +80,17 @@ def marks(message: Message, programme: str, opt_out_mail: str = "") -> dict[str,
         headers["List-Unsubscribe"] = ", ".join(ways)
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers
+
+
+@lru_cache(maxsize=256)
+def _house(text: str, code: str) -> str:
+    """An address of the house's own: there are few."""
+    return _address(text, "rejected_sender", code)
+
+
+@lru_cache(maxsize=1024)
+def _stream(*words: str) -> str:
+    return ":".join(map(_word, words))
 
 
 def _address(text: str, kind: AnswerKind, code: str) -> str:

@@ -4,7 +4,7 @@ Headers that hold one token (message id, opt-out address) are written as they ar
 characters: CPython's folding turns a token beyond 77 characters into an encoded word, and an opt-out header that
 begins with `=?utf-8?q?` is no opt-out. Everything else is what `email.message` makes of it. That takes milliseconds, so
 it makes the fixed parts once for all messages of a sender, and what differs is set into them. Whatever is not known to
-fit goes through `email.message` as a whole; both ways give the same bytes.
+fit goes through `email.message` as a whole; both ways say the same.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def build(message: Message, at: datetime, programme: str, opt_out_mail: str = ""
     tokens = {
         "To": to,
         "Message-ID": f"<{touch_id}@{sender.rpartition('@')[2]}>",
-        "Date": format_datetime(at.astimezone(UTC)),
+        "Date": _date(at.replace(microsecond=0)),
         **headers.marks(message, programme, opt_out_mail),
     }
     if reply_to := headers.reply_to(message):
@@ -63,6 +63,12 @@ def build(message: Message, at: datetime, programme: str, opt_out_mail: str = ""
         return lines.encode("ascii") + (_set_in(message, sender, touch_id) or whole(message, sender, touch_id))
     except (ValueError, MessageError, UnicodeError):
         raise Unsendable("rejected_message", "bad_message") from None
+
+
+@lru_cache(maxsize=16)
+def _date(at: datetime) -> str:
+    """The same for all messages of a second."""
+    return format_datetime(at.astimezone(UTC))
 
 
 def whole(message: Message, sender: str, touch_id: str) -> bytes:
