@@ -47,7 +47,9 @@ class PostgresOutbox(PostgresSessions):
     def claim(self, now: int | Clock, lease: int, token: str, limit: int, channel: str = "") -> list[Claim]:
         def work(connection: Connection) -> list[str]:
             ask = asking(connection)
-            at = None if now is Clock.partition else _clock(ask) if now is Clock.store else now
+            # a claim that a crash takes back is a touch that waits to be claimed; an attempt is never on disk before it
+            ((server,),) = ask(words.NOT_LASTING, ())
+            at = None if now is Clock.partition else int(server) if now is Clock.store else now
             ask(words.GIVE_BACK, (at,))
             candidates = _claimable(ask, at, limit, channel)
             claimed = {row[0] for row in ask(words.CLAIM, (token, at, lease, candidates))} if candidates else ()
@@ -180,11 +182,12 @@ def _claimable(ask: Ask, now: int | None, limit: int, channel: str) -> list[str]
     if limit <= 0 or ask(words.ALL_STOPPED, ()):
         return chosen
     until = ask(words.LATEST_CLOCK, ())[0][0] if now is None else now
-    page = max(2 * limit, _PAGE)
     passed: set[bytes] = set()
     # rank by rank, so that what is due later is never read, however much of it waits
     for (rank,) in ask(words.RANKS, ()):
         while True:
+            # whatever is looked at is locked until the commit: no more than is likely to be of use
+            page = max(limit - len(chosen), _PAGE)
             values = (rank, until, now, now, channel, channel, list(passed), page)
             rows = ask(words.CLAIMABLE, values)
             for touch_id, member, locked in rows:

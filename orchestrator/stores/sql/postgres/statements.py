@@ -293,6 +293,8 @@ RETURNING {BRIEF}"""
 ADD_INBOX = f"INSERT INTO inbox ({quoted(NewInbox._fields)}) SELECT * FROM {INBOX.rows}"
 
 # --- the dispatcher's side
+# the commit of this transaction does not wait for the disk; gives the time
+NOT_LASTING = f"SELECT {_SERVERS} FROM set_config('synchronous_commit', 'off', true)"
 # now: lapsed claims go back; those that somebody is just changing are left to them
 GIVE_BACK = f"""
 UPDATE touches SET state = 'reserved', token = '', lease_until = 0 WHERE touch_id = ANY(ARRAY(
