@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
@@ -54,6 +55,8 @@ _TURN = 4
 # on the virtual clock a round ends all that it claims, in a process that is alone: a claim that is still there at the
 # next one was cut off, and lapses
 _CUT_OFF = -1
+# what a call comes to where its adapter does not answer, or raises
+_TIMEOUT, _BROKEN = Answer(kind="unknown", code="timeout"), Answer(kind="unknown", code="adapter_error")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -97,14 +100,21 @@ class RoundReport(Struct, frozen=True, kw_only=True):
         return RoundReport(**{name: mine[name] + theirs[name] for name in mine})
 
 
-class _Call(NamedTuple):
-    """A call under way."""
+class _Call:
+    """A call under way, or answered and not yet recorded."""
 
-    claim: Claim
-    outlets: Outlets
-    outlet: Outlet
-    # None: it was too late, no call was made
-    answer: asyncio.Task[Answer | None]
+    __slots__ = ("answer", "answered", "claim", "limit", "outlet", "outlets", "sending", "told")
+
+    def __init__(self, claim: Claim, outlets: Outlets, outlet: Outlet) -> None:
+        self.claim, self.outlets, self.outlet = claim, outlets, outlet
+        self.answered = False
+        # once answered; None: it was too late, no call was made
+        self.answer: Answer | None = None
+        self.sending: asyncio.Task[Answer | None] | None = None
+        # ends it where the adapter does not
+        self.limit: asyncio.TimerHandle | None = None
+        # somebody waits for its answer
+        self.told: asyncio.Future[None] | None = None
 
 
 class _Ready(NamedTuple):
@@ -151,7 +161,13 @@ class Dispatcher:
         self._lease = int(settings.lease_s * 1_000_000)
         # a call never outlives its claim
         self._call_limit_s = settings.lease_s / 2
-        self._calls: dict[str, _Call] = {}
+        # in the order of the claims; a touch may be called anew while the former call is still being recorded
+        self._calls: dict[_Call, None] = {}
+        self._unanswered = 0
+        # somebody waits for any answer
+        self._told: asyncio.Future[None] | None = None
+        # accounts are chosen, or judged by what their calls came to
+        self._judging = asyncio.Lock()
         self._outlets = [
             Outlets(channel, each, store, elapsed, self._do) for channel, each in in_order(accounts).items()
         ]
@@ -178,12 +194,21 @@ class Dispatcher:
             report += RoundReport(lapsed=await self.lapse(now))
             self._lapse_at = passed + self._lease // 4
         at = await self._look(now, passed)
-        for outlets in self._outlets:
-            outlets.passed = passed
-            free = {outlet.name: outlet.free(at, passed) for outlet in outlets.all}
-            if any(free.values()):
-                report += await self._start(outlets, free, now, at)
-        return report + await self._record(now, everything=self._elapsed is None)
+        more = True
+        if not self._calls:
+            filled, more = await self._fill(now, at, passed)
+            report += filled
+        if self._elapsed is None or not more:
+            return report + await self._record(now, everything=self._elapsed is None)
+        # while some are called and recorded, the next are claimed
+        recorded, further = await asyncio.gather(
+            self._record(now, everything=False), self._fill(now, at, passed), return_exceptions=True
+        )
+        if isinstance(recorded, BaseException):
+            raise recorded
+        if isinstance(further, BaseException):
+            raise further
+        return report + recorded + further[0]
 
     async def drain(self, now: int | Clock) -> RoundReport:
         """Rounds until nothing can be claimed and no call is under way."""
@@ -244,12 +269,31 @@ class Dispatcher:
             await self._do(outlets.refresh, at)
         return at
 
-    async def _start(self, outlets: Outlets, free: dict[str, int], now: int | Clock, at: int) -> RoundReport:
-        """Claims as many touches as there are free slots and begins to call those that may be called."""
+    async def _fill(self, now: int | Clock, at: int, passed: int) -> tuple[RoundReport, bool]:
+        """Begins calls in free slots, and whether there may be more to call than there was room for.
+
+        On the real clock at most half of an account's slots are filled at once: while the calls of one half are under
+        way, those of the other are recorded and claimed anew.
+        """
+        report, more = RoundReport(), False
+        for outlets in self._outlets:
+            outlets.passed = passed
+            free = {outlet.name: self._free(outlet, at, passed) for outlet in outlets.all}
+            limit = outlets.limit(free) if any(free.values()) else 0
+            if limit:
+                started = await self._start(outlets, free, limit, now, at, passed)
+                report, more = report + started, more or started.claimed >= limit
+        return report, more
+
+    def _free(self, outlet: Outlet, at: int, passed: int) -> int:
+        free = outlet.free(at, passed)
+        return free if self._elapsed is None else min(free, -(-outlet.adapter.slots // 2))
+
+    async def _start(
+        self, outlets: Outlets, free: dict[str, int], limit: int, now: int | Clock, at: int, passed: int
+    ) -> RoundReport:
+        """Claims so many touches and begins to call those that may be called."""
         lease = _CUT_OFF if now is Clock.partition else self._lease
-        limit = outlets.limit(free)
-        if not limit:
-            return RoundReport()
         claims = await self._do(self._store.claim, now, lease, self._token_source(), limit, outlets.channel)
         if not claims:
             return RoundReport()
@@ -258,8 +302,10 @@ class Dispatcher:
         except BaseException:
             await self._do(self._give_back, claims)
             raise
-        await self._do(self._hand_back, ready.back)
-        by_outlet, put_off, late = await self._share(outlets, free, ready.call, at)
+        if ready.back:
+            await self._do(self._hand_back, ready.back)
+        async with self._judging:
+            by_outlet, put_off, late = await self._share(outlets, free, ready.call, at, passed)
         called, stopped = 0, list[Claim]()
         for outlet, calls in by_outlet:
             began = self._passed(now)
@@ -268,17 +314,17 @@ class Dispatcher:
             attempted = {claim.touch.touch_id: claim for claim in held}
             for claim, message in calls:
                 if touch := attempted.get(claim.touch.touch_id):
-                    call = asyncio.ensure_future(self._call(outlet, message, touch.touch, began))
-                    self._calls[claim.touch.touch_id] = _Call(touch, outlets, outlet, call)
-                    outlet.busy += 1
+                    self._begin(_Call(touch, outlets, outlet), message, began)
                 else:
                     stopped.append(claim)
             called += len(held)
         if stopped:
             # an account may have been paused
             self._look_now = True
-        await self._do(self._give_back, stopped + ready.expired + late)
-        await self._do(self._give_back, put_off, at + PUT_OFF if now is Clock.store else 0)
+        if unused := stopped + ready.expired + late:
+            await self._do(self._give_back, unused)
+        if put_off:
+            await self._do(self._give_back, put_off, at + PUT_OFF if now is Clock.store else 0)
         returned = sum(isinstance(why, Returned) for _, _, why in ready.back)
         return RoundReport(
             claimed=len(claims),
@@ -290,12 +336,14 @@ class Dispatcher:
         )
 
     async def _share(
-        self, outlets: Outlets, free: dict[str, int], ready: list[tuple[Claim, Message]], at: int
+        self, outlets: Outlets, free: dict[str, int], ready: list[tuple[Claim, Message]], at: int, passed: int
     ) -> tuple[list[tuple[Outlet, list[tuple[Claim, Message]]]], list[Claim], list[Claim]]:
         """Which account calls which touches, in the order of the claims.
 
         Then those that wait for another account than others do, and those for which there was no room after all.
         """
+        # an answer that came since the claim may have shown an account not to be well
+        free |= {outlet.name: 0 for outlet in outlets.all if outlet.rests(at, passed)}
         shares: dict[str, list[tuple[Claim, Message]]] = {outlet.name: [] for outlet in outlets.all}
         put_off, late = list[Claim](), list[Claim]()
         for claim, message in ready:
@@ -345,63 +393,100 @@ class Dispatcher:
         for touch, token in claims:
             self._store.release(touch.touch_id, token, "reserved", max(touch.due, due), None)
 
-    async def _call(self, outlet: Outlet, message: Message, touch: TouchRow, began: int) -> Answer | None:
-        """One call within its limit, whatever the adapter does; None where it is too late to make it.
+    def _begin(self, call: _Call, message: Message, began: int) -> None:
+        """One call, which will have an answer within its limit, whatever the adapter does."""
+        self._calls[call] = None
+        self._unanswered += 1
+        call.outlet.busy += 1
+        call.sending = asyncio.ensure_future(self._send(call, message, began))
+        call.sending.add_done_callback(lambda sending: self._sent(call, sending))
+
+    async def _send(self, call: _Call, message: Message, began: int) -> Answer | None:
+        """The adapter's answer; None where it is too late to call.
 
         `began`: what had passed before the attempt was asked for. What passed since is at least what has passed since
         the instant of the attempt, so that an early deadline is all that an unlucky measurement can do.
         """
+        touch, outlet = call.claim.touch, call.outlet
         over = min(touch.valid_until, touch.call_by or touch.valid_until, touch.lease_until - self._lease // 2)
-
-        async def send_in_time() -> Answer | None:
-            # nothing of this program's comes between this look and the adapter's own first step
-            if self._elapsed is not None and self._elapsed() - began >= over - touch.attempted_at:
-                return None
-            self._calling(touch)
-            return await outlet.adapter.send(message)
-
         # most often it has its turn already: it was leased before the attempt
         if outlet.pace is not None and not await outlet.pace.begin(began + self._lease // _TURN):
             return None
-        sending = asyncio.ensure_future(send_in_time())
-        try:
-            # unlike `asyncio.timeout` this ends even where the adapter swallows its cancellation
-            await asyncio.wait({sending}, timeout=self._call_limit_s)
-            if not sending.done():
-                return Answer(kind="unknown", code="timeout")
-            return sending.result()
-        except Exception as error:  # noqa: BLE001 - a broken adapter may have sent: in doubt, as any other call
-            log.error("adapter %s raised %s", type(outlet.adapter).__name__, type(error).__name__)
-            return Answer(kind="unknown", code="adapter_error")
-        finally:
-            sending.cancel()
+        # unlike `asyncio.timeout` this gives an answer even where the adapter swallows its cancellation
+        call.limit = asyncio.get_running_loop().call_later(self._call_limit_s, self._answer, call, _TIMEOUT)
+        # nothing of this program's comes between this look and the adapter's own first step
+        if self._elapsed is not None and self._elapsed() - began >= over - touch.attempted_at:
+            return None
+        self._calling(touch)
+        return await outlet.adapter.send(message)
+
+    def _sent(self, call: _Call, sending: asyncio.Task[Answer | None]) -> None:
+        """The adapter has answered, or raised: a broken adapter may have sent, which leaves doubt as any other call."""
+        if sending.cancelled():
+            self._answer(call, _BROKEN)
+        elif (error := sending.exception()) is None:
+            self._answer(call, sending.result())
+        else:
+            if not call.answered:
+                log.error("adapter %s raised %s", type(call.outlet.adapter).__name__, type(error).__name__)
+            self._answer(call, _BROKEN)
+
+    def _answer(self, call: _Call, answer: Answer | None) -> None:
+        """The first answer counts; a call that goes on nevertheless is cut off."""
+        if call.answered:
+            return
+        call.answered, call.answer = True, answer
+        self._unanswered -= 1
+        if call.limit is not None:
+            call.limit.cancel()
+        if call.sending is not None:
+            call.sending.cancel()
+        for told in (call.told, self._told):
+            if told is not None and not told.done():
+                told.set_result(None)
+
+    async def _first(self) -> None:
+        """Waits until a call is answered that is not yet recorded; there has to be a call."""
+        while self._unanswered == len(self._calls):
+            self._told = asyncio.get_running_loop().create_future()
+            await self._told
+
+    async def _all(self, calls: list[_Call]) -> None:
+        """Waits until all of these are answered."""
+        for call in calls:
+            if not call.answered:
+                call.told = asyncio.get_running_loop().create_future()
+                await call.told
 
     async def _record(self, now: int | Clock, *, everything: bool) -> RoundReport:
         """Writes the outcomes of answered calls in one transaction; a call stays ours until they are written."""
         if not self._calls:
             return RoundReport()
-        under_way = {call.answer for call in self._calls.values()}
         if everything:
-            await asyncio.wait(under_way)
+            await self._all(list(self._calls))
         else:
-            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait(under_way, timeout=GATHER_S)
-        answered = [call for call in self._calls.values() if call.answer.done()]
+            under_way = list(self._calls)
+            await self._first()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_S):
+                    await self._all(under_way)
+        answered = [call for call in self._calls if call.answered]
         at = await self._do(self._store.clock) if now is Clock.store else now
         # on the virtual clock no time passes between an attempt and its outcome
         ats = [call.claim.touch.attempted_at if isinstance(at, Clock) else at for call in answered]
         passed = None if now is Clock.partition else self._passed(now)
-        if any(_moves(call) for call in answered):
-            await self._do(self._learn, answered, ats, passed)
-        else:
-            self._learn(answered, ats, passed)
-        follows = [self._next(call, at) for call, at in zip(answered, ats, strict=True)]
+        async with self._judging:
+            if any(_moves(call) for call in answered):
+                await self._do(self._learn, answered, ats, passed)
+            else:
+                self._learn(answered, ats, passed)
+            follows = [self._next(call, at) for call, at in zip(answered, ats, strict=True)]
         rows = [self._outcome(call, following, at) for call, following, at in zip(answered, follows, ats, strict=True)]
         # on the virtual clock the batch that follows waits for the disk, for both
         held = await self._do(self._store.outcomes, rows, lasting=now is not Clock.partition)
         states = ["late" if not holds else follow.state for holds, follow in zip(held, follows, strict=True)]
         for call in answered:
-            del self._calls[call.claim.touch.touch_id]
+            del self._calls[call]
             call.outlet.busy -= 1
         return RoundReport(
             accepted=states.count("accepted"),
@@ -412,7 +497,7 @@ class Dispatcher:
         )
 
     def _next(self, call: _Call, at: int) -> Next:
-        touch, answer = call.claim.touch, call.answer.result()
+        touch, answer = call.claim.touch, call.answer
         if answer is None:
             return Next("reserved", "not_called", at)
         return after(
@@ -429,7 +514,7 @@ class Dispatcher:
         )
 
     def _outcome(self, call: _Call, following: Next, at: int) -> OutcomeRow:
-        (touch, token), answer = call.claim, call.answer.result()
+        (touch, token), answer = call.claim, call.answer
         outcome = Outcome(
             touch_id=touch.touch_id,
             kind=following.kind,
@@ -449,7 +534,7 @@ class Dispatcher:
     def _learn(self, answered: list[_Call], ats: list[int], passed: int | None) -> None:
         """Accounts rest, are left alone or are well again by what their calls came to."""
         for call, at in zip(answered, ats, strict=True):
-            answer = call.answer.result()
+            answer = call.answer
             if answer is not None:
                 # partitions' clocks differ: a rest is counted from the latest, by which its end is judged
                 known = max(at, self._looked) if passed is None else at
@@ -470,7 +555,7 @@ class Dispatcher:
 
 def _moves(call: _Call) -> bool:
     """Whether what a call came to may be told to the store at once: an account opens its breaker, or closes it."""
-    answer = call.answer.result()
+    answer = call.answer
     return call.outlet.breaker.probing or (answer is not None and fault(answer))
 
 

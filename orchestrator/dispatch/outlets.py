@@ -50,13 +50,16 @@ class Outlet:
         """Neither paused nor left alone."""
         return not self.paused and not self.breaker.stands.since
 
+    def rests(self, at: int, passed: int) -> bool:
+        """Whether it is not to be called now, whatever is free."""
+        return self.paused or passed < self.rests_until or self.breaker.state(at) == "open"
+
     def free(self, at: int, passed: int) -> int:
         """How many more calls it may have now."""
-        state = self.breaker.state(at)
-        if self.paused or passed < self.rests_until or state == "open":
+        if self.rests(at, passed):
             return 0
         free = self.adapter.slots - self.busy
-        if state == "half_open":
+        if self.breaker.state(at) == "half_open":
             free = min(free, 1)
         return max(0, free if self.pace is None else min(free, self.pace.room()))
 
