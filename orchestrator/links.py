@@ -2,7 +2,7 @@
 
     /u/TOKEN   ends one purpose on one channel: it never expires (RFC 8058)
     /p/TOKEN   the member's own preferences, for a while from the day that the message was made
-    /c/TOKEN   confirms one double opt-in, that which was asked for at one moment
+    /c/TOKEN   confirms one double opt-in, or one contact point, that which was asked for at one moment
 
 A token is read without a look-up: what it names stands in it, the member by the keyed hash that the store knows them
 by, which says nothing to whoever has not the key file. A table of tokens would cost a row for each message, and would
@@ -14,7 +14,7 @@ let them leave.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import get_args
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -27,6 +27,8 @@ _MEMBER = 16
 # bytes of a moment, in seconds
 _MOMENT = 5
 _EPOCH = date(1970, 1, 1)
+_CONSENT: Literal["consent", "contact"] = "consent"
+_CONTACT: Literal["consent", "contact"] = "contact"
 
 
 class OptOut(Struct, frozen=True):
@@ -45,13 +47,15 @@ class Own(Struct, frozen=True):
 
 
 class Confirming(Struct, frozen=True):
-    """Which double opt-in a link confirms: the one asked for at `asked_at`, before `until`, both to the second."""
+    """What a link confirms, on a channel: what was asked for at `asked_at`, before `until`, both to the second."""
 
     member: bytes
     channel: Channel
     purpose: Purpose
     asked_at: datetime
     until: datetime
+    # the consent to the purpose, or the contact point that the member wants
+    what: Literal["consent", "contact"] = "consent"
 
 
 class Links:
@@ -72,8 +76,15 @@ class Links:
 
     def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime, until: datetime) -> str:
         """The token that confirms the double opt-in asked for at `asked_at`, before `until` (both aware)."""
+        return self._confirming("confirm", member_id, _stream(channel, purpose), asked_at, until)
+
+    def contact(self, member_id: str, channel: str, asked_at: datetime, until: datetime) -> str:
+        """The token that confirms the contact point asked for at `asked_at`, before `until` (both aware)."""
+        return self._confirming("contact", member_id, _stream(channel, "service"), asked_at, until)
+
+    def _confirming(self, kind: str, member_id: str, stream: bytes, asked_at: datetime, until: datetime) -> str:
         moments = b"".join(int(at.timestamp()).to_bytes(_MOMENT, "big") for at in (asked_at, until))
-        return self._vault.token("confirm", self._vault.member(member_id) + _stream(channel, purpose) + moments)
+        return self._vault.token(kind, self._vault.member(member_id) + stream + moments)
 
 
 def opt_out_token(vault: Vault, member_id: str, channel: str, purpose: str) -> str:
@@ -104,7 +115,9 @@ def read_preferences(vault: Vault, token: str) -> Own | None:
 
 def read_confirming(vault: Vault, token: str) -> Confirming | None:
     """What such a token names; None for any other text."""
-    body = vault.body_of("confirm", token)
+    body, what = vault.body_of("confirm", token), _CONSENT
+    if body is None:
+        body, what = vault.body_of("contact", token), _CONTACT
     stream = _read_stream(body[_MEMBER : _MEMBER + 1]) if body is not None else None
     if body is None or stream is None or len(body) != _MEMBER + 1 + 2 * _MOMENT:
         return None
@@ -112,7 +125,7 @@ def read_confirming(vault: Vault, token: str) -> Confirming | None:
         datetime.fromtimestamp(int.from_bytes(part, "big"), UTC)
         for part in (body[-2 * _MOMENT : -_MOMENT], body[-_MOMENT:])
     )
-    return Confirming(body[:_MEMBER], *stream, asked_at, until)
+    return Confirming(body[:_MEMBER], *stream, asked_at, until, what)
 
 
 def _stream(channel: str, purpose: str) -> bytes:

@@ -34,6 +34,7 @@ REASONS: dict[str, str] = {
     "minimum_gap": "the last message was too short a while ago",
     "member_limit": "the member asked for no more messages than came already",
     "member_paused": "the member asked for a pause",
+    "topic_declined": "the member does without messages of this kind",
     "complaint_open": "a complaint of the member is still open",
     "conversation_closed": "the member had not written for so long that the platform takes approved texts alone",
     "no_contact_point": "the member has no contact point for the channel",
@@ -117,6 +118,8 @@ HEALTH: dict[str, str] = {
     "hard_bounced": "The contact point for {channel} does not exist any more; nothing is sent to it",
     "complained": "The owner of the contact point for {channel} complained; nothing is sent to it",
     "invalid": "The contact point for {channel} does not exist; nothing is sent to it",
+    "requested": "The member wants to be reached at another contact point for {channel}, once it is confirmed",
+    "confirmed": "The contact point for {channel} that the member wants was confirmed, and replaces the former one",
     "heard": "The owner of the contact point for {channel} wrote to us",
     "shared": "Another member has the contact point for {channel} too; caps count what it is sent to either",
 }
@@ -399,6 +402,10 @@ def _wishes(left: Left) -> str:
         until = left.pop("paused_until", None)
         end = f" until {_utc(str(until))}" if until else " until further notice"
         parts.append(f"the member asked for a pause{end}" if left.pop("paused") else "the member asked for no pause")
+    if "topic" in left:
+        topic, declined = left.pop("topic"), left.pop("declined", False)
+        named = f"the topic {topic}" if topic else "no topic"
+        parts.append(f"the member does without {named}" if declined else f"{named}, which the member may get")
     if "complaints" in left:
         n = left.pop("complaints")
         parts.append(f"{n} complaint{'' if n == 1 else 's'} open" if n else "no complaint open")

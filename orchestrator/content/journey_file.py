@@ -148,6 +148,8 @@ class StepFile(Struct, frozen=True, forbid_unknown_fields=True):
     on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
     # the member must have it by then
     reach_by: ReachByFile | None = None
+    # to the member's own contact point, or to the one that waits for its confirmation (`contact.requested`)
+    to: Literal["own", "requested"] = "own"
     wait: Duration | WaitFile = ""
     until: UntilFile | None = None
     # a condition

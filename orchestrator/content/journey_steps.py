@@ -38,7 +38,7 @@ from orchestrator.render.contract import Templates
 
 # kind of step -> what may stand beside it
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "send": ("channels", "valid_for", "drop_on", "on_refusal", "reach_by"),
+    "send": ("channels", "valid_for", "drop_on", "on_refusal", "reach_by", "to"),
     "wait": (),
     "until": ("then", "else"),
     "branch": ("then", "else"),
@@ -137,6 +137,7 @@ class Compiler:
                 drop_on=frozenset(given.drop_on),
                 on_refusal=given.on_refusal,
                 reach_by=self._reach_by(given.reach_by, given.on_refusal, at),
+                to_requested=given.to == "requested",
             )
         ]
 

@@ -15,6 +15,7 @@ from orchestrator.content.journeys import categories_of, load_holdout, load_jour
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
 from orchestrator.content.templates import load_templates
+from orchestrator.content.topics import load_topics
 from orchestrator.decide.content import Content, Identity
 from orchestrator.decide.journey import Holdout, Journey
 from orchestrator.errors import ContentError
@@ -47,6 +48,10 @@ def load_content(project: Path, settings: Settings) -> Content:
             journeys = load_journeys(templates_folder, templates, events)
         except ContentError as error:
             problems.extend(error.problems)
+    try:
+        load_topics(templates_folder, frozenset(categories_of(templates_folder).values()))
+    except ContentError as error:
+        problems.extend(error.problems)
     try:
         policies = load_policies(policies_folder, categories_of(templates_folder))
     except ContentError as error:

@@ -36,7 +36,7 @@ from orchestrator.decide.content import Sender
 from orchestrator.decide.conversation import ConversationRule
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
 from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
-from orchestrator.decide.preferences import LONGEST, LimitRule, PauseRule
+from orchestrator.decide.preferences import LONGEST, LimitRule, PauseRule, TopicRule
 from orchestrator.decide.rules import Rule
 from orchestrator.decide.touches import Scope
 from orchestrator.decide.windows import Window
@@ -243,6 +243,9 @@ class _File:
         if words.honours == "pause":
             rule: Rule = PauseRule(id=name, version=self.version)
             return self._bound(rule, words.purposes, "none while the member wants a pause", words.why, at)
+        if words.honours == "topics":
+            rule = TopicRule(id=name, version=self.version)
+            return self._bound(rule, words.purposes, "none of the topics that the member does without", words.why, at)
         self.longest = max(self.longest, LONGEST)
         rule = LimitRule(id=name, version=self.version, scope=Scope(purposes=frozenset(words.purposes)))
         return self._bound(rule, words.purposes, "at most what the member asked for", words.why, at)

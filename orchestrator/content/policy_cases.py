@@ -57,6 +57,7 @@ HOUSE_REASONS = (
     "minimum_gap",
     "member_limit",
     "member_paused",
+    "topic_declined",
     "complaint_open",
 )
 
@@ -80,6 +81,8 @@ class Given(Words, frozen=True, kw_only=True):
     channel: Channel | None = None
     purpose: Purpose = "marketing"
     journey: str = "welcome"
+    # left out: that of the journey
+    category: str | None = None
     # candidate zones; an empty list: unknown
     zones: tuple[str, ...] = ("Europe/Madrid",)
     jurisdictions: tuple[str, ...] = ("ES",)
@@ -262,6 +265,7 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
         registries={},
         closed=given.closed,
         free_text=given.free_text,
+        category=policies.categories.get(given.journey, "") if given.category is None else given.category,
     )
     return weigh(policies.rules_for(channel, given.purpose, given.journey), question)
 

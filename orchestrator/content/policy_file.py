@@ -158,7 +158,7 @@ class GapWords(CountingWords, frozen=True, kw_only=True):
 class PreferenceWords(Words, frozen=True, kw_only=True):
     """Which wishes of the member's own are honoured."""
 
-    honours: Literal["limit", "pause"]
+    honours: Literal["limit", "pause", "topics"]
     purposes: Purposes = MARKETING
     why: Why
 

@@ -57,6 +57,7 @@ _EVENTS: dict[str, dict[str, object]] = {
     "member.enrolled": {"given_name": "Lucía", "family_name": "Gómez", "country": "ES", "tier": "Oro"},
     "member.updated": {"given_name": "Lucía", "family_name": "Gómez", "country": "ES", "tier": "Oro"},
     "member.cancelled": {"reason": "moved"},
+    "contact.requested": {"channel": "email", "address": "lucia@example.org"},
     "consent.granted": {"channel": "email", "wording": "v1", "method": "web form", "evidence": "form 1"},
     "consent.confirmed": {"channel": "email", "method": "link", "evidence": "click 1"},
     "consent.withdrawn": {"channel": "email", "purpose": "marketing", "method": "link"},

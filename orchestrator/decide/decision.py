@@ -24,7 +24,7 @@ _TICK = timedelta(microseconds=1)
 TELLING = (
     *("frequency_cap", "law_cap", "minimum_gap", "member_limit", "member_paused"),
     *("quiet_hours", "law_hours", "dispatch_window_closed"),
-    *("complaint_open", "membership_ended", "under_age", "suppressed"),
+    *("topic_declined", "complaint_open", "membership_ended", "under_age", "suppressed"),
     *("consent_withdrawn", "consent_expired", "reconfirmation_due", "consent_pending", "consent_basis"),
     *("consent_condition", "no_consent"),
     *("registry_listed", "registry_unknown", "platform_block"),

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, get_args
 
+import msgspec
 from msgspec.structs import replace
 
 from orchestrator.decide import ledger
 from orchestrator.decide.content import Content
 from orchestrator.decide.ledger import Changed
 from orchestrator.decide.member import Aggregate, Limit, Member, Pause, Preferences
-from orchestrator.decide.points import told, wrote
+from orchestrator.decide.points import asked_for, confirmed, told, wrote
 from orchestrator.decide.residence import residence_of
 from orchestrator.decide.result import Entry
 from orchestrator.events import types
@@ -27,6 +28,7 @@ RESIDENCE = ("zone", "country", "region")
 CHANNELS: tuple[str, ...] = get_args(types.Channel)
 
 Fingerprint = Callable[[str, str], str]
+_encode = msgspec.json.Encoder().encode
 
 
 def apply_event(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
@@ -116,6 +118,7 @@ def preferences_of(data: types.PreferencesData) -> Preferences:
         channels=tuple(dict.fromkeys(data.channels)),
         limit=None if limit is None else Limit(limit.max, limit.per),
         pause=None if pause is None else Pause(pause.until),
+        topics_off=tuple(sorted(set(data.topics_off))),
     )
 
 
@@ -153,6 +156,32 @@ def _consent_withdrawn(member: Member, event: Event, _content: Content, _fingerp
     for channel in (data.channel,) if data.channel is not None else CHANNELS:
         changed = ledger.withdrawn(changed, channel, data.purpose, data.method, event.time)
     return changed
+
+
+def _contact_requested(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
+    data = event.data
+    if not isinstance(data, types.ContactRequested):
+        raise TypeError(f"{event.type} carries {type(data).__name__}")
+    asked = asked_for(member, data, event.time, content, fingerprint)
+    if asked is None:
+        return Changed(member=member)
+    entry = Entry(kind="contact_point", channel=data.channel, state="requested", occurred_at=event.time)
+    return Changed(member=replace(member, requested={**member.requested, data.channel: asked}), entries=(entry,))
+
+
+def _contact_confirmed(member: Member, event: Event, content: Content, _fingerprint: Fingerprint) -> Changed:
+    data = event.data
+    if not isinstance(data, types.ContactConfirmed):
+        raise TypeError(f"{event.type} carries {type(data).__name__}")
+    asked = member.requested.get(data.channel)
+    within = content.policies.confirm_within(data.channel, "marketing", event.time)
+    if asked is None or not asked.at <= event.time < asked.at + within:
+        return Changed(member=member)
+    left = {channel: each for channel, each in member.requested.items() if channel != data.channel}
+    known = replace(member, contact_points=confirmed(member, asked, event.time), requested=left)
+    told = _encode({"method": data.method}).decode()
+    entry = Entry(kind="contact_point", channel=data.channel, state="confirmed", occurred_at=event.time, trail=told)
+    return Changed(member=replace(known, residence=residence_of(known, content)), entries=(entry,))
 
 
 def _message_received(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
@@ -193,6 +222,8 @@ _CHANGES: dict[str, Callable[[Member, Event, Content, Fingerprint], Changed]] = 
     "member.enrolled": _enrolled,
     "member.updated": _updated,
     "member.cancelled": _cancelled,
+    "contact.requested": _contact_requested,
+    "contact.confirmed": _contact_confirmed,
     "consent.granted": _consent_granted,
     "consent.confirmed": _consent_confirmed,
     "consent.withdrawn": _consent_withdrawn,

@@ -118,7 +118,7 @@ def _weigh(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting
         if channel in intent.refused:
             weighed.append(Weighed(REFUSED, Tried(channel=channel, says="suppress", findings=REFUSED.findings())))
             continue
-        contact = contact_for(member, channel)
+        contact = _contact(member, send, channel)
         if contact is None:
             nothing = Tried(channel=channel, says="suppress", findings=NO_CONTACT_POINT.findings())
             weighed.append(Weighed(NO_CONTACT_POINT, nothing))
@@ -197,7 +197,7 @@ def _winner(turn: Turn, journey: Journey, send: Send, intent: Pending, weighed: 
         gone = {other.touch_id for other in others}
         member = replace(known, places=tuple(place for place in known.places if place.touch_id not in gone))
         for each in weighed:
-            contact = contact_for(member, each.tried.channel)
+            contact = _contact(member, send, each.tried.channel)
             if contact is None or suppression_of(member, contact, journey.purpose) is not None:
                 continue
             question = _question(turn, member, journey, send, contact, intent, zones, {})
@@ -211,6 +211,14 @@ def _winner(turn: Turn, journey: Journey, send: Send, intent: Pending, weighed: 
     # with the places of these it still passed, with the next one's it did not any more
     winner = next(won for n, won in enumerate(turn.won, start=1) if n == len(turn.won) or not passes(turn.won[n:]))
     return Winner(journey=winner.journey, step=winner.step, intent_id=winner.intent_id)
+
+
+def _contact(member: Member, send: Send, channel: str) -> ContactPoint | None:
+    """Where a message of this step goes on a channel."""
+    if not send.to_requested:
+        return contact_for(member, channel)
+    requested = member.requested.get(channel)
+    return None if requested is None else requested.point
 
 
 def _question(
@@ -239,6 +247,7 @@ def _question(
         zones=zones,
         registries=registries,
         closed=intent.closed,
+        category=journey.category,
         free_text=not content.templates.is_approved(journey.name, send.name, channel, locale),
         others=others_at(turn, contact.fingerprint),
         memo=memo,
@@ -320,7 +329,7 @@ def _message(
     until: datetime,
 ) -> Message:
     content, channel = turn.content, contact.channel
-    links = _links(turn, member, channel, journey.purpose)
+    links = _links(turn, member, channel, journey.purpose, to_requested=send.to_requested)
     view = turn.views.of(member, intent.trigger, intent.gathered, intent.heard)
     view |= links
     view["journey"] = journey.name
@@ -360,18 +369,24 @@ def _conversation(turn: Turn, contact: ContactPoint, purpose: str) -> datetime |
     return contact.heard_at + lasts if lasts else None
 
 
-def _links(turn: Turn, member: Member, channel: str, purpose: str) -> dict[str, str | None]:
+def _links(turn: Turn, member: Member, channel: str, purpose: str, *, to_requested: bool) -> dict[str, str | None]:
     """The member's own links, by the names that templates know them by; "" or none where there is nothing to open."""
     at, made = turn.content.public_url, turn.shared.links
     links: dict[str, str | None] = {
         "unsubscribe_url": f"{at}/u/{made.opt_out(member.id, channel, purpose)}" if purpose == MARKETING else "",
         "preferences_url": f"{at}/p/{made.preferences(member.id, turn.now)}",
     }
-    asked = member.unconfirmed(f"{channel}/{MARKETING}")
+    asked = member.requested.get(channel) if to_requested else member.unconfirmed(f"{channel}/{MARKETING}")
     if not at or asked is None:
         # none: a text that holds it is not sent
         return {**(links if at else dict.fromkeys(links, "")), "confirm_url": None}
     until = asked.at + turn.content.policies.confirm_within(channel, MARKETING, turn.now)
+    if to_requested:
+        # whoever reads this address may not be the member: no link that opens what is known of them
+        return {
+            **dict.fromkeys(links, ""),
+            "confirm_url": f"{at}/c/{made.contact(member.id, channel, asked.at, until)}",
+        }
     return {**links, "confirm_url": f"{at}/c/{made.confirm(member.id, channel, MARKETING, asked.at, until)}"}
 
 

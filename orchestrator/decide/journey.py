@@ -45,6 +45,8 @@ class Send(Struct, frozen=True, kw_only=True):
     on_refusal: Literal["other_channel", "defer", "drop"] = "other_channel"
     # None: there is no deadline
     reach_by: ReachBy | None = None
+    # to the contact point that waits for its confirmation, in the place of the member's own
+    to_requested: bool = False
 
 
 class Wait(Struct, frozen=True, kw_only=True):

@@ -59,12 +59,21 @@ class ContactPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     soft_bounces: tuple[datetime, ...] = ()
     # when the member's points of this channel were told as they are
     told_at: datetime | None = None
+    # where the member asked for it, and confirmed that: when it was asked for
+    asked_at: datetime | None = None
     # what the platform calls it beside the address
     identifiers: Identifiers = field(default_factory=dict)
     # when its owner last wrote to us from it
     heard_at: datetime | None = None
 
     __repr__ = hiding("address", "identifiers")
+
+
+class Requested(Struct, frozen=True, kw_only=True):
+    """A contact point that the member wants, and that nobody confirmed yet."""
+
+    point: ContactPoint
+    at: datetime
 
 
 class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -154,6 +163,8 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     channels: tuple[str, ...] = ()
     limit: Limit | None = None
     pause: Pause | None = None
+    # categories of journeys that the member does without, in order
+    topics_off: tuple[str, ...] = ()
 
 
 NO_PREFERENCES = Preferences()
@@ -240,6 +251,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attributes: Attributes = field(default_factory=dict)
     preferences: Preferences = NO_PREFERENCES
     contact_points: tuple[ContactPoint, ...] = ()
+    # contact points that wait for their confirmation, by channel
+    requested: dict[str, Requested] = field(default_factory=dict)
     # fingerprints of those among them that others have too, or had
     shared: frozenset[str] = frozenset()
     residence: Residence = field(default_factory=Residence)

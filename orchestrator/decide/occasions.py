@@ -22,6 +22,7 @@ from orchestrator.decide.member import Health, Member, Pending
 from orchestrator.decide.result import Entry
 from orchestrator.decide.sharing import share
 from orchestrator.decide.turn import Turn, pending_of, place_of
+from orchestrator.decide.wishes import wished
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import (
     Cancelled,
@@ -81,6 +82,8 @@ def _event(turn: Turn, event: Event) -> None:
         agreed(turn, channel, purpose)
     if event.type == "complaint.opened":
         hushed(turn)
+    elif event.type in PROFILE:
+        wished(turn, former)
     if turn.member.instances or turn.member.pending:
         _inside(turn, event)
     _starts(turn, former, event)

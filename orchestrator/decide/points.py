@@ -11,10 +11,10 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from orchestrator.decide.addresses import read_address
+from orchestrator.decide.addresses import Address, read_address
 from orchestrator.decide.content import Content
-from orchestrator.decide.member import MAX_SOFT_BOUNCES, SECOND_CHOICE, ContactPoint, Health, Member
-from orchestrator.events.types import ContactData, Identifier, MessageReceived
+from orchestrator.decide.member import MAX_SOFT_BOUNCES, SECOND_CHOICE, ContactPoint, Health, Member, Requested
+from orchestrator.events.types import ContactData, ContactRequested, Identifier, MessageReceived
 
 _ENDS: dict[str, Health] = {"hard_bounced": "hard_bounced", "complained": "complained", "invalid": "invalid"}
 # nothing is sent there any more
@@ -58,19 +58,55 @@ def told(
             identifiers = {**kept.identifiers, **data.identifiers}
             points[key] = replace(kept, preferred=data.preferred, told_at=at, identifiers=identifiers)
             continue
-        mark = fingerprint(*key)
-        points[key] = ContactPoint(
-            channel=data.channel,
-            address=key[1],
-            fingerprint=mark,
-            health="invalid" if address is None else _known_health(member, data.channel, mark),
-            preferred=data.preferred,
-            country=address.country if address is not None else "",
-            kind=address.kind if address is not None else "",
-            told_at=at,
-            identifiers=data.identifiers,
-        )
+        points[key] = _point(member, data, address, key[1], at, fingerprint)
     return tuple(points.values())
+
+
+def asked_for(
+    member: Member,
+    data: ContactRequested,
+    at: datetime,
+    content: Content,
+    fingerprint: Callable[[str, str], str],
+) -> Requested | None:
+    """The point that a member asks for; None for one that they have, for none, or where a later one is asked for."""
+    address = read_address(data.channel, data.address, member.country, content.disposable)
+    former = member.requested.get(data.channel)
+    if address is None or (former is not None and former.at > at):
+        return None
+    if any((point.channel, point.address) == (data.channel, address.text) for point in member.contact_points):
+        return None
+    given = ContactData(channel=data.channel, address=data.address)
+    return Requested(point=_point(member, given, address, address.text, at, fingerprint), at=at)
+
+
+def confirmed(member: Member, requested: Requested, at: datetime) -> tuple[ContactPoint, ...]:
+    """The points after the one that was asked for was confirmed at `at`: it replaces those of its channel."""
+    point = replace(requested.point, told_at=at, asked_at=requested.at)
+    return (*(each for each in member.contact_points if each.channel != point.channel), point)
+
+
+def _point(
+    member: Member,
+    data: ContactData,
+    address: Address | None,
+    text: str,
+    at: datetime,
+    fingerprint: Callable[[str, str], str],
+) -> ContactPoint:
+    """A point that is new to the member; one without an `address` is none."""
+    mark = fingerprint(data.channel, text)
+    return ContactPoint(
+        channel=data.channel,
+        address=text,
+        fingerprint=mark,
+        health="invalid" if address is None else _known_health(member, data.channel, mark),
+        preferred=data.preferred,
+        country=address.country if address is not None else "",
+        kind=address.kind if address is not None else "",
+        told_at=at,
+        identifiers=data.identifiers,
+    )
 
 
 def ended(point: ContactPoint, health: Health, at: datetime) -> ContactPoint:

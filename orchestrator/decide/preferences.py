@@ -1,4 +1,7 @@
-"""What the member asked for themselves: a cap of their own, and a pause. The house says which purposes they bind."""
+"""What the member asked for themselves: a cap of their own, a pause, topics they do without.
+
+The house says which purposes these bind.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from orchestrator.decide.windows import Window, free_at
 
 LIMIT = "member_limit"
 PAUSE = "member_paused"
+TOPIC = "topic_declined"
+# what a member's own wishes refuse with
+WISHES = frozenset({LIMIT, PAUSE, TOPIC})
 _WINDOWS = {"day": Window("day"), "week": Window("week"), "month": Window("month")}
 # how far back a member's own cap may look
 LONGEST = _WINDOWS["month"].longest
@@ -95,3 +101,28 @@ class PauseRule(Struct, frozen=True, kw_only=True):
     def keeps(self, question: Question) -> bool:
         """Where there is none: others end by themselves."""
         return question.member.preferences.pause is None
+
+
+def declined(question: Question) -> bool:
+    """A reading: whether the member does without the journey's category."""
+    return question.category in question.member.preferences.topics_off
+
+
+class TopicRule(Struct, frozen=True, kw_only=True):
+    """Nothing of the categories of journeys that the member does without."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (declined,)
+
+    id: str
+    version: str
+
+    def judge(self, question: Question) -> Finding:
+        """Suppress with topic_declined where the journey is of such a category."""
+        if not declined(question):
+            return Finding(rule=self.id, version=self.version, says="pass", saw={"topic": question.category})
+        saw: Saw = {"topic": question.category, "declined": True}
+        return Finding(rule=self.id, version=self.version, says="suppress", reason=TOPIC, saw=saw)
+
+    def keeps(self, _: Question) -> bool:
+        """Always: a panel is of one journey."""
+        return True

@@ -39,6 +39,7 @@ REASONS = (
     "minimum_gap",
     "member_limit",
     "member_paused",
+    "topic_declined",
     "complaint_open",
     "conversation_closed",
     "no_contact_point",
@@ -112,6 +113,8 @@ class Question(Struct, frozen=True, kw_only=True):
     closed: tuple[tuple[datetime, datetime], ...] = ()
     # its words are the house's own, and not a text that the channel's platform approved beforehand
     free_text: bool = False
+    # of the journey; "" has none
+    category: str = ""
     # touches to this contact point of others who share it: they count like the member's own
     others: tuple[Place, ...] = ()
     # what the rules worked out of this question and share: the wall clock of a zone, the places that a scope counts;

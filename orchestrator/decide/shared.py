@@ -29,6 +29,9 @@ class Links(Protocol):
     def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime, until: datetime) -> str:
         """That which confirms the double opt-in that was asked for at `asked_at`, before `until`."""
 
+    def contact(self, member_id: str, channel: str, asked_at: datetime, until: datetime) -> str:
+        """That which confirms the contact point that was asked for at `asked_at`, before `until`."""
+
 
 class Shared(Struct, frozen=True, kw_only=True):
     """What a turn is given beside the member: all of it data, or keyed hashes."""

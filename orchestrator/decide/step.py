@@ -46,7 +46,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     for given in inputs:
         if isinstance(given, EventInput):
             weighs = True
-            if given.event.type in ("member.enrolled", "member.updated"):
+            if given.event.type in ("member.enrolled", "member.updated", "contact.confirmed"):
                 before = known or Member(id=given.event.subject, ref=shared.new_ref)
                 known = apply_event(before, given.event, content, shared.fingerprint).member
         elif isinstance(given, TimerDue | Returned) or (isinstance(given, Receipt | Outcome) and _has_deadline(known)):

@@ -114,6 +114,8 @@ class PreferencesData(Data, frozen=True, kw_only=True):
     channels: Annotated[tuple[Channel, ...], Meta(max_length=6)] = ()
     limit: LimitData | None = None
     pause: PauseData | None = None
+    # categories of journeys that the member does without
+    topics_off: Annotated[tuple[Code, ...], Meta(max_length=40)] = ()
 
 
 class ProfileData(Data, frozen=True, kw_only=True):
@@ -144,6 +146,25 @@ class MemberEnrolled(ProfileData, frozen=True, kw_only=True):
 
 class MemberUpdated(MemberEnrolled, frozen=True, kw_only=True):
     """Facts about a member changed; contact points given replace those of their channel."""
+
+
+class ContactRequested(Data, frozen=True, kw_only=True):
+    """A member asked to be reached at another address from now on; it counts once a `contact.confirmed` says so."""
+
+    channel: Channel
+    address: Annotated[str, Meta(min_length=3, max_length=320)]
+
+    __repr__ = hiding("address")
+
+
+class ContactConfirmed(Data, frozen=True, kw_only=True):
+    """Who reads the address that was asked for last confirmed that it is theirs: it replaces those of its channel."""
+
+    channel: Channel
+    # how it was confirmed
+    method: Code
+    # where the proof of it lies (click id, message id)
+    evidence: Text
 
 
 class MemberCancelled(Data, frozen=True, kw_only=True):
@@ -269,6 +290,8 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "member.enrolled": MemberEnrolled,
     "member.updated": MemberUpdated,
     "member.cancelled": MemberCancelled,
+    "contact.requested": ContactRequested,
+    "contact.confirmed": ContactConfirmed,
     "consent.granted": ConsentGranted,
     "consent.confirmed": ConsentConfirmed,
     "consent.withdrawn": ConsentWithdrawn,

@@ -13,6 +13,7 @@ from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile
 from orchestrator.content.law_file import PackForm
 from orchestrator.content.policy_cases import CaseFile
 from orchestrator.content.policy_file import PolicyWords
+from orchestrator.content.topics import TopicsFile
 from orchestrator.events.schemas import event_schemas, schema_of, sealed
 from orchestrator.ingest.asyncapi import document
 from orchestrator.ingest.mapping import SourceMapping
@@ -24,6 +25,7 @@ def texts() -> dict[str, str]:
     schemas["content/source_mapping.v1.json"] = schema_of("source mapping", SourceMapping)
     schemas["content/journey.v1.json"] = schema_of("journey", JourneyFile)
     schemas["content/holdout.v1.json"] = schema_of("holdout", HouseHoldoutFile)
+    schemas["content/topics.v1.json"] = schema_of("topics", TopicsFile)
     schemas["content/policy.v1.json"] = schema_of("channel policy", PolicyWords)
     schemas["content/policy_cases.v1.json"] = schema_of("cases of a channel policy", CaseFile)
     schemas["content/law_pack.v1.json"] = schema_of("law pack", PackForm)

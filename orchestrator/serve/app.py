@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator import __version__
 from orchestrator.channels.load import load_receivers
+from orchestrator.content.topics import Topics
 from orchestrator.events.catalogue import EventTypes
 from orchestrator.serve import confirming, events, health, hooks, leaving, preferences
 from orchestrator.serve.description import describe
@@ -22,6 +23,7 @@ from orchestrator.serve.keys import Keys
 from orchestrator.serve.limits import Rate
 from orchestrator.serve.problems import Refusal, answer, problem
 from orchestrator.serve.replies import Replies
+from orchestrator.serve.site import Site
 from orchestrator.settings import ServeSettings, Settings
 from orchestrator.stores.contract import Store
 from orchestrator.vault import Vault
@@ -72,10 +74,12 @@ def build(
     intake: Intake,
     types: EventTypes,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    topics: Topics | None = None,
 ) -> ASGIApp:
     """The application of these parts, for events of these types.
 
-    `clock` is what providers' signed times are held against. Raises SetupError for a key that is none.
+    `clock` is what providers' signed times are held against; `topics` are what members may switch off on
+    their own page. Raises SetupError for a key that is none.
     """
     app = FastAPI(
         title="Orchestrator",
@@ -89,13 +93,16 @@ def build(
     replies = Replies(settings.serve.stop_words)
     hearing = Hearing(store, vault, replies)
     receivers = load_receivers(settings)
+    site = Site(
+        settings=settings, store=store, vault=vault, hearing=hearing, stranger=door.stranger, topics=topics or {}
+    )
     for router in (
         events.routes(intake, types, settings.serve, door.allow),
         health.routes(store, intake),
         hooks.routes(receivers, hearing, replies, settings, clock, door.stranger),
-        leaving.routes(vault, hearing, settings, door.stranger),
-        confirming.routes(store, vault, hearing, settings, door.stranger),
-        preferences.routes(store, vault, hearing, settings, door.stranger),
+        leaving.routes(site),
+        confirming.routes(site),
+        preferences.routes(site),
     ):
         app.include_router(router)
     described: dict[str, object] = {}

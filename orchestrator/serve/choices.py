@@ -7,7 +7,7 @@ answers STOP while the page is open does not agree again by saving something els
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
@@ -44,8 +44,10 @@ class Choices(Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
 
 
-def read(form: Mapping[str, Sequence[str]], member: Member, language: str, now: datetime) -> Choices:
-    """The changes that a form asks for; `form` has the values of each field, `now` is aware.
+def read(
+    form: Mapping[str, Sequence[str]], member: Member, language: str, now: datetime, topics: Collection[str] = ()
+) -> Choices:
+    """The changes that a form asks for; `form` has the values of each field, `now` is aware, `topics` are offered.
 
     Raises BadForm for values that our page does not offer.
     """
@@ -57,6 +59,7 @@ def read(form: Mapping[str, Sequence[str]], member: Member, language: str, now: 
         channels=_order(member, _one(form, "first")),
         limit=_limit(_one(form, "limit")),
         pause=_pause(_one(form, "pause"), member, now),
+        topics_off=_topics_off(form, member, topics),
     )
     made = uuid.uuid4().hex
     events = [_agrees(member.id, channel, language, made, now) for channel in joins]
@@ -117,12 +120,22 @@ def _pause(value: str, member: Member, now: datetime) -> Pause | None:
     return Pause(now + timedelta(days=int(value)))
 
 
+def _topics_off(form: Mapping[str, Sequence[str]], member: Member, topics: Collection[str]) -> tuple[str, ...]:
+    """The topics that are not ticked, of those that the form showed; of the others what was said before."""
+    shown, ticked = set(_one(form, "topics").split()), set(form.get("topic", ()))
+    former = set(member.preferences.topics_off)
+    if not (ticked | shown) <= {*topics, *former}:
+        raise BadForm("topic")
+    return tuple(sorted((former - shown) | (shown - ticked)))
+
+
 def _told(wishes: Preferences) -> PreferencesData:
     limit, pause = wishes.limit, wishes.pause
     return PreferencesData(
         channels=tuple(channel for name in wishes.channels for channel in _CHANNELS if channel == name),
         limit=None if limit is None else LimitData(max=limit.max, per=limit.per),
         pause=None if pause is None else PauseData(until=pause.until),
+        topics_off=wishes.topics_off,
     )
 
 

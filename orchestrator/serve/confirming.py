@@ -1,41 +1,34 @@
-"""/c/TOKEN: the second half of a double opt-in. A GET shows a page with a button and confirms nothing, since mail
-scanners follow links; a POST does, as often as it is sent. What was asked for anew meanwhile, or taken back, is
-confirmed by no older link; whether it came in time the ledger judges by the same rule.
+"""/c/TOKEN: the second half of a double opt-in, to messages or to a contact point.
+
+A GET shows a page with a button and confirms nothing, since mail scanners follow links; a POST does, as often as it is
+sent. What was asked for anew meanwhile, or taken back, is confirmed by no older link; whether it came in time is judged
+by the same rule in the member's turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.decide.member import Member
 from orchestrator.events.envelope import Event
-from orchestrator.events.types import ConsentConfirmed
+from orchestrator.events.types import ConsentConfirmed, ContactConfirmed, Data
 from orchestrator.links import Confirming, read_confirming
-from orchestrator.members import opened
-from orchestrator.serve.hearing import Hearing
-from orchestrator.serve.language import SPOKEN, asked_for
-from orchestrator.serve.pages import page
-from orchestrator.serve.words import CHANNELS, CONFIRMING, LEAVING, PURPOSES
-from orchestrator.settings import Settings
-from orchestrator.stores.contract import Store
+from orchestrator.serve.site import Site
+from orchestrator.serve.words import CHANNELS, CONFIRMING, CONFIRMING_CONTACT, LEAVING, PURPOSES
 from orchestrator.times import instant
-from orchestrator.vault import Vault
 
 SOURCE = "confirmation-link"
 # open: it waits; done: it was confirmed before; over: too late, taken back, asked for anew, or nobody's
 Stands = Literal["open", "done", "over"]
 
 
-def routes(
-    store: Store, vault: Vault, hearing: Hearing, settings: Settings, stranger: Callable[[Request], None]
-) -> APIRouter:
-    """Both routes; `stranger` counts tokens that are none, so that nobody tries them by the million."""
-    pages = _Pages(store, vault, hearing, settings, stranger)
+def routes(site: Site) -> APIRouter:
+    """Both routes."""
+    pages = _Pages(site)
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/c/{token}", pages.ask, methods=["GET"])
     router.add_api_route("/c/{token}", pages.confirm, methods=["POST"])
@@ -44,6 +37,8 @@ def routes(
 
 def stands(member: Member, link: Confirming, now_us: int) -> Stands:
     """What a link to confirm comes to at this moment (microseconds since 1970)."""
+    if link.what == "contact":
+        return _stands_contact(member, link, now_us)
     key, asked_at = f"{link.channel}/{link.purpose}", int(link.asked_at.timestamp())
     waiting, consent = member.unconfirmed(key), member.consents.get(key)
     if waiting is not None and int(waiting.at.timestamp()) == asked_at:
@@ -53,12 +48,18 @@ def stands(member: Member, link: Confirming, now_us: int) -> Stands:
     return "done" if int(consent.asked_at.timestamp()) == asked_at else "over"
 
 
+def _stands_contact(member: Member, link: Confirming, now_us: int) -> Stands:
+    requested, asked_at = member.requested.get(link.channel), int(link.asked_at.timestamp())
+    if requested is not None and int(requested.at.timestamp()) == asked_at:
+        return "open" if instant(now_us) < link.until else "over"
+    points = [point for point in member.contact_points if point.channel == link.channel]
+    was = any(point.asked_at is not None and int(point.asked_at.timestamp()) == asked_at for point in points)
+    return "done" if was else "over"
+
+
 class _Pages:
-    def __init__(
-        self, store: Store, vault: Vault, hearing: Hearing, settings: Settings, stranger: Callable[[Request], None]
-    ) -> None:
-        self._store, self._vault, self._hearing = store, vault, hearing
-        self._settings, self._stranger = settings, stranger
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     async def ask(self, request: Request, token: str) -> Response:
         return await self._answer(request, token, confirms=False)
@@ -67,52 +68,42 @@ class _Pages:
         return await self._answer(request, token, confirms=True)
 
     async def _answer(self, request: Request, token: str, *, confirms: bool) -> Response:
-        language = asked_for(request.headers.get("accept-language", ""), self._settings.locale)
-        link = read_confirming(self._vault, token)
+        site = self._site
+        link = read_confirming(site.vault, token)
         if link is None:
-            self._stranger(request)
+            site.stranger(request)
+            language = site.language(request)
             words = LEAVING[language]
-            return self._page("told", language, _told(words, "unknown"), 404)
-        state, theirs = await asyncio.to_thread(self._take if confirms else self._look, link)
-        language = theirs if theirs in SPOKEN else language
+            return site.told(language, words["unknown_title"], words["unknown"], status=404)
+        state, member = await asyncio.to_thread(self._take if confirms else self._look, link)
+        language = site.language(request, member)
         named = {"channel": CHANNELS[language][link.channel], "purpose": PURPOSES[language][link.purpose]}
-        words = {name: text.format(**named) for name, text in CONFIRMING[language].items()}
+        said = CONFIRMING if link.what == "consent" else CONFIRMING_CONTACT
+        words = {name: text.format(**named) for name, text in said[language].items()}
         if state == "open" and not confirms:
-            return self._page("confirm", language, {"words": words})
+            return site.page("confirm", language, {"words": words})
         if state == "over":
-            return self._page("told", language, _told(words, "over"), 410)
-        return self._page("told", language, _told(words, "done"))
+            return site.told(language, words["over_title"], words["over"], status=410)
+        return site.told(language, words["done_title"], words["done"], well=True)
 
-    def _look(self, link: Confirming) -> tuple[Stands, str]:
-        """How it stands, and the member's language."""
-        member = self._member(link)
-        if member is None:
-            return "over", ""
-        return stands(member, link, self._store.clock()), member.locale[:2].lower()
+    def _look(self, link: Confirming) -> tuple[Stands, Member | None]:
+        """How it stands, and with whom."""
+        member = self._site.member(link.member)
+        return ("over" if member is None else stands(member, link, self._site.store.clock())), member
 
-    def _take(self, link: Confirming) -> tuple[Stands, str]:
+    def _take(self, link: Confirming) -> tuple[Stands, Member | None]:
         """The same, and what waits is confirmed."""
-        member, now = self._member(link), self._store.clock()
-        if member is None:
-            return "over", ""
-        state = stands(member, link, now)
-        if state == "open":
+        state, member = self._look(link)
+        if state == "open" and member is not None:
             id = uuid.uuid4().hex
-            data = ConsentConfirmed(channel=link.channel, purpose=link.purpose, method="link", evidence=f"click {id}")
-            event = Event(
-                id=id, source=SOURCE, type="consent.confirmed", subject=member.id, time=instant(now), data=data
-            )
-            self._hearing.choose(member.id, (), [event], ())
-        return state, member.locale[:2].lower()
-
-    def _member(self, link: Confirming) -> Member | None:
-        row = self._store.member(link.member)
-        return None if row is None else opened(self._store, self._vault, row)
-
-    def _page(self, name: str, language: str, view: Mapping[str, object], status: int = 200) -> Response:
-        house = {"programme": self._settings.programme, "postal_address": self._settings.postal_address}
-        return page(name, status, {**house, "language": language, **view})
-
-
-def _told(words: Mapping[str, str], what: str) -> dict[str, object]:
-    return {"title": words[f"{what}_title"], "text": words[what], "well": what == "done"}
+            channel, proof = link.channel, f"click {id}"
+            if link.what == "contact":
+                type_: str = "contact.confirmed"
+                data: Data = ContactConfirmed(channel=channel, method="link", evidence=proof)
+            else:
+                type_ = "consent.confirmed"
+                data = ConsentConfirmed(channel=channel, purpose=link.purpose, method="link", evidence=proof)
+            time = instant(self._site.store.clock())
+            event = Event(id=id, source=SOURCE, type=type_, subject=member.id, time=time, data=data)
+            self._site.hearing.choose(member.id, (), [event], ())
+        return state, member

@@ -6,70 +6,70 @@ page's own form. It answers 200 and never redirects, as often as it is asked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.links import OptOut, read_opt_out
-from orchestrator.serve.hearing import Hearing
-from orchestrator.serve.language import asked_for
 from orchestrator.serve.limits import read_body
-from orchestrator.serve.pages import page
+from orchestrator.serve.site import Site
 from orchestrator.serve.words import CHANNELS, LEAVING, PURPOSES
-from orchestrator.settings import Settings
-from orchestrator.vault import Vault
 
 # a form of ours, or a mail provider's, which may be multipart
 _LIMIT = 8 << 10
 
 
-def routes(vault: Vault, hearing: Hearing, settings: Settings, stranger: Callable[[Request], None]) -> APIRouter:
-    """Both routes; `stranger` counts tokens that are none, so that nobody tries them by the million."""
+def routes(site: Site) -> APIRouter:
+    """Both routes."""
+    pages = _Pages(site)
+    router = APIRouter(include_in_schema=False)
+    router.add_api_route("/u/{token}", pages.ask, methods=["GET"])
+    router.add_api_route("/u/{token}", pages.leave, methods=["POST"])
+    return router
 
-    def shown(request: Request, name: str, status: int = 200, **view: object) -> Response:
-        language = asked_for(request.headers.get("accept-language", ""), settings.locale)
-        house = {"programme": settings.programme, "postal_address": settings.postal_address, "language": language}
-        return page(name, status, {**house, **view})
 
-    def said(request: Request) -> dict[str, str]:
-        return LEAVING[asked_for(request.headers.get("accept-language", ""), settings.locale)]
+class _Pages:
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
-    def unknown(request: Request) -> Response:
-        words = said(request)
-        return shown(request, "told", 404, title=words["unknown_title"], text=words["unknown"], well=False)
-
-    def token_of(request: Request, token: str) -> OptOut | None:
-        found = read_opt_out(vault, token)
+    async def ask(self, request: Request, token: str) -> Response:
+        found, language = self._named(request, token), self._site.language(request)
         if found is None:
-            stranger(request)
-        return found
+            return self._unknown(language)
+        return self._site.page("leave", language, {"words": _words(found, language)})
 
-    async def ask(request: Request, token: str) -> Response:
-        found = token_of(request, token)
+    async def leave(self, request: Request, token: str) -> Response:
+        found, language = self._named(request, token), self._site.language(request)
         if found is None:
-            return unknown(request)
-        language = asked_for(request.headers.get("accept-language", ""), settings.locale)
-        named = {"channel": CHANNELS[language][found.channel], "purpose": PURPOSES[language][found.purpose]}
-        words = {name: text.format(**named) for name, text in said(request).items()}
-        return shown(request, "leave", words=words)
-
-    async def leave(request: Request, token: str) -> Response:
-        found = token_of(request, token)
-        if found is None:
-            return unknown(request)
-        form = parse_qs((await read_body(request, _LIMIT)).decode("utf-8", "replace"), max_num_fields=20)
+            return self._unknown(language)
+        form = _form((await read_body(request, _LIMIT)).decode("utf-8", "replace"))
         everything = form.get("scope") == ["all"]
         method = "link" if "scope" in form else "one_click"
         channel = "*" if everything else found.channel
-        await asyncio.to_thread(hearing.withdraw, found.member, channel, (found.purpose,), method)
-        language = asked_for(request.headers.get("accept-language", ""), settings.locale)
-        named = {"channel": CHANNELS[language][found.channel], "purpose": PURPOSES[language][found.purpose]}
-        words = said(request)
-        text = words["done_all" if everything else "done"].format(**named)
-        return shown(request, "told", title=words["done_title"], text=text, well=True)
+        await asyncio.to_thread(self._site.hearing.withdraw, found.member, channel, (found.purpose,), method)
+        words = _words(found, language)
+        text = words["done_all" if everything else "done"]
+        return self._site.told(language, words["done_title"], text, well=True)
 
-    router = APIRouter(include_in_schema=False)
-    router.add_api_route("/u/{token}", ask, methods=["GET"])
-    router.add_api_route("/u/{token}", leave, methods=["POST"])
-    return router
+    def _named(self, request: Request, token: str) -> OptOut | None:
+        found = read_opt_out(self._site.vault, token)
+        if found is None:
+            self._site.stranger(request)
+        return found
+
+    def _unknown(self, language: str) -> Response:
+        words = LEAVING[language]
+        return self._site.told(language, words["unknown_title"], words["unknown"], status=404)
+
+
+def _form(body: str) -> dict[str, list[str]]:
+    """The fields; none where there are too many: whoever sent that named the stream by the token all the same."""
+    try:
+        return parse_qs(body, max_num_fields=20)
+    except ValueError:
+        return {}
+
+
+def _words(link: OptOut, language: str) -> dict[str, str]:
+    named = {"channel": CHANNELS[language][link.channel], "purpose": PURPOSES[language][link.purpose]}
+    return {name: text.format(**named) for name, text in LEAVING[language].items()}

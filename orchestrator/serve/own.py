@@ -10,6 +10,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from msgspec import Struct
 
+from orchestrator.content.topics import Topics
 from orchestrator.decide.member import Consent, Limit, Member
 from orchestrator.dispatch.receipts import MARKETING
 from orchestrator.serve.choices import LIMITS, PAUSES, limit_value
@@ -65,7 +66,9 @@ def reached(member: Member, suppressions: Sequence[SuppressionRow], now: datetim
     return frozenset(on)
 
 
-def view(member: Member, on: frozenset[str], language: str, fallback: str, now: datetime) -> dict[str, object]:
+def view(
+    member: Member, on: frozenset[str], language: str, fallback: str, now: datetime, topics: Topics
+) -> dict[str, object]:
     """What the sheet shows; `on` are the channels that marketing goes to, `fallback` the house's locale."""
     words, dates = OWN[language], _dates(member, language, fallback)
     has = {point.channel for point in member.contact_points}
@@ -84,7 +87,9 @@ def view(member: Member, on: frozenset[str], language: str, fallback: str, now: 
     firsts = [Option("", words["first_any"], not first)]
     firsts += [Option(way.channel, words["by"].format(channel=way.text), way.channel == first) for way in ways]
     return {
+        "topics": [Option(name, each[language], name not in wishes.topics_off) for name, each in topics.items()],
         "ways": ways,
+        "waiting": [masked("email", each.point.address) for each in member.requested.values()],
         "shown": " ".join(sorted(on)),
         "limits": limits,
         "pauses": pauses,
@@ -120,6 +125,11 @@ def _way(member: Member, channel: str, on: frozenset[str], language: str) -> Way
 def _held(member: Member, on: frozenset[str], language: str, fallback: str) -> list[Held]:
     words, dates = OWN[language], _dates(member, language, fallback)
     held: list[Held] = []
+    heard = [
+        f"{CHANNELS[language][point.channel]}: {dates(point.heard_at)}"
+        for point in member.contact_points
+        if point.heard_at
+    ]
 
     def add(what: str, value: str) -> None:
         if value:
@@ -142,6 +152,7 @@ def _held(member: Member, on: frozenset[str], language: str, fallback: str) -> l
     bought = member.aggregates.get("purchase.completed")
     add("purchases", "" if bought is None else words["counted"].format(n=bought.count, day=dates(bought.last)))
     add("touches", str(len(member.places)) if member.places else "")
+    add("heard", " · ".join(heard))
     return held
 
 

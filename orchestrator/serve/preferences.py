@@ -7,7 +7,6 @@ masked. A change is kept, and what it forbids is not begun any more, before it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
@@ -18,18 +17,14 @@ from msgspec.structs import replace
 from orchestrator.decide.member import Member
 from orchestrator.dispatch.receipts import MARKETING
 from orchestrator.links import Own, read_preferences
-from orchestrator.members import opened
-from orchestrator.serve import choices, own
-from orchestrator.serve.hearing import OPTED_OUT, Hearing
-from orchestrator.serve.language import SPOKEN, asked_for
+from orchestrator.serve import choices, contacts, own
+from orchestrator.serve.hearing import OPTED_OUT
 from orchestrator.serve.limits import read_body
 from orchestrator.serve.own_words import OWN
-from orchestrator.serve.pages import page
+from orchestrator.serve.site import Site
 from orchestrator.serve.words import LEAVING
-from orchestrator.settings import Settings
-from orchestrator.stores.contract import Store, SuppressionRow
+from orchestrator.stores.contract import SuppressionRow
 from orchestrator.times import instant
-from orchestrator.vault import Vault
 
 _LIMIT = 8 << 10
 
@@ -45,11 +40,9 @@ class _Known(Struct, frozen=True):
     now: datetime
 
 
-def routes(
-    store: Store, vault: Vault, hearing: Hearing, settings: Settings, stranger: Callable[[Request], None]
-) -> APIRouter:
-    """Both routes; `stranger` counts tokens that are none, so that nobody tries them by the million."""
-    pages = _Pages(store, vault, hearing, settings, stranger)
+def routes(site: Site) -> APIRouter:
+    """Both routes."""
+    pages = _Pages(site)
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/p/{token}", pages.show, methods=["GET"])
     router.add_api_route("/p/{token}", pages.choose, methods=["POST"])
@@ -57,11 +50,8 @@ def routes(
 
 
 class _Pages:
-    def __init__(
-        self, store: Store, vault: Vault, hearing: Hearing, settings: Settings, stranger: Callable[[Request], None]
-    ) -> None:
-        self._store, self._vault, self._hearing = store, vault, hearing
-        self._settings, self._stranger = settings, stranger
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     async def show(self, request: Request, token: str) -> Response:
         found = await self._whose(request, token)
@@ -73,11 +63,13 @@ class _Pages:
             return found
         body = (await read_body(request, _LIMIT)).decode("utf-8", "replace")
         try:
-            form = parse_qs(body, keep_blank_values=True, max_num_fields=40)
+            form = parse_qs(body, keep_blank_values=True, max_num_fields=60)
             if form.get("do") == ["leave"]:
                 await asyncio.to_thread(self._leave, found.member)
                 return self._see(replace(found, on=frozenset()), "gone")
-            asked = choices.read(form, found.member, found.language, found.now)
+            if form.get("do") == ["contact"]:
+                return await self._reach(found, contacts.read(form, found.member, found.now))
+            asked = choices.read(form, found.member, found.language, found.now, self._site.topics)
         except (choices.BadForm, ValueError):
             return self._told(request, 400, "refused")
         await asyncio.to_thread(self._keep, found, asked)
@@ -85,29 +77,39 @@ class _Pages:
         on = (found.on - set(asked.leaves)) | set(asked.joins)
         return self._see(replace(found, on=on, member=replace(found.member, preferences=asked.wishes)), "saved")
 
+    async def _reach(self, known: _Known, given: contacts.Contacts) -> Response:
+        """New contact data: kept, or shown again with what is wrong."""
+        words = OWN[known.language]
+        if given.wrong:
+            return self._see(known, "not_saved", given)
+        await asyncio.to_thread(self._site.hearing.choose, known.member.id, (), given.events, ())
+        told = [
+            words["email_asked"].format(address=own.masked("email", given.asked)) if given.asked else "",
+            words["phone_kept"].format(address=own.masked("sms", given.kept)) if given.kept else "",
+        ]
+        return self._see(known, " ".join(filter(None, told)))
+
     async def _whose(self, request: Request, token: str) -> _Known | Response:
-        link = read_preferences(self._vault, token)
+        link = read_preferences(self._site.vault, token)
         if link is None:
-            self._stranger(request)
+            self._site.stranger(request)
             return self._told(request, 404, "unknown")
-        if datetime.now(UTC).date() >= link.day + timedelta(days=self._settings.serve.link_days):
+        if datetime.now(UTC).date() >= link.day + timedelta(days=self._site.settings.serve.link_days):
             return self._told(request, 410, "ended")
         return await asyncio.to_thread(self._know, link, request) or self._told(request, 404, "unknown")
 
     def _know(self, link: Own, request: Request) -> _Known | None:
-        row = self._store.member(link.member)
-        member = None if row is None else opened(self._store, self._vault, row)
+        site = self._site
+        member = site.member(link.member)
         if member is None:
             return None
         subjects = {link.member.hex(), *(point.fingerprint for point in member.contact_points)}
-        language = member.locale[:2].lower()
-        if language not in SPOKEN:
-            language = asked_for(request.headers.get("accept-language", ""), self._settings.locale)
-        stand, now = tuple(self._store.suppressions_of(subjects)), instant(self._store.clock())
-        return _Known(member, stand, own.reached(member, stand, now), language, now)
+        stand, now = tuple(site.store.suppressions_of(subjects)), instant(site.store.clock())
+        return _Known(member, stand, own.reached(member, stand, now), site.language(request, member), now)
 
     def _leave(self, member: Member) -> None:
-        self._hearing.withdraw(self._vault.member(member.id), "*", ("marketing",), choices.CENTRE)
+        site = self._site
+        site.hearing.withdraw(site.vault.member(member.id), "*", ("marketing",), choices.CENTRE)
 
     def _keep(self, known: _Known, asked: choices.Choices) -> None:
         points = {point.fingerprint: point.channel for point in known.member.contact_points}
@@ -117,19 +119,17 @@ class _Pages:
             for row in known.suppressions
             if points.get(row.subject) in asked.joins and row.purpose == MARKETING and row.reason == OPTED_OUT
         ]
-        self._hearing.choose(known.member.id, asked.leaves, asked.events, lifted)
+        self._site.hearing.choose(known.member.id, asked.leaves, asked.events, lifted)
 
-    def _see(self, known: _Known, saved: str = "") -> Response:
-        words = OWN[known.language]
-        view = own.view(known.member, known.on, known.language, self._settings.locale, known.now)
-        return self._page("preferences", known.language, view | {"words": words, "saved": words.get(saved, "")})
+    def _see(self, known: _Known, said: str = "", given: contacts.Contacts = contacts.NOTHING) -> Response:
+        """The page; `said` names what it says first, or is what it says."""
+        site, words = self._site, OWN[known.language]
+        view = own.view(known.member, known.on, known.language, site.settings.locale, known.now, site.topics)
+        wrong = {field: words[what] for field, what in given.wrong.items()}
+        view |= {"words": words, "saved": words.get(said, said), "entered": given.entered, "wrong": wrong}
+        return site.page("preferences", known.language, view, 422 if wrong else 200)
 
     def _told(self, request: Request, status: int, what: str) -> Response:
-        language = asked_for(request.headers.get("accept-language", ""), self._settings.locale)
+        language = self._site.language(request)
         words = {**LEAVING[language], **OWN[language]}
-        view = {"title": words[f"{what}_title"], "text": words[what], "well": False}
-        return self._page("told", language, view, status)
-
-    def _page(self, name: str, language: str, view: Mapping[str, object], status: int = 200) -> Response:
-        house = {"programme": self._settings.programme, "postal_address": self._settings.postal_address}
-        return page(name, status, {**house, "language": language, **view})
+        return self._site.told(language, words[f"{what}_title"], words[what], status=status)

@@ -19,6 +19,8 @@ import structlog
 import uvicorn
 
 from orchestrator.channels.load import load_accounts
+from orchestrator.content import locate
+from orchestrator.content.topics import load_topics
 from orchestrator.errors import SetupError
 from orchestrator.events.envelope import Event
 from orchestrator.project import Project
@@ -58,7 +60,8 @@ def goes_to_kafka(project: Project) -> bool:
 
 async def _serve(project: Project, parts: _ByKafka | _ByEngine) -> None:
     settings = project.settings.serve
-    app = build(project.settings, project.store, project.vault, parts, project.event_types)
+    topics = load_topics(locate.folder("templates", project.path))
+    app = build(project.settings, project.store, project.vault, parts, project.event_types, topics=topics)
     server = _Server(
         uvicorn.Config(
             app,

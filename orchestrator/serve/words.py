@@ -103,3 +103,35 @@ CONFIRMING: dict[str, dict[str, str]] = {
         "over": "O prazo passou, ou foi pedido de novo ou retirado. Peça outra vez as nossas mensagens, por favor.",
     },
 }
+CONFIRMING_CONTACT: dict[str, dict[str, str]] = {
+    "en": {
+        "title": "Is this your address?",
+        "asks": "Somebody, probably you, wants us to write to this address from now on. Is it yours?",
+        "yes": "Yes, write to me here",
+        "otherwise": "If you did not ask for it, close this page: nothing changes.",
+        "done_title": "Confirmed",
+        "done": "Thank you. From now on we write to this address.",
+        "over_title": "There is nothing to confirm here",
+        "over": "The time is over, or another address was asked for. Please enter it on your page again.",
+    },
+    "es": {
+        "title": "¿Es tuya esta dirección?",
+        "asks": "Alguien, probablemente tú, quiere que escribamos a esta dirección desde ahora. ¿Es tuya?",
+        "yes": "Sí, escribidme aquí",
+        "otherwise": "Si no lo has pedido tú, cierra esta página: no cambia nada.",
+        "done_title": "Confirmado",
+        "done": "Gracias. Desde ahora escribimos a esta dirección.",
+        "over_title": "Aquí no hay nada que confirmar",
+        "over": "El plazo ha pasado, o se pidió otra dirección. Escríbela de nuevo en tu página, por favor.",
+    },
+    "pt": {
+        "title": "Este endereço é seu?",
+        "asks": "Alguém, provavelmente você, quer que passemos a escrever para este endereço. É seu?",
+        "yes": "Sim, escrevam-me para aqui",
+        "otherwise": "Se não fez este pedido, feche esta página: nada muda.",
+        "done_title": "Confirmado",
+        "done": "Obrigado. A partir de agora escrevemos para este endereço.",
+        "over_title": "Não há nada a confirmar aqui",
+        "over": "O prazo passou, ou foi pedido outro endereço. Escreva-o de novo na sua página, por favor.",
+    },
+}

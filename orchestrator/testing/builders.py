@@ -89,3 +89,7 @@ class PlainLinks:
     def confirm(self, member_id: str, channel: str, purpose: str, asked_at: datetime, until: datetime) -> str:
         """Says what it confirms."""
         return f"{member_id}-{channel}-{purpose}-{asked_at.isoformat()}-{until.isoformat()}"
+
+    def contact(self, member_id: str, channel: str, asked_at: datetime, until: datetime) -> str:
+        """Says what it confirms."""
+        return f"{member_id}-{channel}-{asked_at.isoformat()}-{until.isoformat()}"

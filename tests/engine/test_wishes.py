@@ -1,56 +1,78 @@
-"""Wishes and complaints from the event that tells them to what is not sent, and why."""
+"""A wish that comes after a touch was reserved holds for it too, as long as it was not called."""
 
 from __future__ import annotations
 
-from orchestrator.decide.member import NO_PREFERENCES, Pause, Preferences
-from orchestrator.events.envelope import Event
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.decide.content import Content
+from orchestrator.decide.policies import HousePolicies
 from orchestrator.testing.builders import enrolled, event, purchase
-from orchestrator.testing.world import World
+from orchestrator.testing.journeys import content_of
+from orchestrator.testing.world import World, shipped_content
+
+# a Monday; noon in New York
+NOON = "2026-03-02T17:00:00Z"
+CONTENT = content_of(
+    *(
+        f"journey: {name}\npurpose: marketing\ncategory: {name}s\ntrigger: {{event: {type_}}}\nreentry: each\n"
+        f"steps:\n  - {{send: {name}, channels: [sms], valid_for: P9D}}\n"
+        for name, type_ in (("offer", "purchase.completed"), ("greeting", "reward.delivered"))
+    )
+)
 
 
-def updated(at: str, preferences: dict[str, object] | None) -> Event:
-    return event("member.updated", "ana", at, {} if preferences is None else {"preferences": preferences})
+@pytest.fixture
+def ann(new_world: Callable[[], World]) -> World:
+    """Ann bought something: an offer waits to be called."""
+    return bought(new_world(), replace(CONTENT, policies=shipped_content().policies))
 
 
-def test_preferences_given_replace_all_former_ones_and_others_leave_them(world: World) -> None:
-    world.live(enrolled("ana", "2026-03-02T17:00:00Z", preferences={"channels": ["sms", "email", "sms"], "pause": {}}))
-    world.live(updated("2026-03-02T18:00:00Z", None))
-    member = world.member("ana")
-    assert member is not None
-    assert Preferences(channels=("sms", "email"), pause=Pause()) == member.preferences
-    world.live(updated("2026-03-02T19:00:00Z", {}))
-    member = world.member("ana")
-    assert member is not None
-    assert NO_PREFERENCES == member.preferences
+def bought(world: World, content: Content) -> World:
+    world.content = content
+    world.live(enrolled("ann", "2026-03-01T17:00:00Z"), purchase("ann", NOON), dispatch=False)
+    assert ["reserved"] == world.states("ann")
+    return world
 
 
-def test_a_member_in_a_pause_hears_nothing_and_the_log_says_why(world: World) -> None:
-    pause = {"pause": {"until": "2026-03-09T17:00:00Z"}}
-    world.live(enrolled("ana", "2026-03-02T17:00:00Z", preferences=pause), until="2026-03-20T00:00:00Z")
-    assert ("hello", "suppress", "member_paused") == world.decisions("ana", "welcome")[0]
-    world.live(purchase("ana", "2026-03-21T17:00:00Z"))
-    assert 1 <= len(world.calls("ana"))
-    world.check()
+@pytest.mark.parametrize(
+    ("wish", "decided"),
+    [
+        ({"pause": {"until": "2026-03-04T17:00:00Z"}}, ("offer", "defer", "member_paused")),
+        ({"pause": {}}, ("offer", "suppress", "member_paused")),
+        ({"limit": {"max": 0, "per": "week"}}, ("offer", "suppress", "member_limit")),
+        ({"topics_off": ["offers"]}, ("offer", "suppress", "topic_declined")),
+        ({"limit": {"max": 1, "per": "week"}, "topics_off": ["greetings"], "channels": ["email"]}, None),
+    ],
+    ids=["break", "open break", "never", "topic", "room"],
+)
+def test_what_a_wish_forbids_is_not_called(
+    ann: World, wish: dict[str, object], decided: tuple[str, str, str] | None
+) -> None:
+    ann.live(event("member.updated", "ann", "2026-03-02T17:05:00Z", {"preferences": wish}), dispatch=False)
+    if decided is None:
+        assert (["reserved"], 1) == (ann.states("ann"), len(ann.decisions("ann")))
+    else:
+        assert decided == ann.decisions("ann")[-1]
+        assert ["reserved", f"cancelled {decided[2]}"] == ann.states("ann")
+        ann.live(until="2026-03-12T00:00:00Z")
+        assert (1 if decided[1] == "defer" else 0) == len(ann.calls("ann")), "after the break it comes"
+    ann.check()
 
 
-def test_a_complaint_silences_marketing_until_it_is_closed(world: World) -> None:
-    """What was not called yet is cancelled, too: the complaint overtakes it."""
-    world.live(enrolled("ana", "2026-03-02T17:00:00Z"), dispatch=False)
-    world.live(event("complaint.opened", "ana", "2026-03-02T17:30:00Z", {"complaint_id": "c1"}), dispatch=False)
-    assert ["reserved", "cancelled complaint_open"] == world.states("ana")
-    assert ("hello", "suppress", "complaint_open") == world.decisions("ana", "welcome")[-1]
-    world.live(purchase("ana", "2026-03-03T17:00:00Z"))
-    assert ("thanks", "suppress", "complaint_open") == world.decisions("ana", "thank-you")[-1]
-    assert [] == world.calls("ana")
-    world.live(event("complaint.closed", "ana", "2026-03-04T17:00:00Z", {"complaint_id": "c1"}))
-    world.live(purchase("ana", "2026-03-12T17:00:00Z"))
-    assert ("thanks", "send", "") == world.decisions("ana", "thank-you")[-1]
-    assert 1 <= len(world.calls("ana"))
-    world.check()
-
-
-def test_service_goes_on_while_a_complaint_is_open(world: World) -> None:
-    world.live(enrolled("ana", "2026-03-02T17:00:00Z"), until="2026-03-02T18:00:00Z")
-    world.live(event("complaint.opened", "ana", "2026-03-02T18:30:00Z", {"complaint_id": "c1"}))
-    world.live(event("points.expiring", "ana", "2026-03-05T17:00:00Z", {"points": 10, "expires_on": "2026-04-01"}))
-    assert ("last-days", "send", "") == world.decisions("ana", "points-expiring")[-1]
+def test_a_cap_keeps_the_touch_that_was_first(new_world: Callable[[], World]) -> None:
+    policies = shipped_content().policies
+    assert isinstance(policies, HousePolicies)
+    # none but the member's own
+    rules = tuple(rule for rule in policies.rules if not rule.id.startswith(("house.day", "house.breath", "house.sms")))
+    ann = bought(new_world(), replace(CONTENT, policies=replace(policies, rules=rules)))
+    ann.live(event("reward.delivered", "ann", "2026-03-02T17:01:00Z", {"reward_id": "r"}), dispatch=False)
+    assert ["reserved", "reserved"] == ann.states("ann")
+    wish = {"preferences": {"limit": {"max": 1, "per": "day"}}}
+    ann.live(event("member.updated", "ann", "2026-03-02T17:05:00Z", wish), dispatch=False)
+    assert ("greeting", "defer", "member_limit") == ann.decisions("ann")[-1]
+    ann.live(until="2026-03-02T18:00:00Z")
+    assert ["offer"] == [message.text for message in ann.calls("ann")]
+    ann.check()

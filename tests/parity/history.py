@@ -94,6 +94,8 @@ class _Generator:
             for _ in range(self.chance.randrange(8, 28)):
                 self._happens(member, joined)
             orders += self._orders(i, member)
+        for member in self.members[::5]:
+            self._writes_and_moves(member)
         self.records.sort(key=lambda record: record.at)
         astray = self._astray()
         self.records = sorted([*self.records, *self.spoilt], key=lambda record: record.at)
@@ -109,6 +111,18 @@ class _Generator:
         at = joined + self.chance.random() * (START + timedelta(days=DAYS) - joined)
         self._tell(self._event(kind, member, at.replace(microsecond=0), KINDS[kind](self, member)))
 
+    def _writes_and_moves(self, member: str) -> None:
+        """A message from the member's number; another address, which most confirm."""
+        at = START + timedelta(days=self.chance.randrange(5, DAYS - 3), minutes=self.chance.randrange(24 * 60))
+        sender = next(point["address"] for point in self._points(member) if point["channel"] == "sms")
+        self._tell(self._event("message.received", member, at, {"channel": "sms", "sender": sender}))
+        address = f"{member}@example.org"
+        self._tell(self._event("contact.requested", member, at, {"channel": "email", "address": address}))
+        if self.chance.random() < 0.7:
+            later = at + timedelta(days=self.chance.choice((1, 2)))
+            said = {"channel": "email", "method": "link", "evidence": "click 2"}
+            self._tell(self._event("contact.confirmed", member, later, said))
+
     def _event(self, kind: str, member: str, at: datetime, data: Data) -> Event:
         self.n += 1
         history = self.chance.random() < 0.03
@@ -116,8 +130,7 @@ class _Generator:
 
     def profile(self, member: str) -> Data:
         """A home, a language, ways to be reached and consents; some say a thing or two of themselves."""
-        chance, number = self.chance, int(member.rpartition("-")[2])
-        addresses = {"email": f"{member}@example.com", "sms": f"+1{AREAS[number // 100]}55501{number % 100:02d}"}
+        chance = self.chance
         channels = chance.choice((("email",), ("email", "sms"), ("email", "sms"), ("sms",), ()))
         more: tuple[Data, ...] = (
             {"given_name": "Ana"},
@@ -129,9 +142,14 @@ class _Generator:
             **chance.choice(HOMES),
             **chance.choice(LANGUAGES),
             **chance.choice(more),
-            "contact_points": [{"channel": channel, "address": addresses[channel]} for channel in channels],
+            "contact_points": [point for point in self._points(member) if point["channel"] in channels],
             "consents": [self.consent(channel) for channel in ("email", "sms") if chance.random() < 0.8],
         }
+
+    def _points(self, member: str) -> list[dict[str, str]]:
+        number = int(member.rpartition("-")[2])
+        addresses = {"email": f"{member}@example.com", "sms": f"+1{AREAS[number // 100]}55501{number % 100:02d}"}
+        return [{"channel": channel, "address": address} for channel, address in addresses.items()]
 
     def consent(self, channel: str = "") -> Data:
         """A proven consent, some with an end, some of a sale."""

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.content import locate
+from orchestrator.content.topics import load_topics
 from orchestrator.links import preferences_token
 from orchestrator.settings import Settings
 from orchestrator.stores.sql.store import SqlStore
@@ -28,7 +30,7 @@ def club(vault: Vault, empty: Path, tmp_path: Path) -> Iterator[Club]:
     """Its world, with nobody in it, and a client of its pages."""
     shutil.copy(empty, tmp_path / "store.db")
     store = SqlStore.open(f"sqlite:///{tmp_path}/store.db", PARTITIONS)
-    with inside(SETTINGS, store, vault) as client:
+    with inside(SETTINGS, store, vault, topics=load_topics(locate.shipped("templates"))) as client:
         yield World(store, vault, shipped_content()), client
     store.close()
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import httpx
 import uvicorn
 
+from orchestrator.content.topics import Topics
 from orchestrator.events.catalogue import ENGINE
 from orchestrator.events.envelope import Event
 from orchestrator.serve.app import build
@@ -36,11 +37,15 @@ def wall() -> datetime:
 
 @contextmanager
 def inside(
-    settings: Settings, store: Store, vault: Vault, clock: Callable[[], datetime] = wall
+    settings: Settings,
+    store: Store,
+    vault: Vault,
+    clock: Callable[[], datetime] = wall,
+    topics: Topics | None = None,
 ) -> Iterator[httpx.Client]:
     """A client of the application of this store."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = build(settings, store, vault, NoEvents(), ENGINE, clock)
+    app = build(settings, store, vault, NoEvents(), ENGINE, clock, topics)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()

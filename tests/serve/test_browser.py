@@ -51,7 +51,7 @@ def smallest(page: Page) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["preferences", "leave", "ended", "saved"])
+@pytest.mark.parametrize("name", ["preferences", "leave", "ended", "saved", "wrong"])
 def test_nothing_is_cut_off_or_too_small_to_hit(page: Page, ann: tuple[World, str], size: str, name: str) -> None:
     world, at = ann
     page.wide(*SIZES[size], phone=size == "phone")
@@ -63,11 +63,16 @@ def test_nothing_is_cut_off_or_too_small_to_hit(page: Page, ann: tuple[World, st
     if name == "saved":
         page.click("button[value=save]")
         page.wait("document.querySelector('[role=status]') !== null")
+    if name == "wrong":
+        page.ask("document.getElementById('email').value = 'ana@'")
+        page.ask("document.getElementById('phone').value = '+34 900 123 456'")
+        page.click("button[value=contact]")
+        page.wait("document.querySelector('[role=alert]') !== null")
     page.shot(SHOTS / f"{name}-{size}.png")
     assert SIZES[size][0] == page.ask("innerWidth")
     assert 0 >= page.ask("document.documentElement.scrollWidth - innerWidth"), "it must not be scrolled sideways"
     assert page.ask("parseFloat(getComputedStyle(document.body).fontSize)") >= 16, "or a phone enlarges the form"
-    if name in ("preferences", "leave", "saved"):
+    if name in ("preferences", "leave", "saved", "wrong"):
         assert smallest(page) >= FINGER
 
 
@@ -80,7 +85,9 @@ def test_a_screen_reader_hears_what_each_thing_is(page: Page, ann: tuple[World, 
     assert ("button", words["save"]) in controls
     assert ("button", words["leave_button"]) in controls
     groups = {name for role, name in heard if role in ("group", "radiogroup")}
-    assert {words["marketing"], words["first"], words["limit"], words["pause"]} <= groups
+    assert {words["marketing"], words["first"], words["topics"], words["limit"], words["pause"]} <= groups
+    fields = {name for role, name in controls if role == "textbox"}
+    assert {words["new_email"], words["new_phone"]} == fields
     assert 1 == sum(role == "heading" and name == words["title"] for role, name in heard)
     assert "es" == page.ask("document.documentElement.lang")
 

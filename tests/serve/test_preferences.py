@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import html
 import re
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.content import locate
+from orchestrator.content.topics import load_topics
 from orchestrator.decide.member import Limit
+from orchestrator.errors import ContentError
 from orchestrator.events.inputs import Receipt, Withdrawal
 from orchestrator.links import preferences_token, read_preferences
 from orchestrator.members import erase
+from orchestrator.serve.contacts import A_DAY
 from orchestrator.serve.own import masked
 from orchestrator.serve.own_words import OWN
+from orchestrator.serve.words import CONFIRMING_CONTACT
 from orchestrator.stores.contract import SuppressionRow
 from orchestrator.testing.builders import enrolled, event, purchase
-from orchestrator.testing.world import World
+from orchestrator.testing.world import World, shipped_content
 from orchestrator.vault import Vault
 from tests.serve.club import SETTINGS, Club, club, own_page, stand
 from tests.serve.inside import inside
@@ -297,7 +305,7 @@ def test_who_is_written_to_after_leaving_here_is_nobody(ann: Club) -> None:
         {"pause": "3"},
         {"pause": ["7", "30"]},
         {"first": "fax"},
-        {f"f{i}": "x" for i in range(50)},
+        {f"f{i}": "x" for i in range(80)},
     ],
 )
 def test_a_form_of_somebody_elses_changes_nothing(ann: Club, wrong: dict[str, Any]) -> None:
@@ -331,3 +339,146 @@ def test_the_length_of_a_link_is_a_setting(ann: Club) -> None:
     shorter = replace(SETTINGS, serve=replace(SETTINGS.serve, link_days=1))
     with inside(shorter, world.store, world.vault) as client:
         assert 410 == client.get(own_page(world.vault, "ann", datetime.now(UTC) - timedelta(days=1))).status_code
+
+
+# --- topics
+
+
+def wanted(answer: httpx.Response) -> set[str]:
+    return set(re.findall(r'name="topic" value="([\w-]+)" checked', answer.text))
+
+
+def test_a_topic_that_is_switched_off_is_not_written_about_and_the_others_are(ann: Club) -> None:
+    world, client = ann
+    page = own_page(world.vault, "ann")
+    every = {"acquisition", "retention", "about-to-leave"}
+    assert every == wanted(client.get(page))
+    kept = sorted(every - {"retention"})
+    form = {**BOTH, "topics": " ".join(sorted(every)), "topic": kept}
+    assert set(kept) == wanted(client.post(page, data=form))
+    settle(world)
+    assert set(kept) == wanted(client.get(page))
+    later = datetime.now(UTC) + timedelta(days=1)
+    world.live(purchase("ann", later), until=(later + timedelta(hours=1)).isoformat(), dispatch=False)
+    assert ("thanks", "suppress", "topic_declined") == world.decisions("ann", "thank-you")[-1]
+    # a page that shows no topics leaves them as they are
+    client.post(page, data={**BOTH, "limit": "1-week"})
+    settle(world)
+    assert set(kept) == wanted(client.get(page))
+    assert 400 == client.post(page, data={**form, "topic": ["fax"]}).status_code
+    world.check()
+
+
+def test_shipped_topics_are_all_marketing_and_have_a_name_in_every_language() -> None:
+    content = shipped_content()
+    categories = {journey.category for journey in content.journeys.values() if journey.purpose == "marketing"}
+    assert categories == load_topics(locate.shipped("templates"), categories).keys()
+
+
+def test_a_topic_of_no_journey_or_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "topics.yaml").write_text(
+        "topics:\n  retention: {en: Thanks, es: Gracias}\n  retntion: {en: a, es: b, pt: c}\n"
+    )
+    with pytest.raises(ContentError) as told:
+        load_topics(tmp_path, ["retention"])
+    assert ["`pt`" in str(told.value), "retntion" in str(told.value)] == [True, True]
+
+
+# --- contact data
+
+
+def test_a_new_address_counts_once_whoever_reads_it_says_so(ann: Club) -> None:
+    world, client = ann
+    page = own_page(world.vault, "ann")
+    answer = client.post(page, data={"do": "contact", "email": " Ann@Example.ORG ", "phone": ""})
+    assert (200, True) == (answer.status_code, "A•••@e•••.org" in answer.text)
+    world.live(until=(datetime.now(UTC) + timedelta(seconds=1)).isoformat())
+    (asked,) = [message for message in world.calls("ann") if message.journey == "confirm-contact"]
+    assert "Ann@example.org" == asked.to
+    assert "/p/" not in asked.text
+    assert "Ann" not in asked.text.replace("Ann@", "")
+
+    def address() -> str:
+        member = world.member("ann")
+        assert member is not None
+        return next(point.address for point in member.contact_points if point.channel == "email")
+
+    assert "ann@example.com" == address()
+    assert "A•••@e•••.org" in client.get(page).text
+    (link,) = re.findall(r"https://example\.com(/c/[\w-]+)", asked.text)
+    assert 200 == client.get(link).status_code
+    settle(world)
+    assert "ann@example.com" == address(), "opening it confirms nothing"
+    for _ in range(2):
+        answer = client.post(link)
+        assert (200, True) == (answer.status_code, CONFIRMING_CONTACT["en"]["done_title"] in answer.text)
+        settle(world)
+    assert "Ann@example.org" == address()
+    assert {"email", "sms"} == ticked(client.get(page)), "what was agreed to by e-mail stands"
+    world.check()
+
+
+def test_of_two_addresses_asked_for_the_later_one_can_be_confirmed(ann: Club) -> None:
+    world, client = ann
+    page, links = own_page(world.vault, "ann"), []
+    for address in ("one@example.org", "two@example.org"):
+        client.post(page, data={"do": "contact", "email": address})
+        world.live(until=(datetime.now(UTC) + timedelta(seconds=1)).isoformat())
+        (asked,) = [message for message in world.calls("ann") if message.to == address]
+        links += re.findall(r"https://example\.com(/c/[\w-]+)", asked.text)
+        time.sleep(1.1)
+    assert [410, 200] == [client.post(link).status_code for link in links]
+    settle(world)
+    assert [410, 200] == [client.post(link).status_code for link in links]
+
+
+def test_a_new_number_holds_at_once_on_every_channel_that_had_it(ann: Club) -> None:
+    world, client = ann
+    answer = client.post(own_page(world.vault, "ann"), data={"do": "contact", "phone": "(212) 555-0187", "email": ""})
+    assert (200, True) == (answer.status_code, "••• 187" in answer.text)
+    settle(world)
+    member = world.member("ann")
+    assert member is not None
+    assert {("email", "ann@example.com"), ("sms", "+12125550187")} == {
+        (point.channel, point.address) for point in member.contact_points
+    }
+
+
+def test_what_is_wrong_is_said_beside_the_field_in_the_member_s_language(club: Club) -> None:
+    world, client = club
+    for locale, fields, field, what in (
+        ("en-US", {"email": "nowhere"}, "email", "email_wrong"),
+        ("es-MX", {"email": "ann@example.org", "phone": "12"}, "phone", "phone_wrong"),
+        ("pt-BR", {"email": "pt-BR@example.com"}, "email", "address_known"),
+        ("es-MX", {"phone": "+34 900 123 456"}, "phone", "phone_line"),
+        ("pt-BR", {"email": "", "phone": " "}, "email", "nothing_entered"),
+    ):
+        if world.member(locale) is None:
+            world.live(enrolled(locale, THEN, locale=locale), dispatch=False)
+        answer = client.post(own_page(world.vault, locale), data={"do": "contact", **fields})
+        assert (422, True) == (answer.status_code, OWN[locale[:2]][what] in html.unescape(answer.text)), what
+        assert f'aria-invalid="true" aria-describedby="{field}-wrong"' in answer.text
+        for entered in filter(str.strip, fields.values()):
+            assert f'value="{entered}"' in answer.text, "what was entered is there to be corrected"
+    settle(world)
+    for locale in ("en-US", "es-MX", "pt-BR"):
+        member = world.member(locale)
+        assert member is not None
+        assert (False, 2) == (bool(member.requested), len(member.contact_points))
+
+
+def test_addresses_are_not_asked_for_without_end(ann: Club) -> None:
+    world, client = ann
+    page = own_page(world.vault, "ann")
+    answers = []
+    for n in range(A_DAY + 1):
+        answers.append(client.post(page, data={"do": "contact", "email": f"a{n}@example.org"}).status_code)
+        settle(world)
+    assert [200] * A_DAY + [422] == answers
+
+
+def test_the_page_escapes_what_was_entered(ann: Club) -> None:
+    world, client = ann
+    answer = client.post(own_page(world.vault, "ann"), data={"do": "contact", "email": '"><script>x</script>'})
+    assert (422, False) == (answer.status_code, "<script" in answer.text)
+    assert 400 == client.post(own_page(world.vault, "ann"), data={"do": "contact", "email": "x" * 400}).status_code
