@@ -38,7 +38,7 @@ def grants_(
     prefix: Annotated[str, typer.Option(help="What the roles' names begin with.")] = "orchestrator",
     show_only: Annotated[bool, typer.Option("--show", help="Print the statements, for someone else to run.")] = False,
 ) -> None:
-    """Make the roles owner, inbox_writer, relay and reader on PostgreSQL, each with the rights of its work alone.
+    """Make the roles owner, inbox_writer, server, relay and reader on PostgreSQL, each with its work's rights alone.
 
     Run it as the role that owns the tables, with CREATEROLE, after each migration; then GRANT the roles to logins.
 

@@ -293,6 +293,12 @@ def test_a_role_may_do_nothing_that_is_not_written_down(logins: Callable[[str], 
         ("inbox_writer", "SELECT state FROM members"),
         ("inbox_writer", "DELETE FROM suppressions"),
         ("inbox_writer", "UPDATE progress SET epoch = 9"),
+        ("server", "SELECT 1 FROM log"),
+        ("server", "SELECT 1 FROM journal"),
+        ("server", "UPDATE members SET state = ''"),
+        ("server", "UPDATE touches SET attempts = 0"),
+        ("server", "DELETE FROM suppressions"),
+        ("server", "INSERT INTO switches SELECT * FROM switches"),
         ("relay", "SELECT wrapped FROM keys"),
         ("relay", "INSERT INTO inbox (partition, due, member, input) VALUES (0, 0, '', '')"),
         ("reader", "UPDATE cursors SET n = 0"),
@@ -304,7 +310,7 @@ def test_the_server_refuses_what_a_role_is_not_for(logins: Callable[[str], str],
         session.execute(statement)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("role", ["inbox_writer", "relay", "reader"])
+@pytest.mark.parametrize("role", ["inbox_writer", "server", "relay", "reader"])
 def test_who_decides_under_the_wrong_role_is_told_the_cure(as_role: Callable[[str], SqlStore], role: str) -> None:
     with pytest.raises(SetupError, match="orchestrator store grants"):
         as_role(role).take([0])

@@ -57,8 +57,8 @@ _AWAY = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006"}
 
 _NO_RIGHT = (
     "the role of orchestrator.toml, [store]: url is not made for this work: let it be a member of the one that is "
-    "(owner decides, inbox_writer dispatches and takes orders, relay tells, reader reads), and see that they have "
-    "their rights with: orchestrator store grants"
+    "(owner decides, inbox_writer dispatches and takes orders, server serves, relay tells, reader reads), and see that "
+    "they have their rights with: orchestrator store grants"
 )
 
 

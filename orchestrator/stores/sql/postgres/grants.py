@@ -1,7 +1,8 @@
-"""Who may do what, as roles of the database: four that can't log in, to be granted to those that do.
+"""Who may do what, as roles of the database: five that can't log in, to be granted to those that do.
 
     owner          decides: everything a batch writes. Log and journal are added to, never changed
-    inbox_writer   dispatcher, `serve`, command line: inbox, where touches stand, suppressions, switches, revisions
+    inbox_writer   dispatcher, command line: inbox, where touches stand, suppressions, switches, revisions
+    server         `serve` with Kafka: what members and providers say, and a member's own record, which pages show them
     relay          reads the log and dead letters, moves its cursors
     reader         reads
 
@@ -44,14 +45,25 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
             *("progress", "inbox", "touches", "keys", "suppressions", "switches", "documents", "registries", "listed"),
             # an order names a member who is known, or in quarantine
             *("members (partition, member, ref, erased)", "quarantine"),
-            *("contacts", "heard"),
         ),
-        "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed", "heard"),
+        "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed"),
         "UPDATE": (
             "touches (state, token, lease_until, due, attempts, attempted_at, account)",
             *("suppressions (since, reason)", "switches", "documents", "registries"),
         ),
-        "DELETE": ("switches", "listed", "heard"),
+        "DELETE": ("switches", "listed"),
+    },
+    "server": {
+        "SELECT": (
+            *_OPENING,
+            *("members", "keys", "contacts", "suppressions", "touches", "heard"),
+            # whether it is ready to serve
+            "switches",
+        ),
+        "INSERT": ("inbox", "suppressions", "heard"),
+        # of `heard` to lock what is forgotten
+        "UPDATE": ("touches (state, token, lease_until)", "suppressions (since, reason)", "heard (day)"),
+        "DELETE": ("heard",),
     },
     "relay": {
         "SELECT": (*_OPENING, "progress", "log", "cursors", "dead"),
@@ -62,7 +74,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 _MAKE_ROLE = """DO $$ BEGIN CREATE ROLE {} NOLOGIN;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"""
-_NUMBERED = {"owner": ("inbox", "dead", "parked"), "inbox_writer": ("inbox",)}
+_NUMBERED = {"owner": ("inbox", "dead", "parked"), "inbox_writer": ("inbox",), "server": ("inbox",)}
 
 
 class Granted(Struct, frozen=True, kw_only=True):
