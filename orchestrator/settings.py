@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "ORCHESTRATOR_KAFKA_CA_FILE": ("kafka", "ca_file"),
     "ORCHESTRATOR_SERVE_HOST": ("serve", "host"),
     "ORCHESTRATOR_SERVE_PORT": ("serve", "port"),
+    "ORCHESTRATOR_METRICS_LISTEN": ("metrics", "listen"),
 }
 
 
@@ -299,6 +300,14 @@ class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     stop_words: list[str] = []
 
 
+class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Figures for Prometheus."""
+
+    # where a worker answers GET /metrics, as address:port ("127.0.0.1:9100"); "" nowhere. `orchestrator serve` answers
+    # at its own address, for API keys with the role status
+    listen: Annotated[str, Meta(pattern=r"^([^\s/]+:[0-9]{1,5})?$")] = ""
+
+
 class DomainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What `orchestrator doctor --domain` asks about the domains that e-mail comes from."""
 
@@ -333,6 +342,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     dispatch: DispatchSettings = field(default_factory=DispatchSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     domain: DomainSettings = field(default_factory=DomainSettings)
 
 

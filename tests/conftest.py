@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.detector import Detector, worth_telling
+from orchestrator import counters
+from tests.detector import Detector, found_in, worth_telling
 from tests.servers import ForeignPostgres, Kafka, Postgres, kafka_missing, postgres_missing
 
 # A developer's own settings must not change what tests see; these are the tests' own.
@@ -35,10 +36,10 @@ DETECTOR.install()
 
 @pytest.fixture(autouse=True)
 def _nothing_personal_is_told() -> Iterator[None]:
-    """No log line and no error of ours holds an address, a number or a secret, in any test."""
+    """No log line, no error of ours and no figure holds an address, a number or a secret, in any test."""
     DETECTOR.listen()
     yield
-    if found := DETECTOR.take():
+    if found := [*DETECTOR.take(), *found_in(counters.exposition().decode())]:
         pytest.fail(worth_telling(found))
 
 

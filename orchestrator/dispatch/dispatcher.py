@@ -35,6 +35,7 @@ from msgspec.structs import asdict
 
 from orchestrator.channels.accounts import Accounts, in_order
 from orchestrator.channels.contract import Answer, Message
+from orchestrator.counters import CALLS
 from orchestrator.dispatch.outlets import Outlet, Outlets
 from orchestrator.dispatch.retry import Next, after, fault
 from orchestrator.events.inputs import Cancelled, InternalInput, Outcome, Returned, write_input
@@ -485,6 +486,9 @@ class Dispatcher:
         # on the virtual clock the batch that follows waits for the disk, for both
         held = await self._do(self._store.outcomes, rows, lasting=now is not Clock.partition)
         states = ["late" if not holds else follow.state for holds, follow in zip(held, follows, strict=True)]
+        for call, follow, holds in zip(answered, follows, held, strict=True):
+            touch = call.claim.touch
+            CALLS.labels(touch.channel, touch.account, follow.kind if holds else "late").inc()
         for call in answered:
             del self._calls[call]
             call.outlet.busy -= 1

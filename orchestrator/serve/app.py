@@ -15,7 +15,8 @@ from orchestrator import __version__
 from orchestrator.channels.load import load_receivers
 from orchestrator.content.topics import Topics
 from orchestrator.events.catalogue import EventTypes
-from orchestrator.serve import confirming, events, health, hooks, leaving, preferences
+from orchestrator.metrics import Standing
+from orchestrator.serve import confirming, events, figures, health, hooks, leaving, preferences
 from orchestrator.serve.description import describe
 from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.intake import Intake
@@ -75,11 +76,13 @@ def build(
     types: EventTypes,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     topics: Topics | None = None,
+    standing: Standing | None = None,
 ) -> ASGIApp:
     """The application of these parts, for events of these types.
 
     `clock` is what providers' signed times are held against; `topics` are what members may switch off on
-    their own page. Raises SetupError for a key that is none.
+    their own page; `standing` tells of the store, where this process is one that does. Raises SetupError for a key that
+    is none.
     """
     app = FastAPI(
         title="Orchestrator",
@@ -99,6 +102,7 @@ def build(
     for router in (
         events.routes(intake, types, settings.serve, door.allow),
         health.routes(store, intake),
+        figures.routes(standing, door.allow),
         hooks.routes(receivers, hearing, replies, settings, clock, door.stranger),
         leaving.routes(site),
         confirming.routes(site),

@@ -14,6 +14,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import Struct
 
+from orchestrator.counters import EVENTS
 from orchestrator.errors import Unreadable
 from orchestrator.events.catalogue import EventTypes
 from orchestrator.events.envelope import Event, read_event
@@ -62,6 +63,10 @@ def routes(
             why = "events can't be taken now; send all of these again, none is applied twice"
             raise Refusal(503, "unavailable", why, {"Retry-After": "5"}) from None
         results = [Result(status="accepted") if isinstance(event, Event) else _refused(event) for event in found]
+        EVENTS.labels("taken").inc(len(good))
+        for result in results:
+            if result.status == "refused":
+                EVENTS.labels(result.reason).inc()
         taken = Taken(accepted=len(good), refused=len(found) - len(good), results=results)
         return Response(_encode(taken), _status(taken), media_type=JSON)
 

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from orchestrator.channels.webhooks import Inbound, Preference, Report, Said
+from orchestrator.counters import RECEIPTS
 from orchestrator.decide.points import named
 from orchestrator.dispatch.receipts import MARKETING, Told, inbox_row, suppressed_by
 from orchestrator.events.envelope import Event, write_event
@@ -64,6 +65,8 @@ class _Rows:
         self.inbox: list[NewInbox] = []
         self.suppressions: dict[tuple[str, str, str], SuppressionRow] = {}
         self.taken = self.passed_over = 0
+        # (channel, state) of what was told of touches
+        self.reports: list[tuple[str, str]] = []
         self.stopped = ""
 
     def suppress(self, row: SuppressionRow) -> None:
@@ -92,6 +95,8 @@ class Hearing:
             except HeardBefore:
                 # somebody else took some of it in at this moment
                 continue
+            for channel, state in rows.reports:
+                RECEIPTS.labels(channel, state).inc()
             return Outcome(
                 taken=rows.taken,
                 repeated=len(said) - len(new),
@@ -157,6 +162,7 @@ class Hearing:
             rows.passed_over += 1
             return
         told = Told(touch_id=report.touch_id, state=report.state, at=report.at, code=report.code)
+        rows.reports.append((touch.channel, report.state))
         rows.inbox.append(inbox_row(touch, told, heard))
         for row in suppressed_by(touch, told, heard):
             rows.suppress(row)

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from orchestrator.channels.twilio_api.webhooks import INBOUND
 from orchestrator.channels.webhooks import Forged, Heard, Hook, Inbound, Malformed, Receiver
+from orchestrator.counters import WORDS
 from orchestrator.serve.hearing import Hearing, Outcome
 from orchestrator.serve.limits import read_body
 from orchestrator.serve.problems import Refusal
@@ -60,20 +61,22 @@ def _hook(
             heard = await asyncio.to_thread(receiver.read, given, clock())
         except Forged as why:
             log.warning("a request was not the provider's", path=path, why=why.code)
+            WORDS.labels(path, "forged").inc()
             stranger(request)
             raise Refusal(401, "unauthorized", "not signed, wrongly signed, or too old") from None
         except Malformed as why:
             log.warning("a provider's request could not be read", path=path, why=why.code)
+            WORDS.labels(path, "malformed").inc()
             raise Refusal(400, "bad_request", "not what this provider sends") from None
         outcome = await asyncio.to_thread(hearing.hear, path, heard.said)
-        log.info(
-            "heard",
-            path=path,
-            taken=outcome.taken,
-            repeated=outcome.repeated,
-            passed_over=outcome.passed_over + heard.passed_over,
-            cancelled=outcome.cancelled,
-        )
+        words = {
+            "taken": outcome.taken,
+            "repeated": outcome.repeated,
+            "passed_over": outcome.passed_over + heard.passed_over,
+        }
+        for result, n in words.items():
+            WORDS.labels(path, result).inc(n)
+        log.info("heard", path=path, **words, cancelled=outcome.cancelled)
         return _answer(path, heard, outcome, replies, settings.programme)
 
     return hook

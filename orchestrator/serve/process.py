@@ -23,6 +23,7 @@ from orchestrator.content import locate
 from orchestrator.content.topics import load_topics
 from orchestrator.errors import SetupError
 from orchestrator.events.envelope import Event
+from orchestrator.metrics import Standing
 from orchestrator.project import Project
 from orchestrator.runtimes.embedded.engine import Engine
 from orchestrator.runtimes.embedded.turning import Full, Stopped, Turning
@@ -61,7 +62,11 @@ def goes_to_kafka(project: Project) -> bool:
 async def _serve(project: Project, parts: _ByKafka | _ByEngine) -> None:
     settings = project.settings.serve
     topics = load_topics(locate.folder("templates", project.path))
-    app = build(project.settings, project.store, project.vault, parts, project.event_types, topics=topics)
+    # where workers decide, they tell of the store
+    standing = None if parts.name == "kafka" else Standing(project.store, project.settings)
+    app = build(
+        project.settings, project.store, project.vault, parts, project.event_types, topics=topics, standing=standing
+    )
     server = _Server(
         uvicorn.Config(
             app,

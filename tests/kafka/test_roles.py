@@ -6,19 +6,22 @@ read is as `reader`. The tests tell one story, in order, so that processes are s
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestrator.events.envelope import Event
 from orchestrator.stores.sql.postgres.grants import RIGHTS, grant
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.builders import enrolled
+from tests.detector import found_in
 from tests.kafka.workers import Town, until, where_it_is_noon
-from tests.servers import PASSWORD, USER, Kafka, Postgres
+from tests.servers import PASSWORD, USER, Kafka, Postgres, free_ports
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
@@ -88,8 +91,15 @@ def story(town: Town, url: str) -> dict[str, Any]:
         return town.command(*words, ORCHESTRATOR_STORE_URL=as_role(url, "inbox_writer"))
 
     logins = {"decide": "owner", "dispatch": "inbox_writer", "relay": "relay"}
+    figures = {role: f"127.0.0.1:{port}" for role, port in zip(logins, free_ports(len(logins)), strict=True)}
     workers = [
-        town.worker(role, ORCHESTRATOR_STORE_URL=as_role(url, login), **SECRET) for role, login in logins.items()
+        town.worker(
+            role,
+            ORCHESTRATOR_STORE_URL=as_role(url, login),
+            ORCHESTRATOR_METRICS_LISTEN=figures[role],
+            **SECRET,
+        )
+        for role, login in logins.items()
     ]
     town.send(joined(MEMBERS))
     until(lambda: calls(town) == len(MEMBERS) and town.settled(), "everybody was greeted", workers=workers)
@@ -106,6 +116,7 @@ def story(town: Town, url: str) -> dict[str, Any]:
         "verify": town.command("log", "verify"),
         "lag": town.command("lag"),
     }
+    answers["figures"] = {role: httpx.get(f"http://{address}/metrics").text for role, address in figures.items()}
     answers["left"] = [worker.end() for worker in workers]
     return answers
 
@@ -145,6 +156,17 @@ def test_orders_are_in_the_log_with_their_actor_and_explained(story: dict[str, A
 def test_who_may_read_sees_the_log_verify_and_the_lag(story: dict[str, Any]) -> None:
     assert (0, 0) == (story["verify"][0], story["lag"][0])
     assert 0 == story["lag"][1]["lag"]
+
+
+def test_each_worker_tells_figures_within_its_rights(story: dict[str, Any]) -> None:
+    figures = story["figures"]
+    decides = figures["decide"]
+    assert ["1.0", "1.0"] == re.findall(r"(?m)^orchestrator_(?:store|log)_up (.*)$", decides)
+    assert ["0.0"] * PARTITIONS == re.findall(r"(?m)^orchestrator_lag_records{.*} (.*)$", decides)
+    assert re.search(r"(?m)^orchestrator_decisions_total{.*send.*} [1-9]", decides)
+    assert re.search(r'(?m)^orchestrator_calls_total{.*"accepted".*} [1-9]', figures["dispatch"])
+    assert "_up 0" not in "".join(figures.values())
+    assert [] == found_in("".join(figures.values()))
 
 
 def test_who_may_not_decide_is_told_what_right_is_missing(town: Town, url: str) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 from orchestrator.content.topics import Topics
 from orchestrator.events.catalogue import ENGINE
 from orchestrator.events.envelope import Event
+from orchestrator.metrics import Standing
 from orchestrator.serve.app import build
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
@@ -42,10 +43,11 @@ def inside(
     vault: Vault,
     clock: Callable[[], datetime] = wall,
     topics: Topics | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[httpx.Client]:
     """A client of the application of this store."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = build(settings, store, vault, NoEvents(), ENGINE, clock, topics)
+    app = build(settings, store, vault, NoEvents(), ENGINE, clock, topics, standing)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaProducer
 from orchestrator.channels.load import load_accounts
 from orchestrator.errors import SetupError
 from orchestrator.kafka_security import client_options
+from orchestrator.metrics import Standing, listen
 from orchestrator.orders import activate
 from orchestrator.pipeline import Pipeline
 from orchestrator.project import Project
@@ -110,6 +111,7 @@ class _Process:
         self.watchdog.start()
         if hasattr(self.project.store, "wait_with"):
             self.project.store.wait_with(lambda: False, self._pause)
+        quiet = self._tell()
         log.info("worker starts", roles=sorted(self.roles), revision=self.project.content.revision)
         if Role.decide in self.roles:
             self._decide()
@@ -127,7 +129,23 @@ class _Process:
                         await self.stop.wait()
                 except TimeoutError:
                     pass
+        await asyncio.to_thread(quiet)
         await self._end()
+
+    def _tell(self) -> Callable[[], None]:
+        """Answers whoever asks for figures; how to end that."""
+        address = self.settings.metrics.listen
+        if not address:
+            return lambda: None
+        kafka, partitions = self.kafka, self.project.store.partitions
+
+        def ends() -> dict[int, tuple[int, int]]:
+            found = cluster.find_ends(kafka, kafka.events, partitions)
+            return {partition: (each.first, each.end) for partition, each in found.items()}
+
+        # who decides may read all that the figures rest on
+        decides = Role.decide in self.roles
+        return listen(address, Standing(self.project.store, self.settings, ends) if decides else None)
 
     def _pause(self, seconds: float) -> None:
         """Waits for a database that is away: who waits is alive."""
