@@ -23,6 +23,9 @@ class Brittle:
     def __init__(self, templates: Templates) -> None:
         self.templates, self.raised = templates, 0
 
+    def is_approved(self, journey: str, message: str, channel: str, locale: str) -> bool:
+        return self.templates.is_approved(journey, message, channel, locale)
+
     def render(self, journey: str, step: str, channel: str, locale: str, view: Mapping[str, object]) -> Rendered:
         if "glass" in str(view):
             self.raised += 1
