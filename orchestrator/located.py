@@ -30,6 +30,7 @@ _PLAIN = {
     "float": "a number",
     "bool": "true or false",
     "date": "a date such as 2026-11-30",
+    "datetime": "a time such as 2026-11-30T10:00:00Z",
     "array": "a list",
     "object": "names with values",
     "null": "nothing",
@@ -163,6 +164,9 @@ def _here(located: Located, value: object, type_: Any, at: Steps, error: msgspec
 def wanted(error: msgspec.ValidationError, type_: Any) -> str:
     """What a value of this type must be, in words of people; a message of our own making stands as it is."""
     text = _PLACE.sub("", str(error))
+    if text.startswith("Invalid RFC3339 encoded "):
+        kind = text.rpartition(" ")[2]
+        return f"must be {_PLAIN.get(kind, kind)}"
     match = _WANTED.fullmatch(text)
     if match is None:
         return text.replace("`", "")

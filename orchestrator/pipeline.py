@@ -28,7 +28,7 @@ from orchestrator.decide.occasions import operator_entry
 from orchestrator.decide.points import named
 from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
-from orchestrator.decide.shared import NOTHING, Needs, Shared, nobody
+from orchestrator.decide.shared import NOTHING, Needs, Shared, Stock, nobody
 from orchestrator.decide.step import needs, registries_of, step
 from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
@@ -73,6 +73,7 @@ from orchestrator.stores.contract import (
 from orchestrator.stores.outbox import STOPPED, covering_contact, told_late
 from orchestrator.times import instant, micros, rfc3339
 from orchestrator.vault import Sealer, Vault
+from orchestrator.vouchers import Codes, as_kept
 
 # (subject, channel, purpose) of a suppression
 Covered = tuple[str, str, str]
@@ -135,6 +136,8 @@ class Given(Struct, frozen=True, omit_defaults=True):
     outages: dict[str, tuple[int, int]] = {}
     # contact point -> touches of others to it
     points: dict[str, tuple[Place, ...]] = {}
+    # pool -> its voucher codes; those that were of no use stay in it, and stand here by their length alone
+    vouchers: dict[str, Stock] = {}
 
 
 class Recorded(NamedTuple):
@@ -349,6 +352,7 @@ class _Batch:
         self.vault, self.content = pipeline.vault, pipeline.content
         self.links = pipeline.links
         self.sharing = Sharing(points, pipeline.content)
+        self.codes = Codes(tx, pipeline.vault, pipeline.content)
         self.stop_at_touch, self.max_turns = stop_at_touch, max_turns
         # partition -> no row due later than this is taken; arrivals need not be in the order of their instants
         self.latest = {
@@ -415,6 +419,9 @@ class _Batch:
             log=self.log,
             reserved=[_touch_row(reserved) for reserved in self.reserved.values()],
             cancelled=self.cancelled,
+            codes_back=self.codes.back,
+            vouchers=self.codes.given(),
+            told=self.codes.told(),
             inbox=self.inbox,
             consumed=self.taken,
             suppressions=list(self.suppressions.values()),
@@ -818,10 +825,9 @@ class _Partition:
             raise self._failed(key, member) from error
         # what the store raises is no fault of the input's: nobody is quarantined for a database that is away
         shared, given = batch.given(member, wants, shared)
-        try:
-            result = step(known.member, shared, inputs, batch.content, instant(now))
-        except Exception as error:
-            raise self._failed(key, member) from error
+        result, vouchers = self._stepped(key, now, member, known.member, shared, inputs)
+        if vouchers:
+            given = msgspec.structs.replace(given or Given(), vouchers=vouchers)
         if fresh and new_key is not None:
             batch.keys.append(new_key)
         self.turn += 1
@@ -840,6 +846,24 @@ class _Partition:
         if result.reservations or any(isinstance(given, Tick) for given in inputs):
             batch.touched.add(self.partition)
             self.stopped = self.stopped or batch.stop_at_touch
+
+    def _stepped(
+        self, key: int, now: int, member: bytes, state: Member | None, shared: Shared, inputs: tuple[Input, ...]
+    ) -> tuple[Result, dict[str, Stock]]:
+        """What a turn comes to, and the voucher codes that it was given, as the journal keeps them.
+
+        A turn that lacked codes is taken anew with what there is: so no code is taken that nobody has a use for.
+        """
+        batch = self.batch
+        while True:
+            try:
+                result = step(state, shared, inputs, batch.content, instant(now))
+            except Exception as error:
+                raise self._failed(key, member) from error
+            stocks = batch.codes.offered(shared.vouchers, result.lacked) if result.lacked else shared.vouchers
+            if stocks == shared.vouchers:
+                return result, as_kept(shared.vouchers, result.reservations) if stocks else {}
+            shared = msgspec.structs.replace(shared, vouchers=stocks)
 
     def _failed(self, key: int, member: bytes) -> TurnFailed:
         return TurnFailed(self.partition, key, member, self.turn - self.before.turn)
@@ -860,6 +884,10 @@ class _Partition:
 
     def _apply(self, now: int, member: bytes, ref: str, sealer: Sealer, result: Result) -> None:
         batch, partition = self.batch, self.partition
+        # before what is reserved: a touch that came back unsent may be reserved anew under its own name
+        for touch in result.codes_back:
+            batch.codes.take_back(touch)
+        batch.codes.tell(result.told)
         for reservation in result.reservations:
             batch.subjects |= {member.hex(), reservation.contact}
             covering = batch.covering(member, reservation)
@@ -869,10 +897,12 @@ class _Partition:
             batch.moved[reservation.touch_id] = state
             if not covering:
                 batch.sharing.reserve(member, reservation)
+                batch.codes.give(reservation, ref)
             else:
                 told = told_late(_touch_row(reserved), covering)
                 self._put(told.due, member, told.input)
         for touch in result.cancels:
+            batch.codes.cancel(touch)
             batch.cancelled.append(touch)
             batch.reserved.pop(touch, None)
             batch.moved[touch] = "cancelled"

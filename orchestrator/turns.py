@@ -53,6 +53,7 @@ def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault, types: Even
         stopped=frozenset() if given is None else frozenset(given.stopped),
         outages={} if given is None else read_outages(given.outages),
         points={} if given is None else given.points,
+        vouchers={} if given is None else given.vouchers,
     )
     return Turn(instant(rows[0].at), tuple(inputs), shared)
 

@@ -163,7 +163,10 @@ class Sealer:
 class Vault:
     """What a key file is for. Safe to share between threads; holds no data of members."""
 
-    __slots__ = ("_dead", "_file", "_fingerprint", "_links", "_master", "_master_name", "_member", "_signing", "id_key")
+    __slots__ = (
+        *("_codes", "_dead", "_file", "_fingerprint", "_links", "_master", "_master_name", "_member", "_signing"),
+        "id_key",
+    )
 
     def __init__(self, key_file: KeyFile) -> None:
         self._file = key_file
@@ -174,6 +177,7 @@ class Vault:
         self._member = hashlib.blake2b(key=_derive(key_file.id, b"member"), digest_size=16)
         self._fingerprint = hashlib.blake2b(key=_derive(key_file.id, b"contact-point"), digest_size=16)
         self._links = _derive(key_file.id, b"links")
+        self._codes = AESGCM(_derive(key_file.master, b"vouchers"))
         self._dead: dict[int, AESGCM] = {}
         self._signing = Ed25519PrivateKey.from_private_bytes(key_file.signing)
 
@@ -248,6 +252,20 @@ class Vault:
             return Sealer(ref, self._master.decrypt(wrapped[5:17], wrapped[17:], ref.encode()))
         except InvalidTag:
             raise Tampered(f"the wrapped key of {ref} was altered, or belongs to another member") from None
+
+    # --- voucher codes
+
+    def seal_code(self, code: str, fingerprint: str) -> bytes:
+        """A voucher code that is nobody's yet, sealed; it opens beside its own fingerprint alone."""
+        nonce = os.urandom(_NONCE)
+        return nonce + self._codes.encrypt(nonce, code.encode(), fingerprint.encode())
+
+    def open_code(self, sealed: bytes, fingerprint: str) -> str:
+        """What `seal_code` was given; raises Tampered where it was altered, or sealed under another key file."""
+        try:
+            return self._codes.decrypt(sealed[:_NONCE], sealed[_NONCE:], fingerprint.encode()).decode()
+        except (InvalidTag, ValueError):
+            raise Tampered("a voucher code was altered, or sealed under another key file") from None
 
     # --- dead letters
 

@@ -220,6 +220,13 @@ def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo 
         yield Sentence(
             f"{name} wanted the member at the same moment, goes first and took the place: {winner.intent_id}."
         )
+    if trail.voucher is not None:
+        pool, code = trail.voucher.pool, trail.voucher.code
+        yield Sentence(
+            f"It carries a voucher code of the pool {pool}, known here as {code}."
+            if code
+            else f"It was to carry a voucher code of the pool {pool}."
+        )
     if trail.note:
         yield Sentence(f"The error: {trail.note}")
     if trail.tried:
@@ -273,11 +280,14 @@ def _until(found: Finding, zone: ZoneInfo | None) -> str:
 
 def _alarm(row: LogRow, zone: ZoneInfo | None) -> str:
     """An alarm with the date that the member needs the message by."""
-    facts = msgspec.json.decode(row.trail, type=dict[str, str])
-    by = moment(datetime.fromisoformat(facts["reach_by"]), zone)
+    facts = msgspec.json.decode(row.trail, type=dict[str, str | int])
+    if "pool" in facts:
+        said = sentences.ALARMS.get(row.reason, row.reason).format(**facts)
+        return f"Alarm on {moment(instant(row.at), zone)}: {said}."
+    why = str(facts["because"])
+    by = moment(datetime.fromisoformat(str(facts["reach_by"])), zone)
     said = sentences.ALARMS.get(row.reason, row.reason).format(by=by)
-    known = sentences.REASONS.get(facts["because"]) or sentences.TOUCH_REASONS.get(facts["because"])
-    because = known or facts["because"].replace("_", " ")
+    because = sentences.REASONS.get(why) or sentences.TOUCH_REASONS.get(why) or why.replace("_", " ")
     return f"Alarm on {moment(instant(row.at), zone)}: {said}: {because}."
 
 

@@ -55,6 +55,7 @@ REASONS: dict[str, str] = {
     "stopped": "the journey was stopped by an operator",
     "step_gone": "the step at which the member stood is not in the journey any more",
     "date_missing": "the date that it waited for is not known",
+    "voucher_none_left": "no voucher code was left for it, or none that would be good for long enough",
     "journey_limit": "the member was in as many journeys at once as are allowed",
     "erased": "the member asked to be forgotten",
 }
@@ -100,6 +101,8 @@ STATES: dict[str, str] = {
 ALARMS: dict[str, str] = {
     "deadline_endangered": "It is in danger of not reaching the member by {by}",
     "deadline_missed": "It had not reached the member by {by}",
+    "vouchers_low": "Few voucher codes are left in the pool {pool}: {left}",
+    "vouchers_gone": "No voucher code of the pool {pool} could be given",
 }
 
 CONSENT: dict[str, str] = {

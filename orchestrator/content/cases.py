@@ -67,6 +67,8 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     events: tuple[CaseEvent, ...] = ()
     # what an operator orders of the journey
     orders: tuple[CaseOrder, ...] = ()
+    # pool -> the voucher codes that are left in it
+    vouchers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     # the member is one of those whom a holdout leaves out for comparison
     held_out: bool = False
     # when it is known; just before the first event or order where left out

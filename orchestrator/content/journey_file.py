@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -150,6 +151,8 @@ class StepFile(Struct, frozen=True, forbid_unknown_fields=True):
     reach_by: ReachByFile | None = None
     # to the member's own contact point, or to the one that waits for its confirmation (`contact.requested`)
     to: Literal["own", "requested"] = "own"
+    # pool of `templates/vouchers.yaml`: the message promises one of its codes, and is not sent without
+    voucher: Name = ""
     wait: Duration | WaitFile = ""
     until: UntilFile | None = None
     # a condition
@@ -209,6 +212,25 @@ class JourneyFile(Struct, frozen=True, forbid_unknown_fields=True):
     category: Name = ""
     # for people: what this journey is for
     why: str = field(default="")
+
+
+class PoolFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """One pool of voucher codes."""
+
+    # an operator hears of it when fewer codes are left
+    low_water: Annotated[int, Meta(ge=0, le=10_000_000, description="a number of codes, such as 200")]
+    # the last day on which the codes are good; for ever where left out
+    last_day: date | None = None
+    # a member has so many days left for it at least, the last one included
+    days_left: Annotated[int, Meta(ge=1, le=366, description="a number of days, from 1 to 366")] = 1
+    # for people: what the codes are good for, and who hands them out
+    why: str = ""
+
+
+class VouchersFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """`templates/vouchers.yaml`: the pools that messages may promise codes of; the codes are loaded into the store."""
+
+    pools: dict[Name, PoolFile]
 
 
 class HouseHoldoutFile(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ again as long as nothing is put between it and the named step before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import time, timedelta
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ from orchestrator.render.contract import Templates
 
 # kind of step -> what may stand beside it
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "send": ("channels", "valid_for", "drop_on", "on_refusal", "reach_by", "to"),
+    "send": ("channels", "valid_for", "drop_on", "on_refusal", "reach_by", "to", "voucher"),
     "wait": (),
     "until": ("then", "else"),
     "branch": ("then", "else"),
@@ -78,8 +78,9 @@ class Reading(Protocol):
 class Compiler:
     """Compiles the steps of one file."""
 
-    def __init__(self, file: Reading, journey: str, templates: Templates) -> None:
-        self.file, self.journey, self.templates = file, journey, templates
+    def __init__(self, file: Reading, journey: str, templates: Templates, pools: Collection[str] | None) -> None:
+        """`pools`: those of voucher codes that there are; None where that is not known."""
+        self.file, self.journey, self.templates, self.pools = file, journey, templates, pools
         self.labels: dict[str, At] = {}
         self.base, self.after = "start", 0
 
@@ -128,6 +129,9 @@ class Compiler:
         for j, reason in enumerate(given.drop_on):
             if reason not in REASONS:
                 self.file.problem(f"`{reason}` is no reason code", nearest(reason, REASONS), *at, "drop_on", j)
+        if given.voucher and self.pools is not None and given.voucher not in self.pools:
+            cure = nearest(given.voucher, self.pools) if self.pools else "declare it in templates/vouchers.yaml"
+            self.file.problem(f"`{given.voucher}` is no pool of voucher codes", cure, *at, "voucher")
         return [
             Send(
                 label=label,
@@ -138,6 +142,7 @@ class Compiler:
                 on_refusal=given.on_refusal,
                 reach_by=self._reach_by(given.reach_by, given.on_refusal, at),
                 to_requested=given.to == "requested",
+                voucher=given.voucher,
             )
         ]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import time, timedelta
 from pathlib import Path
 
 from orchestrator.content.files import read_yaml
-from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile, TriggerFile
+from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile, StepFile, TriggerFile, VouchersFile
 from orchestrator.content.journey_steps import MAX_STEPS, Compiler, weekdays
-from orchestrator.content.samples import Occasion, conditions, unknown
+from orchestrator.content.samples import Occasion, Promise, conditions, unknown
+from orchestrator.decide.content import Pool
 from orchestrator.decide.journey import (
     Expression,
     Goal,
@@ -55,19 +56,22 @@ _KINDS: Mapping[str, TriggerKind] = {
     "manual": "manual",
 }
 HOLDOUT = "holdout.yaml"
+VOUCHERS = "vouchers.yaml"
 _HUNDREDTHS = 100
 
 
-def load_journeys(folder: Path, templates: Templates, types: EventTypes = ENGINE) -> dict[str, Journey]:
+def load_journeys(
+    folder: Path, templates: Templates, types: EventTypes = ENGINE, pools: Collection[str] | None = ()
+) -> dict[str, Journey]:
     """The journeys of `templates/`, by name, in order; raises ContentError with every problem of every file.
 
-    `types` are the events that they may name.
+    `types` are the events that they may name; `pools` those of voucher codes, None where that is not known.
     """
     journeys: dict[str, Journey] = {}
     problems: list[Problem] = []
     for path in sorted(folder.glob("*/journey.yaml")):
         try:
-            journey = _Reader(path, folder, templates, types).read()
+            journey = _Reader(path, folder, templates, types, pools).read()
         except ContentError as error:
             problems.extend(error.problems)
             continue
@@ -99,6 +103,59 @@ def load_holdout(folder: Path) -> Holdout | None:
     return Holdout(share=round(file.share * _HUNDREDTHS), salt=file.salt)
 
 
+def load_pools(folder: Path) -> dict[str, Pool]:
+    """The pools of voucher codes, of `templates/vouchers.yaml`; none where there is no such file."""
+    path = folder / VOUCHERS
+    if not path.is_file():
+        return {}
+    file = convert(read_yaml(path, str(path.relative_to(folder.parent))), VouchersFile)
+    return {
+        name: Pool(low_water=pool.low_water, last_day=pool.last_day, days_left=pool.days_left)
+        for name, pool in sorted(file.pools.items())
+    }
+
+
+def promises(folder: Path, file: JourneyFile) -> dict[str, Promise]:
+    """The messages of a journey that promise a voucher code, whichever step sends them."""
+    try:
+        pools = load_pools(folder)
+    except ContentError:
+        # who looks at texts alone is told of the pools elsewhere
+        pools = {}
+    named: dict[str, list[str]] = {}
+    for step in _all_steps(file.steps):
+        if step.send:
+            named.setdefault(step.send, []).append(step.voucher)
+    return {
+        message: Promise(all(name in pools and pools[name].last_day is not None for name in names))
+        for message, names in named.items()
+        if all(names)
+    }
+
+
+def promised_by(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Pool -> the journeys whose messages promise its codes; of what can't be read, nothing is said."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in sorted(folder.glob("*/journey.yaml")):
+        try:
+            file = convert(read_yaml(path, path.name), JourneyFile)
+        except ContentError:
+            continue
+        for pool in sorted({step.voucher for step in _all_steps(file.steps)} - {""}):
+            found[pool] = (*found.get(pool, ()), file.journey)
+    return found
+
+
+def _all_steps(steps: Iterable[StepFile]) -> Iterator[StepFile]:
+    for step in steps:
+        yield step
+        inner = [step.then, step.otherwise, *[arm.steps for arm in step.split.values()]]
+        if step.repeat is not None:
+            inner.append(step.repeat.steps)
+        for block in inner:
+            yield from _all_steps(block)
+
+
 def occasion_of(file: JourneyFile) -> Occasion:
     """What starts a journey, as its texts and conditions see it."""
     trigger = file.trigger
@@ -109,10 +166,12 @@ def occasion_of(file: JourneyFile) -> Occasion:
 class _Reader:
     """Reads one file, collecting its problems."""
 
-    def __init__(self, path: Path, folder: Path, templates: Templates, types: EventTypes) -> None:
+    def __init__(
+        self, path: Path, folder: Path, templates: Templates, types: EventTypes, pools: Collection[str] | None
+    ) -> None:
         self.located: Located = read_yaml(path, str(path.relative_to(folder.parent)))
         self.folder_name = path.parent.name
-        self.templates = templates
+        self.templates, self.pools = templates, pools
         self.types = types
         self.problems: list[Problem] = []
         self.occasion = Occasion()
@@ -156,7 +215,7 @@ class _Reader:
         return journey
 
     def _steps(self, file: JourneyFile) -> tuple[Step, ...]:
-        compiler = Compiler(self, file.journey, self.templates)
+        compiler = Compiler(self, file.journey, self.templates, self.pools)
         steps = tuple(compiler.block(file.steps, "steps"))
         if not any(isinstance(given, Send) for given in steps):
             self.problem("a journey without a `send` step contacts nobody", "add one", "steps")

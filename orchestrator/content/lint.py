@@ -12,7 +12,8 @@ from orchestrator.content.disclosures import OPT_OUT, Disclosure
 from orchestrator.content.files import read_yaml
 from orchestrator.content.journey_file import JourneyFile
 from orchestrator.content.journeys import occasion_of as of_file
-from orchestrator.content.samples import Occasion, declared, samples, unknown
+from orchestrator.content.journeys import promises
+from orchestrator.content.samples import Occasion, Promise, declared, samples, unknown, with_voucher
 from orchestrator.content.templates import LAYOUT, TemplateFile, compile_templates, read_templates, sources
 from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, Problem, UsageError
@@ -63,6 +64,8 @@ class _Journey(Struct, frozen=True):
 
     occasion: Occasion = Occasion()  # frozen
     purpose: str = ""
+    # message -> the voucher code that it promises
+    promises: dict[str, Promise] = {}
 
 
 def lint(
@@ -94,7 +97,8 @@ def lint(
         except ContentError as error:
             problems.extend(error.problems)
     for file in files:
-        problems.extend(_names(file, journeys.get(file.journey, _Journey()).occasion, types))
+        about = journeys.get(file.journey, _Journey())
+        problems.extend(_names(file, about.occasion, types, about.promises.get(file.message)))
         if file.channel == "sms" and journeys.get(file.journey, _Journey()).purpose == "marketing":
             problems.extend(_no_way_out(file))
     rendered = 0
@@ -123,6 +127,14 @@ def occasion_of(folder: Path, journey: str) -> Occasion:
         return Occasion()
 
 
+def promise_of(folder: Path, journey: str, message: str) -> Promise | None:
+    """The voucher code that a message promises; None for none, and where the journey's file is not sound."""
+    try:
+        return _journey(folder, journey, None).promises.get(message)
+    except ContentError:
+        return None
+
+
 def _journey(folder: Path, name: str, types: EventTypes | None) -> _Journey:
     """`types`: its cases are looked at too, and may be of these events."""
     path = folder / name / "journey.yaml"
@@ -131,12 +143,12 @@ def _journey(folder: Path, name: str, types: EventTypes | None) -> _Journey:
     cases = path.with_name("cases.yaml")
     if types is not None and cases.is_file():
         read_cases(cases, cases.relative_to(folder.parent).as_posix(), types)
-    return _Journey(of_file(file), file.purpose)
+    return _Journey(of_file(file), file.purpose, promises(folder, file))
 
 
-def _names(file: TemplateFile, occasion: Occasion, types: EventTypes) -> list[Problem]:
+def _names(file: TemplateFile, occasion: Occasion, types: EventTypes, promised: Promise | None) -> list[Problem]:
     """Variables that no decision offers."""
-    names = declared(occasion, types)
+    names = declared(occasion, types, promised)
     found: list[Problem] = []
     for before, source in sources(file):
         try:
@@ -146,7 +158,9 @@ def _names(file: TemplateFile, occasion: Occasion, types: EventTypes) -> list[Pr
         for path, line in sorted(reads(tree), key=lambda read: (read[1], read[0])):
             missing = unknown(path, names)
             if missing is not None:
-                found.append(Problem(file.file, before + line, f"`{path}` is not known here", nearest(*missing)))
+                lacks_pool = path.split(".")[0] == "voucher" and promised is None
+                cure = "give each step that sends it a `voucher: POOL`" if lacks_pool else nearest(*missing)
+                found.append(Problem(file.file, before + line, f"`{path}` is not known here", cure))
     return found
 
 
@@ -186,7 +200,7 @@ def _trials(
         compiled = templates.compiled(journey, message, channel, locale)
         for sample in samples(about.occasion, locale, identity, journey, types):
             try:
-                compiled.render(sample.context, locale)
+                compiled.render(with_voucher(sample, about.promises.get(message)).context, locale)
             except RenderError as error:
                 found.append(_of_render(error, sample.who))
                 break

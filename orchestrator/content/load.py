@@ -11,12 +11,12 @@ import msgspec
 from orchestrator import __version__
 from orchestrator.content import locate, tables
 from orchestrator.content.event_types import own_files, read_event_types
-from orchestrator.content.journeys import categories_of, load_holdout, load_journeys
+from orchestrator.content.journeys import categories_of, load_holdout, load_journeys, load_pools
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
 from orchestrator.content.templates import load_templates
 from orchestrator.content.topics import load_topics
-from orchestrator.decide.content import Content, Identity
+from orchestrator.decide.content import Content, Identity, Pool
 from orchestrator.decide.journey import Holdout, Journey
 from orchestrator.errors import ContentError
 from orchestrator.settings import Settings
@@ -43,9 +43,14 @@ def load_content(project: Path, settings: Settings) -> Content:
         holdout = load_holdout(templates_folder)
     except ContentError as error:
         problems.extend(error.problems)
+    pools: dict[str, Pool] | None = None
+    try:
+        pools = load_pools(templates_folder)
+    except ContentError as error:
+        problems.extend(error.problems)
     if templates is not None:
         try:
-            journeys = load_journeys(templates_folder, templates, events)
+            journeys = load_journeys(templates_folder, templates, events, pools)
         except ContentError as error:
             problems.extend(error.problems)
     try:
@@ -73,6 +78,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         locale=settings.locale,
         public_url=settings.public_url,
         holdout=holdout,
+        pools=pools or {},
         keep_places=max(laws.longest_window, policies.longest_window),
     )
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from orchestrator.channels.segments import segments
 from orchestrator.content.cases import read_cases
-from orchestrator.content.lint import occasion_of
-from orchestrator.content.samples import Sample, of_case, samples
+from orchestrator.content.lint import occasion_of, promise_of
+from orchestrator.content.samples import Sample, of_case, samples, with_voucher
 from orchestrator.content.templates import LAYOUT, compile_templates, read_templates
 from orchestrator.decide.content import Identity
 from orchestrator.errors import ContentError, Problem, UsageError
@@ -70,6 +70,7 @@ def preview(
         there = sorted({f"{j} {m} --channel {c}" for j, m, c, _ in templates})
         raise UsageError(f"there is no {message} for {channel} in {journey}; there is: {', '.join(there) or 'nothing'}")
     sample = _sample(folder, journey, identity, locale or default_locale, case, types)
+    sample = with_voucher(sample, promise_of(folder, journey, message))
     member = sample.context["member"]
     own = str(member.get("locale", "")) if isinstance(member, dict) else ""
     try:

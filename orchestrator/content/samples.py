@@ -28,6 +28,8 @@ _NOW = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 _UNSUBSCRIBE = "https://example.com/u/sample-9b1c2f7a40d85e63"
 _PREFERENCES = "https://example.com/p/sample-9b1c2f7a40d85e63"
 _CONFIRM = "https://example.com/c/sample-9b1c2f7a40d85e63"
+_CODE, _LAST_DAY = "SAMPLE-7Q4X2", date(2026, 12, 31)
+VOUCHER_FIELDS = ("code", "last_day")
 # those of one message, which a condition can't ask about
 LINKS = ("unsubscribe_url", "preferences_url", "confirm_url")
 
@@ -50,6 +52,13 @@ class Occasion(Struct, frozen=True):
     purpose: str = "marketing"
     # of a condition on a later event: what started the run
     start: Occasion | None = None
+
+
+class Promise(Struct, frozen=True):
+    """A message promises a voucher code."""
+
+    # whether each of its pools has a last day
+    ends: bool
 
 
 # one full example of each event type; the smallest one keeps only what the type requires
@@ -170,9 +179,18 @@ def _context(
     }
 
 
-def declared(occasion: Occasion, types: EventTypes = ENGINE) -> dict[str, object]:
+def with_voucher(sample: Sample, promised: Promise | None) -> Sample:
+    """The sample of a message that promises a voucher code."""
+    if promised is None:
+        return sample
+    voucher = {"code": _CODE, "last_day": _LAST_DAY if promised.ends else None}
+    return Sample(sample.who, {**sample.context, "voucher": voucher})
+
+
+def declared(occasion: Occasion, types: EventTypes = ENGINE, promised: Promise | None = None) -> dict[str, object]:
     """The names templates may use, as nested dicts; ANY where whatever follows is the project's own."""
     return {
+        **({} if promised is None else {"voucher": dict.fromkeys(VOUCHER_FIELDS, ANY)}),
         "member": dict.fromkeys(MEMBER_FIELDS, ANY),
         "event": _fields(occasion, types),
         "gathered": ANY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,17 @@ class Sender(Struct, frozen=True, kw_only=True):
     name: str = ""
     address: str = ""
     reply_to: str = ""
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """A pool of voucher codes, as the house declares it; the codes themselves are in the store."""
+
+    # an operator hears of it when fewer are left
+    low_water: int
+    # on which the codes are good, by the member's clock; None: they are good for ever
+    last_day: date | None = None
+    # so many days, the last one included, a member must have left when the message goes out
+    days_left: int = 1
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -121,6 +132,8 @@ class Content(Struct, frozen=True, kw_only=True):
     public_url: str
     # places older than this are forgotten
     keep_places: timedelta
+    # pools of voucher codes, by name
+    pools: Mapping[str, Pool] = field(default_factory=dict)
     # members whom marketing leaves out altogether, for comparison
     holdout: Holdout | None = None
     # event type -> journeys it starts

@@ -104,7 +104,8 @@ def again(turn: Turn, intent: Pending, channel: str, because: str) -> None:
     _forget(turn, intent.intent_id)
     if intent.reach_by is None or intent.reach_by <= turn.now or journey is None or send is None:
         return
-    intent = replace(intent, touch_id="", instead_of=intent.touch_id, refused=(*intent.refused, channel), closed=())
+    former = intent.touch_id
+    intent = replace(intent, touch_id="", voucher="", instead_of=former, refused=(*intent.refused, channel), closed=())
     alarm(turn, intent, because)
     intent = replace(intent, alarmed=True)
     turn.keep(intent)

@@ -31,6 +31,7 @@ def end(turn: Turn, pending: Pending, reason: str) -> None:
     turn.end_entry(pending, reason)
     if pending.touch_id:
         turn.cancels.append(pending.touch_id)
+        turn.give_code_back(pending)
         turn.add("touched", -1)
     else:
         turn.add("waiting", -1)
@@ -44,6 +45,7 @@ def cancel(
     """A touch that was not called is cancelled for good, and its intent ends as a silence."""
     if outbox:
         turn.cancels.append(pending.touch_id)
+    turn.give_code_back(pending)
     entry = turn.touch_entry(pending, pending.touch_id, "cancelled", reason)
     turn.entries.append(replace(entry, occurred_at=occurred_at))
     turn.drop_place(pending.touch_id)

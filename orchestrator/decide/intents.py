@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.channels.contract import Message
-from orchestrator.decide import context, deadlines, ids
+from orchestrator.decide import context, deadlines, ids, vouchers
 from orchestrator.decide.asking import asked
 from orchestrator.decide.consent import COMPLAINT
 from orchestrator.decide.decision import Spread, Weighed, barred_by, most_telling, spread_of, spread_out, weigh_by
@@ -21,10 +21,11 @@ from orchestrator.decide.journey import Journey, Send
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.panel import Panel, said
 from orchestrator.decide.points import contact_for
-from orchestrator.decide.result import Entry, Reservation, Trail, Tried, Winner
+from orchestrator.decide.result import Entry, Promised, Reservation, Trail, Tried, Winner
 from orchestrator.decide.rules import Finding, Question, RegistryState
 from orchestrator.decide.sharing import others_at
 from orchestrator.decide.turn import Turn, Wanted, place_of
+from orchestrator.decide.vouchers import Voucher
 from orchestrator.events.inputs import Expired
 from orchestrator.render.contract import RenderError
 from orchestrator.render.links import with_parameters
@@ -272,16 +273,27 @@ def _reserve(
     if closes is not None and closes - margin <= turn.now:
         # too little is left of the open hours to reach the member within them: this stretch counts as closed
         return _weigh(turn, journey, send, closed_too(intent, turn.now, closes), waiting=waiting)
+    voucher = vouchers.draw(turn, send.voucher, intent) if send.voucher else None
+    if send.voucher and voucher is None:
+        lacking = Promised(pool=send.voucher)
+        turn.log_decision(
+            journey, intent, weighed[-1], "suppress", weighed, None, reason=vouchers.NONE_LEFT, voucher=lacking
+        )
+        settle(turn, intent, "silent", waiting=waiting)
+        return "suppress"
+    if voucher is not None and voucher.until is not None:
+        intent = replace(intent, valid_until=min(intent.valid_until, voucher.until))
     touch = ids.touch_id(turn.shared.key, intent.intent_id, channel)
     try:
         until = intent.valid_until if closes is None else min(closes, intent.valid_until)
-        message = _message(turn, member, contact, journey, send, intent, touch, until)
+        message = _message(turn, member, contact, journey, send, intent, touch, until, voucher)
     except RenderError as error:
         turn.log_decision(journey, intent, weighed[-1], "suppress", weighed, None, str(error))
         settle(turn, intent, "silent", waiting=waiting)
         return "suppress"
-    turn.log_decision(journey, intent, weighed[-1], "send", weighed, None)
-    intent = replace(intent, touch_id=touch)
+    promised = None if voucher is None else voucher.promised(turn.shared.fingerprint)
+    turn.log_decision(journey, intent, weighed[-1], "send", weighed, None, voucher=promised)
+    intent = replace(intent, touch_id=touch, voucher=send.voucher)
     settle(turn, intent, "touched", waiting=waiting)
     place = Place(
         touch_id=touch,
@@ -309,8 +321,12 @@ def _reserve(
             call_by=None if closes is None else closes - margin,
             call_rule=call_rule,
             message=message,
+            pool=send.voucher,
+            code="" if voucher is None else voucher.code,
         )
     )
+    if voucher is not None:
+        vouchers.use(turn, voucher, intent)
     turn.timers.append((intent.valid_until, Expired(touch_id=touch)))
     turn.entries.append(
         replace(turn.touch_entry(intent, touch, "reserved"), channel=channel, valid_until=intent.valid_until)
@@ -327,12 +343,15 @@ def _message(
     intent: Pending,
     touch: str,
     until: datetime,
+    voucher: Voucher | None,
 ) -> Message:
     content, channel = turn.content, contact.channel
     links = _links(turn, member, channel, journey.purpose, to_requested=send.to_requested)
     view = turn.views.of(member, intent.trigger, intent.gathered, intent.heard)
     view |= links
     view["journey"] = journey.name
+    if voucher is not None:
+        view["voucher"] = voucher.view()
     words = content.templates.render(journey.name, send.name, channel, member.locale or content.locale, view)
     sender = content.policies.sender(channel, turn.now)
     site, parameters = content.identity.site, journey.link_parameters

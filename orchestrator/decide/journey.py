@@ -47,6 +47,8 @@ class Send(Struct, frozen=True, kw_only=True):
     reach_by: ReachBy | None = None
     # to the contact point that waits for its confirmation, in the place of the member's own
     to_requested: bool = False
+    # pool whose code it promises; "": none
+    voucher: str = ""
 
 
 class Wait(Struct, frozen=True, kw_only=True):

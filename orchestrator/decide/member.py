@@ -226,6 +226,8 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     # channels that refused it for good, or on which it bounced, and the last of these touches
     refused: tuple[str, ...] = ()
     instead_of: str = ""
+    # the pool whose code its touch carries
+    voucher: str = ""
     # an operator heard that the deadline is in danger
     alarmed: bool = False
     # windows that the dispatcher found closed, half-open

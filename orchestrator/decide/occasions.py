@@ -200,8 +200,9 @@ def _returned(turn: Turn, member: Member, returned: Returned) -> None:
     if pending is None:
         return
     turn.drop_place(returned.touch_id)
+    turn.give_code_back(pending)
     turn.entries.append(turn.touch_entry(pending, returned.touch_id, "cancelled", "dispatch_window_closed"))
-    pending = replace(closed_too(pending, returned.closed_from, returned.closed_until), touch_id="")
+    pending = replace(closed_too(pending, returned.closed_from, returned.closed_until), touch_id="", voucher="")
     turn.keep(pending)
     turn.add("touched", -1)
     turn.add("waiting", 1)

@@ -11,6 +11,7 @@ from orchestrator.channels.contract import Message
 from orchestrator.decide.member import Member
 from orchestrator.decide.rules import Finding, Says
 from orchestrator.events.inputs import InternalInput
+from orchestrator.masked import hiding
 
 Kind = Literal["decision", "touch", "consent", "contact_point", "operator", "tick", "member", "journey", "alarm"]
 
@@ -39,6 +40,14 @@ class Winner(Struct, frozen=True, kw_only=True):
     intent_id: str
 
 
+class Promised(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The voucher code that a message promises, as the log may say it."""
+
+    pool: str
+    # keyed fingerprint of the code; "": there was none
+    code: str = ""
+
+
 class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole ground of a decision, as the log keeps it."""
 
@@ -55,6 +64,8 @@ class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     instead_of: str = ""
     # the member must have it by then
     reach_by: datetime | None = None
+    # None: it promises no code
+    voucher: Promised | None = None
     # one plain sentence's worth of detail for content errors and the like: template, line, field; no personal data
     note: str = ""
 
@@ -102,6 +113,11 @@ class Reservation(Struct, frozen=True, kw_only=True):
     call_by: datetime | None
     call_rule: str
     message: Message
+    # the pool and the voucher code that goes with it; "": none
+    pool: str = ""
+    code: str = ""
+
+    __repr__ = hiding("message", "code")
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -121,5 +137,11 @@ class Result(Struct, frozen=True, kw_only=True):
     # None: by the turn's now
     unsuppressed: tuple[tuple[str, str, str, datetime | None], ...] = ()
     totals: tuple[tuple[str, int], ...] = ()
+    # (pool, codes beyond those it was given that the turn had a use for)
+    lacked: tuple[tuple[str, int], ...] = ()
+    # touches that were cancelled: their codes go back to the pool unless an attempt is on record
+    codes_back: tuple[str, ...] = ()
+    # (pool, what an operator now heard of it): as `shared.Stock.told`
+    told: tuple[tuple[str, int], ...] = ()
     # the member asked to be forgotten: destroy the key, leave a tombstone
     erase: bool = False

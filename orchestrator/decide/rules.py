@@ -61,6 +61,7 @@ REASONS = (
     "step_gone",
     "date_missing",
     "journey_limit",
+    "voucher_none_left",
     "erased",
 )
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from orchestrator.decide.member import Place
 from orchestrator.decide.rules import RegistryState
+from orchestrator.masked import hiding
 
 
 def nobody(_: str) -> bool:
@@ -31,6 +32,19 @@ class Links(Protocol):
 
     def contact(self, member_id: str, channel: str, asked_at: datetime, until: datetime) -> str:
         """That which confirms the contact point that was asked for at `asked_at`, before `until`."""
+
+
+class Stock(Struct, frozen=True, omit_defaults=True):
+    """What a turn is given of a pool of voucher codes."""
+
+    # taken for this turn alone, in the order in which they are used
+    codes: tuple[str, ...] = ()
+    # codes in the pool, these included; counted no farther than an alarm needs
+    left: int = 0
+    # what an operator heard of the pool since it was last filled: 0 nothing, 1 that few are left, 2 that none is
+    told: int = 0
+
+    __repr__ = hiding("codes")
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -57,6 +71,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     outages: Mapping[str, tuple[datetime, datetime | None]] = {}
     # fingerprint of a contact point that others have too -> their touches to it
     points: Mapping[str, tuple[Place, ...]] = {}
+    # pool -> its voucher codes for this turn; not there: nobody looked yet
+    vouchers: Mapping[str, Stock] = {}
 
 
 class Needs(Struct, frozen=True):

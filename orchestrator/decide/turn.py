@@ -13,7 +13,7 @@ from orchestrator.decide.context import Views
 from orchestrator.decide.decision import Weighed
 from orchestrator.decide.journey import Journey, Send, send_of
 from orchestrator.decide.member import Instance, Member, Pending, Place
-from orchestrator.decide.result import Entry, Reservation, Result, Trail, Winner
+from orchestrator.decide.result import Entry, Promised, Reservation, Result, Trail, Winner
 from orchestrator.decide.shared import Shared
 from orchestrator.events.inputs import InternalInput, TimerDue
 
@@ -52,6 +52,11 @@ class Turn:
         # intents to be weighed together, and those of them that took a place
         self.wanted: list[Wanted] = []
         self.won: list[Pending] = []
+        # of each pool: codes used, codes wanted beyond those given, what an operator heard
+        self.used: dict[str, int] = {}
+        self.lacked: dict[str, int] = {}
+        self.told: dict[str, int] = {}
+        self.codes_back: list[str] = []
 
     def result(self) -> Result:
         """All that follows from the turn."""
@@ -69,6 +74,9 @@ class Turn:
             suppressions=tuple(self.suppressions),
             unsuppressed=tuple(self.unsuppressed),
             totals=tuple(self.totals.items()),
+            lacked=tuple(self.lacked.items()),
+            codes_back=tuple(self.codes_back),
+            told=tuple(self.told.items()),
             erase=self.erase,
         )
 
@@ -132,6 +140,11 @@ class Turn:
         member = self.known()
         self.member = replace(member, places=tuple(p for p in member.places if p.touch_id != touch))
 
+    def give_code_back(self, pending: Pending) -> None:
+        """The intent's touch is cancelled: a code that it carries returns to its pool if it was never called."""
+        if pending.voucher:
+            self.codes_back.append(pending.touch_id)
+
     def touch_entry(self, pending: Pending, touch: str, state: str, reason: str = "") -> Entry:
         """A line for the log on a touch of this intent."""
         place = place_of(self.known(), touch)
@@ -179,8 +192,10 @@ class Turn:
         release: datetime | None,
         note: str = "",
         outranked_by: Winner | None = None,
+        reason: str = "",
+        voucher: Promised | None = None,
     ) -> None:
-        """`note` tells of an error in the content: it is the reason then, whatever the rules said."""
+        """`note` tells of an error in the content: it is the reason then, whatever the rules said; so is `reason`."""
         residence = self.known().residence
         trail = Trail(
             zones=residence.zones,
@@ -190,6 +205,7 @@ class Turn:
             outranked_by=outranked_by,
             instead_of=intent.instead_of,
             reach_by=intent.reach_by,
+            voucher=voucher,
             note=note,
         )
         self.entries.append(
@@ -202,7 +218,7 @@ class Turn:
                 channel=decisive.tried.channel,
                 purpose=journey.purpose,
                 verdict=verdict,
-                reason="content_error" if note else "" if verdict == "send" else decisive.reason,
+                reason=reason or ("content_error" if note else "" if verdict == "send" else decisive.reason),
                 release_at=release,
                 trail=_encode(trail).decode(),
             )

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile
+from orchestrator.content.journey_file import HouseHoldoutFile, JourneyFile, VouchersFile
 from orchestrator.content.law_file import PackForm
 from orchestrator.content.policy_cases import CaseFile
 from orchestrator.content.policy_file import PolicyWords
@@ -26,6 +26,7 @@ def texts() -> dict[str, str]:
     schemas["content/journey.v1.json"] = schema_of("journey", JourneyFile)
     schemas["content/holdout.v1.json"] = schema_of("holdout", HouseHoldoutFile)
     schemas["content/topics.v1.json"] = schema_of("topics", TopicsFile)
+    schemas["content/vouchers.v1.json"] = schema_of("pools of voucher codes", VouchersFile)
     schemas["content/policy.v1.json"] = schema_of("channel policy", PolicyWords)
     schemas["content/policy_cases.v1.json"] = schema_of("cases of a channel policy", CaseFile)
     schemas["content/law_pack.v1.json"] = schema_of("law pack", PackForm)

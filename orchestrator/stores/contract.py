@@ -314,6 +314,46 @@ class FilePosition(NamedTuple):
     byte: int
 
 
+class NewVoucher(NamedTuple):
+    """A voucher code to add to a pool."""
+
+    pool: str
+    # keyed hash of the code, 32 hex digits: a code is there once, whatever pool it is in and whatever became of it
+    fingerprint: str
+    # sealed
+    code: bytes
+
+
+class VoucherRow(NamedTuple):
+    """A voucher code that is left in its pool."""
+
+    # growing in the order in which codes were added: the order in which they are given
+    seq: int
+    pool: str
+    fingerprint: str
+    # sealed
+    code: bytes
+
+
+class VoucherGiven(NamedTuple):
+    """A code goes with a touch."""
+
+    seq: int
+    touch_id: str
+    # of the member
+    ref: str
+
+
+class PoolRow(NamedTuple):
+    """How a pool of voucher codes stands; all that were added are left or given."""
+
+    pool: str
+    left: int
+    given: int
+    # what an operator heard of it since it was last filled: 0 nothing, 1 that few are left, 2 that none is
+    told: int
+
+
 class Changes(NamedTuple):
     """All that one batch writes, over one or more partitions. Counts are additions."""
 
@@ -339,6 +379,14 @@ class Changes(NamedTuple):
     # written after `reserved` and `unsuppressed`; touches still reserved or claimed that they cover are cancelled, each
     # with a Cancelled inbox row due at `since`
     suppressions: Sequence[SuppressionRow] = ()
+    # touches whose codes go back to their pools where the touch is cancelled and was never attempted; done after
+    # `cancelled` and before `reserved`
+    codes_back: Sequence[str] = ()
+    # codes that this batch took with `vouchers`; done after `reserved`. Codes given to members whose keys are
+    # `destroyed` are emptied last: what was given stays given
+    vouchers: Sequence[VoucherGiven] = ()
+    # (pool, what an operator now heard): it only grows until the pool is filled. Done at the very end
+    told: Sequence[tuple[str, int]] = ()
     # (subject, channel, purpose, until) ended by a later proven grant, or by an order: those that began by then
     unsuppressed: Sequence[tuple[str, str, str, int]] = ()
     # contact points that members have no longer, and those they have from now on
@@ -411,6 +459,15 @@ class Batch(Protocol):
         Those that are reserved, claimed or attempting, and those accepted or unknown that were attempted at `since` or
         later.
         """
+
+    def vouchers(self, pool: str, limit: int, held: Collection[int]) -> list[VoucherRow]:
+        """Codes that are left in a pool, in order, but for those numbered in `held`; at most `limit`.
+
+        They stay locked until the batch ends. Those that another batch holds are passed over: nobody waits for a code.
+        """
+
+    def pool(self, pool: str, most: int) -> tuple[int, int]:
+        """(codes left as they stand before this batch, counted no farther than `most`; what an operator heard)."""
 
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         """Those of these members whose inputs must be parked."""
@@ -620,6 +677,19 @@ class Store(Protocol):
 
     def load_registry(self, name: str, fingerprints: Iterable[str], checked_at: int) -> int:
         """Replaces a registry's list; how many entries it holds now."""
+
+    # --- voucher codes
+    def load_vouchers(self, rows: Sequence[NewVoucher]) -> dict[str, str]:
+        """Adds codes in this order; (fingerprint -> pool) of those that were there before, which stay as they are.
+
+        One transaction; a fingerprint stands once in `rows`.
+        """
+
+    def filled(self, pool: str, enough: int) -> None:
+        """A pool was added to: an operator is to hear of it anew where at least `enough` codes are left."""
+
+    def pools(self) -> list[PoolRow]:
+        """Every pool that codes were added to, by name."""
 
     # --- the relay's side
     def burials(self, after: Mapping[int, int], limit: int) -> list[Burial]:

@@ -87,6 +87,16 @@ def reserved_again(row: TouchRow) -> TouchRow:
     return row._replace(state="reserved", token="", lease_until=0)
 
 
+def told_now(left: int, enough: int, told: int) -> int:
+    """What an operator heard of a pool of voucher codes that was just added to, and has so many left.
+
+    That one is still low is no news; that it runs dry will be.
+    """
+    if left and left >= enough:
+        return 0
+    return min(told, 1) if left else told
+
+
 def told(touch: TouchRow, row: SuppressionRow) -> NewInbox:
     """The inbox row that tells a touch's member that `row` cancelled it."""
     cancelled = Cancelled(touch_id=touch.touch_id, reason=row.reason, occurred_at=instant(row.since))

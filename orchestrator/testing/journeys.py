@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from msgspec.structs import replace
 
-from orchestrator.content.journeys import load_holdout, load_journeys
+from orchestrator.content.journeys import load_holdout, load_journeys, load_pools
 from orchestrator.content.templates import load_templates
 from orchestrator.decide.content import Content
 from orchestrator.testing.world import shipped_content
@@ -22,7 +22,11 @@ purpose: {purpose}
 
 
 def content_of(
-    *journeys: str, texts: Mapping[str, str] | None = None, holdout: str = "", channel: str = "sms"
+    *journeys: str,
+    texts: Mapping[str, str] | None = None,
+    holdout: str = "",
+    vouchers: str = "",
+    channel: str = "sms",
 ) -> Content:
     """The content of these journeys alone; `journey: test` and `purpose: service` where a text does not say it.
 
@@ -34,11 +38,18 @@ def content_of(
             write(folder, text, texts or {}, channel)
         if holdout:
             (folder / "holdout.yaml").write_text(holdout, encoding="utf-8")
-        templates = load_templates(folder, "en")
-        loaded = load_journeys(folder, templates)
-        told = sha256("\n".join([*journeys, holdout, channel]).encode()).hexdigest()[:16]
+        if vouchers:
+            (folder / "vouchers.yaml").write_text(vouchers, encoding="utf-8")
+        templates, pools = load_templates(folder, "en"), load_pools(folder)
+        loaded = load_journeys(folder, templates, pools=pools)
+        told = sha256("\n".join([*journeys, holdout, vouchers, channel]).encode()).hexdigest()[:16]
         return replace(
-            shipped_content(), revision=told, journeys=loaded, templates=templates, holdout=load_holdout(folder)
+            shipped_content(),
+            revision=told,
+            journeys=loaded,
+            templates=templates,
+            holdout=load_holdout(folder),
+            pools=pools,
         )
 
 

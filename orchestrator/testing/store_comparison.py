@@ -33,6 +33,7 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     SwitchRow,
     TouchRow,
+    VoucherGiven,
 )
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.testing.store_rows import (
@@ -47,6 +48,7 @@ from orchestrator.testing.store_rows import (
     told,
     touch_row,
     unnumbered,
+    voucher,
 )
 
 PARTITIONS = 4
@@ -124,6 +126,8 @@ class StoreComparison(RuleBasedStateMachine):
         granted=st.lists(st.tuples(suppression_keys, instants), max_size=2),
         redriven=st.lists(names, max_size=1),
         quarantined=st.lists(names, max_size=1),
+        promises=few,
+        back=st.lists(touch_ids, max_size=2),
         joined=st.lists(st.sampled_from(["home", "contact-ann", "contact-bob"]), max_size=2, unique=True),
         destroy=st.booleans(),
         fails=st.booleans(),
@@ -141,6 +145,8 @@ class StoreComparison(RuleBasedStateMachine):
         granted: list[tuple[tuple[str, str, str], int]],
         redriven: list[str],
         quarantined: list[str],
+        promises: int,
+        back: list[str],
         joined: list[str],
         destroy: bool,
         fails: bool,
@@ -161,6 +167,8 @@ class StoreComparison(RuleBasedStateMachine):
             log=[log_row(number, n, name, turn)],
             reserved=reserved,
             cancelled=cancelled,
+            codes_back=back,
+            told=[("gifts", clock % 3)],
             inbox=[NewInbox(p, due, digest(who), f"{self.events}".encode()) for p, due, who in timers],
             suppressions=suppressed,
             unsuppressed=[(*key, until) for key, until in dict(granted).items()],
@@ -183,7 +191,12 @@ class StoreComparison(RuleBasedStateMachine):
                         for contact in joined
                         if all(row.member != digest(name) for row in held[contact])
                     ]
-                    batch.write(changes._replace(consumed=consumed, holders=later))
+                    codes = batch.vouchers("gifts", promises, ())
+                    given = [
+                        VoucherGiven(row.seq, touch.touch_id, touch.ref)
+                        for row, touch in zip(codes, reserved, strict=False)
+                    ]
+                    batch.write(changes._replace(consumed=consumed, holders=later, vouchers=given))
                     if fails:
                         raise KeyboardInterrupt
             except KeyboardInterrupt:
@@ -243,6 +256,11 @@ class StoreComparison(RuleBasedStateMachine):
     @rule(scope=st.sampled_from(["all", "channel:sms", "journey:welcome"]), since=instants, on=st.booleans())
     def switch(self, scope: str, since: int, on: bool) -> None:
         self.both(lambda store: store.switch(SwitchRow(scope, since, "operator"), on, [told("switch")]))
+
+    @rule(codes=st.lists(st.integers(0, 12), max_size=4, unique=True), enough=few)
+    def load_vouchers(self, codes: list[int], enough: int) -> None:
+        self.both(lambda store: store.load_vouchers([voucher(f"{code}") for code in codes]))
+        self.both(lambda store: store.filled("gifts", enough))
 
     @rule(number=partitions, offset=few)
     def count_try(self, number: int, offset: int) -> None:

@@ -20,6 +20,7 @@ from orchestrator.stores.contract import (
     LogRow,
     MemberRow,
     NewInbox,
+    NewVoucher,
     OutcomeRow,
     ParkedRow,
     Progress,
@@ -28,6 +29,8 @@ from orchestrator.stores.contract import (
     Store,
     SuppressionRow,
     TouchRow,
+    VoucherGiven,
+    VoucherRow,
 )
 
 # every instant of these tests lies before it
@@ -69,6 +72,17 @@ def touch_row(touch_id: str, member: str = "ann", **also: Any) -> TouchRow:
         message=b"sealed",
     )
     return row._replace(**also)
+
+
+def voucher(code: str, pool: str = "gifts") -> NewVoucher:
+    """A code to load."""
+    return NewVoucher(pool, digest(code).hex(), f"sealed {code}".encode())
+
+
+def left_in(store: Store, pool: str = "gifts", limit: int = 1_000) -> list[VoucherRow]:
+    """The codes that a batch finds in a pool."""
+    with looking(store) as batch:
+        return batch.vouchers(pool, limit, ())
 
 
 def log_row(partition: int, n: int, member: str = "ann", turn: int = 1) -> LogRow:
@@ -159,6 +173,8 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
         parked = batch.quarantined(digests)
         held = batch.hold([], ["home", "contact-ann"])
         reached = batch.reached(["home", "contact-ann"], 0)
+        vouchers = [row[1:] for row in batch.vouchers("gifts", 100, ())]
+        told = batch.pool("gifts", 3)
     return {
         "progress": store.progress(),
         "members": [store.member(member) for member in digests],
@@ -171,6 +187,8 @@ def everything(store: Store, members: Sequence[str] = ("ann", "bob", "cid")) -> 
         "quarantined": parked,
         "holders": held,
         "reached": reached,
+        "vouchers": vouchers,
+        "pools": [store.pools(), told],
         "quarantine": store.quarantine(),
         "parked": [store.parked(member) for member in digests],
         "inbox": [unnumbered(row) for row in inbox(store)],
@@ -201,6 +219,9 @@ def full_changes(owner: Owner) -> Changes:
         log=[log_row(0, 2, turn=2)],
         reserved=[touch_row("t2", "bob")],
         cancelled=["t1"],
+        codes_back=["t1"],
+        vouchers=[VoucherGiven(left_in(owner.store)[0].seq, "t2", digest("bob").hex())],
+        told=[("gifts", 1)],
         inbox=[told("t2")],
         consumed=[(row.partition, row.seq) for row in inbox(owner.store)],
         suppressions=[SuppressionRow("contact-cid", "*", "*", 1, "complaint")],
@@ -218,10 +239,12 @@ def full_changes(owner: Owner) -> Changes:
     )
 
 
-def furnish(store: Store) -> Owner:
-    """A store with one batch written."""
+def furnish(store: Store, loader: Store | None = None) -> Owner:
+    """A store with one batch written; `loader` puts voucher codes into it, where `store` may not."""
     owner = Owner(store)
+    (loader or store).load_vouchers([voucher("one"), voucher("two")])
     owner.commit(
+        vouchers=[VoucherGiven(left_in(store)[0].seq, "t1", digest("ann").hex())],
         members=[member_row("ann")],
         keys=[KeyRow(digest("ann").hex(), b"wrapped")],
         journal=[journal_row(0, 1)],

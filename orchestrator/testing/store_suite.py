@@ -42,6 +42,8 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     SwitchRow,
     TouchRow,
+    VoucherGiven,
+    VoucherRow,
 )
 from orchestrator.testing.store_rows import (
     Owner,
@@ -51,6 +53,7 @@ from orchestrator.testing.store_rows import (
     furnish,
     inbox,
     journal_row,
+    left_in,
     log_row,
     looking,
     member_row,
@@ -60,6 +63,7 @@ from orchestrator.testing.store_rows import (
     told,
     touch_of,
     touch_row,
+    voucher,
 )
 from orchestrator.times import instant
 
@@ -1000,6 +1004,151 @@ class Misfortunes(StoreFixtures):
         assert [] == store.burials({}, 10)
 
 
+class Vouchers(StoreFixtures):
+    """A code is given once; what was never sent comes back."""
+
+    def give(self, owner: Owner, *touches: TouchRow, also: dict[str, Any] | None = None) -> list[VoucherRow]:
+        """One batch that reserves these touches, each with the next code; the codes."""
+        before, after = owner.step(0)
+        with owner.store.batch([before]) as batch:
+            rows = batch.vouchers("gifts", len(touches), ())
+            given = [
+                VoucherGiven(row.seq, touch.touch_id, touch.ref) for row, touch in zip(rows, touches, strict=False)
+            ]
+            batch.write(Changes([(before, after)], reserved=touches, vouchers=given, **(also or {})))
+        owner.held[0] = after
+        return rows
+
+    def stands(self, store: Store) -> list[tuple[str, int, int, int]]:
+        return [tuple(row) for row in store.pools()]  # type: ignore[misc]
+
+    def test_codes_are_left_in_the_order_in_which_they_were_loaded(self, store: Store, reopen: Reopen) -> None:
+        assert {} == store.load_vouchers([voucher("z"), voucher("a"), voucher("other", "else")])
+        assert {} == store.load_vouchers([voucher("m")])
+        store = reopen()
+        assert [b"sealed z", b"sealed a", b"sealed m"] == [row.code for row in left_in(store)]
+        assert [digest("z").hex(), digest("a").hex()] == [row.fingerprint for row in left_in(store, limit=2)]
+        assert [("else", 1, 0, 0), ("gifts", 3, 0, 0)] == self.stands(store)
+        assert [] == left_in(store, "nobody knows")
+
+    def test_a_code_is_there_once_whatever_its_pool_and_whatever_became_of_it(self, store: Store) -> None:
+        store.load_vouchers([voucher("a"), voucher("b", "else")])
+        owner = Owner(store)
+        self.give(owner, touch_row("t1"))
+        there = store.load_vouchers([voucher("a"), voucher("b"), voucher("c")])
+        assert {digest("a").hex(): "gifts", digest("b").hex(): "else"} == there
+        assert [b"sealed c"] == [row.code for row in left_in(store)]
+        assert {} == store.load_vouchers([])
+
+    def test_a_batch_is_not_given_again_what_it_holds(self, store: Store) -> None:
+        store.load_vouchers([voucher(f"{i}") for i in range(5)])
+        with looking(store) as batch:
+            first = batch.vouchers("gifts", 2, ())
+            second = batch.vouchers("gifts", 2, [row.seq for row in first])
+            last = batch.vouchers("gifts", 2, {row.seq for row in (*first, *second)})
+            again = batch.vouchers("gifts", 9, [row.seq for row in second])
+        assert [f"sealed {i}".encode() for i in range(5)] == [row.code for row in (*first, *second, *last)]
+        assert [*first, *last] == again
+
+    def test_a_batch_that_writes_nothing_takes_nothing(self, store: Store) -> None:
+        store.load_vouchers([voucher("a")])
+        for _ in range(2):
+            assert 1 == len(left_in(store))
+        owner = Owner(store)
+        before, after = owner.step(0)
+        (row,) = left_in(store)
+        given = Changes([(before, after)], vouchers=[VoucherGiven(row.seq, "t1", "ref")])
+        with pytest.raises(KeyError):
+            write(store, given, then=KeyError)
+        assert [("gifts", 1, 0, 0)] == self.stands(store)
+
+    def test_a_code_that_is_given_is_left_no_more_and_cannot_be_given_again(self, store: Store) -> None:
+        store.load_vouchers([voucher("a"), voucher("b")])
+        owner = Owner(store)
+        (row,) = self.give(owner, touch_row("t1"))
+        assert [("gifts", 1, 1, 0)] == self.stands(store)
+        with pytest.raises(ValueError, match="not left"):
+            owner.commit(vouchers=[VoucherGiven(row.seq, "t2", "ref")])
+        assert [("gifts", 1, 1, 0)] == self.stands(store)
+        assert [b"sealed b"] == [row.code for row in left_in(store)]
+
+    @pytest.mark.parametrize(
+        ("state", "back"),
+        [
+            *(("reserved", False), ("cancelled", True), ("cancelled by the batch", True), ("claimed", False)),
+            *(("attempting", False), ("accepted", False), ("unknown", False), ("rejected", False)),
+            *(("called before", False),),
+        ],
+    )
+    def test_a_code_comes_back_only_from_a_touch_that_was_cancelled_and_never_attempted(
+        self, store: Store, state: str, back: bool
+    ) -> None:
+        store.load_vouchers([voucher("a"), voucher("b")])
+        owner = Owner(store)
+        self.give(owner, touch_row("t1"))
+        if state in ("claimed", "cancelled", "attempting", "accepted", "unknown", "rejected", "called before"):
+            (claim,) = store.claim(10, 90, "token", 1)
+            if state == "cancelled":
+                assert store.release("t1", "token", "cancelled", 10, None)
+            elif state != "claimed":
+                (called,) = store.attempt([claim], 10)
+                if state != "attempting":
+                    store.outcomes([outcome(called.touch, "reserved" if state == "called before" else state, 20)])
+        cancelled = ["t1"] if state in ("cancelled by the batch", "called before") else []
+        owner.commit(cancelled=cancelled, codes_back=["t1", "nobody"])
+        assert [("gifts", 2 if back else 1, 0 if back else 1, 0)] == self.stands(store)
+        assert [b"sealed a", b"sealed b"][not back :] == [row.code for row in left_in(store)]
+
+    def test_a_touch_that_came_back_unsent_is_reserved_anew_with_another_code(self, store: Store) -> None:
+        store.load_vouchers([voucher("a"), voucher("b")])
+        owner = Owner(store)
+        self.give(owner, touch_row("t1"))
+        store.claim(10, 90, "token", 1)
+        store.release("t1", "token", "cancelled", 10, None)
+        (row,) = self.give(owner, touch_row("t1"), also={"codes_back": ["t1"]})
+        assert b"sealed b" == row.code
+        assert [b"sealed a"] == [row.code for row in left_in(store)]
+        owner.commit(cancelled=["t1"], codes_back=["t1"])
+        assert [("gifts", 2, 0, 0)] == self.stands(store)
+
+    def test_an_erased_members_codes_are_emptied_and_stay_given(self, store: Store) -> None:
+        store.load_vouchers([voucher("a"), voucher("b"), voucher("c")])
+        owner = Owner(store)
+        self.give(owner, touch_row("t1", "ann"), touch_row("t2", "bob"))
+        owner.commit(destroyed=[digest("ann").hex()])
+        assert [("gifts", 1, 2, 0)] == self.stands(store)
+        assert digest("a").hex() in store.load_vouchers([voucher("a")])
+
+    def test_how_many_are_left_is_counted_no_farther_than_asked(self, store: Store) -> None:
+        store.load_vouchers([voucher(f"{i}") for i in range(5)])
+        owner = Owner(store)
+        with looking(store) as batch:
+            assert [(0, 0), (3, 0), (5, 0)] == [batch.pool("gifts", most) for most in (0, 3, 9)]
+            assert (0, 0) == batch.pool("nobody knows", 9)
+        self.give(owner, touch_row("t1"))
+        with looking(store) as batch:
+            assert (4, 0) == batch.pool("gifts", 9)
+
+    def test_what_was_told_only_grows_until_enough_is_loaded(self, store: Store) -> None:
+        owner = Owner(store)
+        owner.commit(told=[("gifts", 2), ("empty", 2)])
+        owner.commit(told=[("gifts", 1)])
+
+        def told(name: str) -> int:
+            with looking(store) as batch:
+                return batch.pool(name, 9)[1]
+
+        assert (2, 2) == (told("gifts"), told("empty"))
+        store.filled("empty", 0)
+        assert 2 == told("empty")
+        store.load_vouchers([voucher("a"), voucher("b")])
+        store.filled("gifts", 3)
+        assert 1 == told("gifts")
+        store.load_vouchers([voucher("c")])
+        store.filled("gifts", 3)
+        assert 0 == told("gifts")
+
+
 class Records(StoreFixtures):
     """What is read back."""
 
@@ -1098,5 +1247,7 @@ class Records(StoreFixtures):
         assert store.get_document("revision", "c") is None
 
 
-class StoreSuite(Partitions, Batches, Memories, Inboxes, Reservations, Holders, Claims, Stops, Misfortunes, Records):
+class StoreSuite(
+    Partitions, Batches, Memories, Inboxes, Reservations, Holders, Vouchers, Claims, Stops, Misfortunes, Records
+):
     """All of it."""

@@ -24,9 +24,11 @@ from orchestrator.channels.contract import Answer, Message
 from orchestrator.contact_log.reconcile import reconcile
 from orchestrator.contact_log.verify import verify
 from orchestrator.decide.content import Content
+from orchestrator.events.envelope import Event
 from orchestrator.replay import replay
 from orchestrator.runtimes.embedded.runner import Runner
 from orchestrator.settings import Settings
+from orchestrator.stores.contract import Store
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing import builders
@@ -78,9 +80,10 @@ class Points:
 class LedgerAdapter:
     """A provider that writes down each call, durably, before it answers."""
 
-    channel, slots = "email", 4
+    slots = 4
 
-    def __init__(self, folder: Path, points: Points) -> None:
+    def __init__(self, channel: str, folder: Path, points: Points) -> None:
+        self.channel = channel
         self.path, self.database, self.points = folder / "ledger", folder / "store.db", points
 
     async def send(self, message: Message) -> Answer:
@@ -106,15 +109,22 @@ class Bench:
 
     # a fault planted in the children, to see that it is found
     fault: Callable[[], None] | None = None
+    # what happens, and how members are written to
+    story: tuple[Event | bytes, ...] = STORY
+    channel = "email"
 
     def __init__(self, folder: Path, content: Content) -> None:
         self.folder, self.content = folder, content
         self.vault = Vault(KeyFile.create(folder / "key", datetime(2026, 1, 1, tzinfo=UTC)))
-        self.file = lines(folder / "events.jsonl", STORY)
+        self.file = lines(folder / "events.jsonl", self.story)
         self.empty = folder / "empty.db"
-        SqlStore.open(f"sqlite:///{self.empty}", PARTITIONS).close()
+        store = SqlStore.open(f"sqlite:///{self.empty}", PARTITIONS)
+        self.furnish(store)
+        store.close()
         # what is loaded when first used (locales, templates) is loaded here, and not by each child again
-        World(MemoryStore(PARTITIONS), self.vault, content).run_files(self.file, until="2026-03-05T17:01:00Z")
+        warm = MemoryStore(PARTITIONS)
+        self.furnish(warm)
+        World(warm, self.vault, content).run_files(self.file, until="2026-03-05T17:01:00Z")
         gc.collect()
         gc.freeze()
         whole = self.place("whole")
@@ -126,6 +136,9 @@ class Bench:
         self.expected_totals = store.totals()
         store.close()
         self.expected_calls = calls(whole)
+
+    def furnish(self, store: Store) -> None:
+        """What lies in the store before anything happens."""
 
     def place(self, name: str) -> Path:
         """A folder with an empty store."""
@@ -140,7 +153,8 @@ class Bench:
             self.fault()
         points.watch()
         store = SqlStore.open(f"sqlite:///{place}/store.db", PARTITIONS)
-        with Runner(store, self.vault, self.content, Settings(), {"email": LedgerAdapter(place, points)}) as runner:
+        adapters = {self.channel: LedgerAdapter(self.channel, place, points)}
+        with Runner(store, self.vault, self.content, Settings(), adapters) as runner:
             runner.run([self.file], until=UNTIL)
         store.close()
 

@@ -78,3 +78,27 @@ def test_a_case_orders_what_an_operator_would(tmp_path: Path, vault: Vault) -> N
     assert () == live(content_of(text), Settings(), vault, "test", case).failures
     unpaused = live(content_of(text), Settings(), vault, "test", replace(case, orders=()))
     assert not unpaused.holds
+
+
+PROMISE = """\
+trigger: {event: purchase.completed}
+steps:
+  - {send: gift, channels: [sms], voucher: gifts}
+"""
+
+
+def test_a_case_says_which_codes_are_left(tmp_path: Path, vault: Vault) -> None:
+    content = content_of(PROMISE, texts={"gift": "{{ voucher.code }}"}, vouchers="pools: {gifts: {low_water: 1}}\n")
+    member = (
+        "{country: US, zone: America/New_York, locale: en, contact_points: [{channel: sms, address: '+12125550123'}]}"
+    )
+    bought = "data: {purchase_id: p, amount: 9, currency: USD}"
+    happens = f"events: [{{type: purchase.completed, time: 2026-03-03T17:00:00Z, {bought}}}]"
+    (tmp_path / "cases.yaml").write_text(
+        f"- name: One code is left\n  member: {member}\n  {happens}\n  until: 2026-03-04T00:00:00Z\n"
+        "  vouchers: {gifts: [G-1]}\n  expect: [{journey: test, step: gift, channel: sms, contains: [G-1]}]\n"
+        f"- name: None is left\n  member: {member}\n  {happens}\n  until: 2026-03-04T00:00:00Z\n"
+        "  expect: [{journey: test, step: gift, verdict: suppress, reason: voucher_none_left}]\n"
+    )
+    results = [live(content, Settings(), vault, "test", case) for case in read_cases(tmp_path / "cases.yaml")]
+    assert [()] * 2 == [result.failures for result in results]

@@ -200,3 +200,22 @@ class TestCommand:
     def test_preview_of_what_does_not_exist_is_wrong_use(self, folder: Folder) -> None:
         words = ["--project", str(folder.path.parent), "template", "preview", "hi", "zzz"]
         assert 2 == CliRunner().invoke(app, words).exit_code
+
+
+def test_a_text_may_name_the_voucher_of_each_step_that_sends_it_and_no_other(folder: Folder) -> None:
+    folder.write("vouchers.yaml", "pools: {gifts: {low_water: 1}}\n")
+    folder.write("hi/a.sms.en.txt.j2", "{{ voucher.code }} STOP\n")
+    cures = {problem.what: problem.cure for problem in found(folder)}
+    assert "give each step that sends it a `voucher: POOL`" == cures["`voucher.code` is not known here"]
+    plain = (folder.path / "hi/journey.yaml").read_text()
+    promising = plain.replace("channels:", "voucher: gifts\n    channels:", 1)
+    folder.write("hi/journey.yaml", promising)
+    assert [] == found(folder)
+    assert "SAMPLE-7Q4X2 STOP" == preview(folder.path, "en", CLUB, "hi", "a", "sms").text
+    folder.write("hi/a.sms.en.txt.j2", "{{ voucher.cod }} STOP\n")
+    assert "did you mean `code`?" in found(folder)[0].cure
+    # without a last day the pool has none to tell
+    folder.write("hi/a.sms.en.txt.j2", "{{ voucher.code }} {{ voucher.last_day|date }} STOP\n")
+    assert ["templates/hi/a.sms.en.txt.j2"] == [problem.file for problem in found(folder)]
+    folder.write("vouchers.yaml", "pools: {gifts: {low_water: 1, last_day: 2027-01-31}}\n")
+    assert [] == found(folder)

@@ -18,7 +18,7 @@ from orchestrator.stores.contract import CursorMove, SuppressionRow, SwitchRow
 from orchestrator.stores.sql import SqlStore, schema
 from orchestrator.stores.sql.postgres.grants import RIGHTS, grant, grants
 from orchestrator.stores.sql.postgres.store import PostgresStore
-from orchestrator.testing.store_rows import Owner, journal_row, log_row, looking, outcome, told, touch_row
+from orchestrator.testing.store_rows import Owner, journal_row, log_row, looking, outcome, told, touch_row, voucher
 from orchestrator.testing.store_suite import attempted, full_changes, furnish, reserve
 from orchestrator.times import micros
 from tests.servers import Postgres
@@ -198,7 +198,7 @@ def as_role(logins: Callable[[str], str], url: str) -> Iterator[Callable[[str], 
 
 def test_an_owner_takes_decides_and_ends_its_predecessor(as_role: Callable[[str], SqlStore]) -> None:
     former, new = as_role("owner"), as_role("owner")
-    owner = furnish(former)
+    owner = furnish(former, as_role("inbox_writer"))
     changes = full_changes(owner)
     with former.batch([owner.held[0]]) as batch:
         batch.write(changes)
@@ -224,12 +224,15 @@ def test_an_inbox_writer_dispatches_takes_orders_and_opens_messages(
         store.switch(SwitchRow("all", 1, "operator"), on, [])
     store.put_document("revision", "r", b"1")
     assert 1 == store.load_registry("no-calls", ["a"], 1)
+    assert {} == store.load_vouchers([voucher("a")])
+    store.filled("gifts", 1)
+    assert [("gifts", 1, 0, 0)] == store.pools()
     assert store.key("nobody") is None
     assert 0 == store.next_due()
 
 
 def test_a_relay_reads_the_log_and_moves_its_cursors(as_role: Callable[[str], SqlStore]) -> None:
-    furnish(as_role("owner"))
+    furnish(as_role("owner"), as_role("inbox_writer"))
     store = as_role("relay")
     assert 1 == len(list(store.log()))
     assert 1 == len(store.news({0: 0}, 10))
@@ -240,7 +243,7 @@ def test_a_relay_reads_the_log_and_moves_its_cursors(as_role: Callable[[str], Sq
 
 
 def test_a_reader_reads_everything(as_role: Callable[[str], SqlStore]) -> None:
-    furnish(as_role("owner"))
+    furnish(as_role("owner"), as_role("inbox_writer"))
     store = as_role("reader")
     assert 1 == len(list(store.log())) == len(list(store.journal(0)))
     assert 2 == len(list(store.touches()))
@@ -291,6 +294,11 @@ def test_a_role_may_do_nothing_that_is_not_written_down(logins: Callable[[str], 
         ("inbox_writer", "INSERT INTO touches SELECT * FROM touches"),
         ("inbox_writer", "UPDATE touches SET message = ''"),
         ("inbox_writer", "SELECT state FROM members"),
+        ("inbox_writer", "SELECT code FROM vouchers"),
+        ("inbox_writer", "UPDATE vouchers SET touch_id = ''"),
+        ("owner", "INSERT INTO vouchers (pool, fingerprint, code, touch_id, ref) VALUES ('', '', '', '', '')"),
+        ("owner", "DELETE FROM vouchers"),
+        ("relay", "SELECT pool FROM vouchers"),
         ("inbox_writer", "DELETE FROM suppressions"),
         ("inbox_writer", "UPDATE progress SET epoch = 9"),
         ("server", "SELECT 1 FROM log"),

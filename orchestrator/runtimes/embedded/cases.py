@@ -28,6 +28,7 @@ from orchestrator.stores.contract import LogRow
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.times import instant, micros, rfc3339
 from orchestrator.vault import Vault
+from orchestrator.vouchers import put_codes
 
 SOURCE = "cases"
 # so many names are tried until one stands on the side of the holdouts that a case asks for
@@ -101,6 +102,8 @@ def live(content: Content, settings: Settings, vault: Vault, journey: str, case:
         side = "held out" if case.held_out else "let in"
         return CaseResult(journey=journey, name=case.name, failures=(f"nobody is {side} by the holdouts there are",))
     store = MemoryStore(1)
+    for name, codes in case.vouchers.items():
+        put_codes(store, vault, name, codes)
     recorders = {channel: Recorder(channel) for channel in ("email", "sms", "whatsapp", "telegram", "push")}
     with Runner(store, vault, content, settings, recorders) as runner:
         orders = sorted(case.orders, key=lambda order: order.time)

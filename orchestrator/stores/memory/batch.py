@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
@@ -17,8 +17,10 @@ from orchestrator.stores.contract import (
     Reached,
     SuppressionRow,
     SwitchRow,
+    VoucherRow,
 )
 from orchestrator.stores.memory.tables import Tables
+from orchestrator.stores.memory.vouchers import apply_codes_back, apply_vouchers, left_in
 from orchestrator.stores.outbox import COUNTED, SETTLED, WAITING, covering, known, told, told_late
 
 
@@ -107,6 +109,12 @@ class MemoryBatch:
         ]
         return sorted(rows, key=lambda row: (row.contact, row.touch_id))
 
+    def vouchers(self, pool: str, limit: int, held: Collection[int]) -> list[VoucherRow]:
+        return left_in(self._tables, pool, limit, frozenset(held))
+
+    def pool(self, pool: str, most: int) -> tuple[int, int]:
+        return min(len(self._tables.left[pool]), most), self._tables.told.get(pool, 0)
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         return {member for member in members if member in self._tables.quarantine}
 
@@ -131,6 +139,8 @@ class MemoryBatch:
             raise ValueError("a row of journal, seen or log is there already")
         for touch in changes.reserved:
             known(touch.state)
+        if any(self._tables.vouchers[row.seq][1] is not None for row in changes.vouchers):
+            raise ValueError("a voucher code is given that is not left")
         self._changes = changes
 
     def commit(self) -> None:
@@ -174,6 +184,7 @@ def _apply(tables: Tables, changes: Changes) -> None:
         tables.totals[total] += addition
     for day, addition in changes.daily.items():
         tables.daily[day] += addition
+    apply_vouchers(tables, changes)
     tables.positions.update(((position.content, position.partition), position) for position in changes.positions)
 
 
@@ -191,6 +202,7 @@ def _apply_touches(tables: Tables, changes: Changes) -> None:
         touch = outbox.rows.get(touch_id)
         if touch and touch.state in WAITING:
             outbox.put(touch._replace(state="cancelled", token="", lease_until=0))
+    apply_codes_back(tables, changes.codes_back)
     for new in changes.reserved:
         old = outbox.rows.get(new.touch_id)
         if old is None:

@@ -20,13 +20,16 @@ from orchestrator.stores.contract import (
     LogRow,
     MemberRow,
     NewInbox,
+    NewVoucher,
     ParkedRow,
+    PoolRow,
     Progress,
     QuarantineRow,
     SuppressionRow,
     SwitchRow,
     TouchRow,
 )
+from orchestrator.stores.memory import vouchers
 from orchestrator.stores.memory.batch import MemoryBatch, guard
 from orchestrator.stores.memory.outbox import MemoryOutbox
 from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known
@@ -205,6 +208,19 @@ class MemoryStore(MemoryOutbox):
         with self._writing() as tables:
             tables.registries[name] = listed, checked_at
         return len(listed)
+
+    # --- voucher codes
+    def load_vouchers(self, rows: Sequence[NewVoucher]) -> dict[str, str]:
+        with self._writing() as tables:
+            return vouchers.load(tables, rows)
+
+    def filled(self, pool: str, enough: int) -> None:
+        with self._writing() as tables:
+            vouchers.filled(tables, pool, enough)
+
+    def pools(self) -> list[PoolRow]:
+        with self._looking:
+            return vouchers.pools(self._tables)
 
     # --- the relay
     def burials(self, after: Mapping[int, int], limit: int) -> list[Burial]:

@@ -23,6 +23,8 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     SwitchRow,
     TouchRow,
+    VoucherGiven,
+    VoucherRow,
 )
 from orchestrator.stores.outbox import IN_FLIGHT, WAITING, covers
 
@@ -148,6 +150,17 @@ class Tables:
         self.positions: dict[tuple[bytes, int], FilePosition] = {}
         self.documents: dict[tuple[str, str], bytes] = {}
         self.registries: dict[str, tuple[frozenset[str], int]] = {}
+
+        # number -> code, with the touch and the member's reference that it went to
+        self.vouchers: dict[int, tuple[VoucherRow, VoucherGiven | None]] = {}
+        # fingerprint -> number
+        self.codes: dict[str, int] = {}
+        # numbers of the codes that are left in each pool, in order
+        self.left: defaultdict[str, list[int]] = defaultdict(list)
+        # touch -> numbers of the codes that went with it; reference -> those that went to the member
+        self.given_with: defaultdict[str, set[int]] = defaultdict(set)
+        self.given_to: defaultdict[str, set[int]] = defaultdict(set)
+        self.told: dict[str, int] = {}
 
     def suppress(self, row: SuppressionRow) -> None:
         """Writes the row, unless the same stands there with a later `since`."""

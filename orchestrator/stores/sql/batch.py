@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from sqlite3 import Connection
 from typing import Any
@@ -21,6 +21,7 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     SwitchRow,
     TouchRow,
+    VoucherRow,
 )
 from orchestrator.stores.outbox import told, told_late
 from orchestrator.stores.sql.statements import Words, marks
@@ -110,6 +111,18 @@ class SqliteBatch:
         rows = map(Reached._make, self._among(self._words.reached, contacts, (since,)))
         return sorted(rows, key=lambda row: (row.contact, row.touch_id))
 
+    def vouchers(self, pool: str, limit: int, held: Collection[int]) -> list[VoucherRow]:
+        found = self._connection.execute(self._words.vouchers_after, (pool, max(held, default=0), limit)).fetchall()
+        if held and len(found) < limit:
+            # one of those before them may have come back
+            found = self._connection.execute(self._words.vouchers_left, (pool, limit + len(held))).fetchall()
+        return [row for row in map(VoucherRow._make, found) if row.seq not in held][:limit]
+
+    def pool(self, pool: str, most: int) -> tuple[int, int]:
+        ((left,),) = self._connection.execute(self._words.count_left, (pool, most))
+        told = self._connection.execute(self._words.pool_told, (pool,)).fetchone()
+        return left, told[0] if told else 0
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._connection.execute(self._words.any_quarantined).fetchone():
             return set()
@@ -144,7 +157,12 @@ class SqliteBatch:
         self._many(words.consume, changes.consumed)
         self._many(words.add_inbox, changes.inbox)
         self._many(words.cancel, [(touch_id,) for touch_id in changes.cancelled])
+        self._many(words.code_back, [(touch_id,) for touch_id in changes.codes_back])
         self._many(words.reserve, changes.reserved)
+        if changes.vouchers:
+            given = [(row.touch_id, row.ref, row.seq) for row in changes.vouchers]
+            if self._connection.executemany(words.give_voucher, given).rowcount != len(given):
+                raise given_before()
         self._many(words.end_suppression, changes.unsuppressed)
         suppress(self._connection, words, changes.suppressions)
         self._not_reserved([row.touch_id for row in changes.reserved])
@@ -160,6 +178,8 @@ class SqliteBatch:
         home = min((before.partition for before, _ in changes.progress), default=-1)
         self._many(words.add_daily, [(home, *key, addition) for key, addition in changes.daily.items()])
         self._many(words.put_position, changes.positions)
+        self._many(words.empty_vouchers, [(ref,) for ref in changes.destroyed])
+        self._many(words.tell_pool, sorted(changes.told))
 
     def _not_reserved(self, touch_ids: Sequence[str]) -> None:
         """Cancels those of these reservations that a suppression covers, and tells their members."""
@@ -193,6 +213,11 @@ def by_contact(rows: Iterable[Row]) -> dict[str, list[HolderRow]]:
     for row in sorted(map(HolderRow._make, rows)):
         held.setdefault(row.contact, []).append(row)
     return held
+
+
+def given_before() -> ValueError:
+    """What a batch raises that gives a code that it did not take."""
+    return ValueError("a voucher code is given that is not left")
 
 
 def suppress(connection: Connection, words: Words, rows: Sequence[SuppressionRow]) -> list[str]:

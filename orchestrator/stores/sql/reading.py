@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, Table, case, func, literal_column, select, tuple_
 
 from orchestrator.stores.contract import (
     MEMBERS_AT,
@@ -24,6 +24,7 @@ from orchestrator.stores.contract import (
     LogRow,
     MemberRow,
     ParkedRow,
+    PoolRow,
     Progress,
     QuarantineRow,
     SuppressionRow,
@@ -199,6 +200,13 @@ class SqlReading(Sessions):
 
     def switches(self) -> list[SwitchRow]:
         return [SwitchRow._make(row) for row in self._rows(_by(schema.switches, "scope"))]
+
+    def pools(self) -> list[PoolRow]:
+        table = schema.vouchers
+        left = func.sum(case((table.c.touch_id == "", 1), else_=0))
+        counts = select(table.c.pool, left, func.count()).group_by(table.c.pool).order_by(table.c.pool)
+        told = {row[0]: row[1] for row in self._rows(select(schema.pools))}
+        return [PoolRow(row[0], int(row[1]), row[2] - int(row[1]), told.get(row[0], 0)) for row in self._rows(counts)]
 
     def get_document(self, kind: str, name: str) -> bytes | None:
         table = schema.documents

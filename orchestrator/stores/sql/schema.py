@@ -308,6 +308,28 @@ daily = Table(
     PrimaryKeyConstraint("partition", "day", "journey", "channel", "verdict", "reason"),
 )
 
+# Voucher codes of all pools, numbered in the order in which they are given. A code that a touch carries names it, and
+# its member's reference; an erased member's is emptied, and stays given
+vouchers = Table(
+    "vouchers",
+    metadata,
+    _sequence(),
+    *_words("pool", "fingerprint"),
+    *_bytes("code"),
+    *_words("touch_id", "ref"),
+    UniqueConstraint("fingerprint"),
+    sqlite_autoincrement=True,
+    postgresql_with=_ROOMY,
+)
+_LEFT = text("touch_id = ''")
+_GIVEN = text("touch_id <> ''")
+Index("ix_vouchers_left", vouchers.c.pool, vouchers.c.seq, sqlite_where=_LEFT, postgresql_where=_LEFT)
+Index("ix_vouchers_touch_id", vouchers.c.touch_id, sqlite_where=_GIVEN, postgresql_where=_GIVEN)
+Index("ix_vouchers_ref", vouchers.c.ref, sqlite_where=_GIVEN, postgresql_where=_GIVEN)
+
+# what an operator heard of each pool since it was last filled
+pools = Table("pools", metadata, *_words("pool"), *_numbers("told"), PrimaryKeyConstraint("pool"))
+
 # how far each chain was told to a topic
 cursors = Table(
     "cursors",

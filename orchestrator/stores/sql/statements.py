@@ -30,6 +30,7 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     SwitchRow,
     TouchRow,
+    VoucherRow,
 )
 from orchestrator.stores.sql.schema import SPAN_TURNS
 
@@ -45,6 +46,8 @@ class Shared(Protocol):
     def first_document(self) -> str: ...
     @property
     def put_registry(self) -> str: ...
+    @property
+    def put_pool(self) -> str: ...
     @property
     def next_due(self) -> str: ...
     @property
@@ -81,6 +84,14 @@ class Words(NamedTuple):
     holders_of: str
     # since, then contacts
     reached: str
+    # pool, number, limit
+    vouchers_after: str
+    # pool, limit
+    vouchers_left: str
+    # pool, limit; gives a number
+    count_left: str
+    # pool
+    pool_told: str
     # --- a batch writes
     advance: str
     put_member: str
@@ -94,6 +105,14 @@ class Words(NamedTuple):
     reserve: str
     cancel: str
     put_suppression: str
+    # touch_id
+    code_back: str
+    # touch_id, ref, number
+    give_voucher: str
+    # ref
+    empty_vouchers: str
+    # pool, told
+    tell_pool: str
     # subject, channel, purpose, until
     end_suppression: str
     # touch ids; gives each of them that is reserved, beside each suppression that covers it
@@ -123,6 +142,8 @@ class Words(NamedTuple):
     # kind, name, body
     first_document: str
     put_registry: str
+    # pool, told
+    put_pool: str
     # after, partition, topic, before
     move_cursor: str
     # partition, topic, n
@@ -236,6 +257,15 @@ SELECT holders.contact, touches.member, touch_id, channel, purpose, journey,
  WHERE (touches.member = holders.member AND state IN ('reserved', 'claimed', 'attempting')
         OR touches.member = holders.member AND state IN ('accepted', 'unknown') AND attempted_at >= ?)
    AND touches.contact = holders.contact AND holders.contact IN ({marks})""",
+    vouchers_after=(
+        f"SELECT {quoted(VoucherRow._fields)} FROM vouchers "
+        "WHERE pool = ? AND touch_id = '' AND seq > ? ORDER BY seq LIMIT ?"
+    ),
+    vouchers_left=(
+        f"SELECT {quoted(VoucherRow._fields)} FROM vouchers WHERE pool = ? AND touch_id = '' ORDER BY seq LIMIT ?"
+    ),
+    count_left="SELECT count(*) FROM (SELECT 1 FROM vouchers WHERE pool = ? AND touch_id = '' LIMIT ?)",
+    pool_told="SELECT told FROM pools WHERE pool = ?",
     touch_states="SELECT touch_id, state FROM touches WHERE touch_id IN ({marks})",
     advance=(
         "UPDATE progress SET next_offset = ?, turn = ?, clock = ?, log_n = ?, head = ? "
@@ -256,6 +286,15 @@ SELECT holders.contact, touches.member, touch_id, channel, purpose, journey,
     cancel=(
         "UPDATE touches SET state = 'cancelled', token = '', lease_until = 0 "
         "WHERE touch_id = ? AND state IN ('reserved', 'claimed')"
+    ),
+    code_back="""
+UPDATE vouchers SET touch_id = '', ref = '' WHERE touch_id <> '' AND touch_id = ?
+   AND EXISTS (SELECT 1 FROM touches
+                WHERE touches.touch_id = vouchers.touch_id AND state = 'cancelled' AND attempts = 0)""",
+    give_voucher="UPDATE vouchers SET touch_id = ?, ref = ? WHERE seq = ? AND touch_id = ''",
+    empty_vouchers="UPDATE vouchers SET code = x'' WHERE touch_id <> '' AND ref = ?",
+    tell_pool=(
+        f"{_insert('pools', ('pool', 'told'))} ON CONFLICT (pool) DO UPDATE SET told = max(told, excluded.told)"
     ),
     put_suppression=_upsert(
         "suppressions", SuppressionRow._fields, "subject, channel, purpose", "excluded.since > suppressions.since"
@@ -291,6 +330,7 @@ SELECT {", ".join(f"touches.{name}" for name in TouchRow._fields)},
     put_document=_upsert("documents", ("kind", "name", "body"), "kind, name"),
     first_document=f"{_insert('documents', ('kind', 'name', 'body'))} ON CONFLICT (kind, name) DO NOTHING",
     put_registry=_upsert("registries", ("name", "checked_at"), "name"),
+    put_pool=_upsert("pools", ("pool", "told"), "pool"),
     move_cursor="UPDATE cursors SET n = ? WHERE partition = ? AND topic = ? AND n = ?",
     first_cursor=f"{_insert('cursors', ('partition', 'topic', 'n'))} ON CONFLICT (partition, topic) DO NOTHING",
     give_back=(

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Engine, delete, insert, update
+from sqlalchemy import Connection, Engine, delete, func, insert, literal_column, select, update
 
-from orchestrator.stores.contract import NewInbox, Store
+from orchestrator.stores.contract import NewInbox, NewVoucher, Store
+from orchestrator.stores.outbox import told_now
 from orchestrator.stores.sql import schema
 from orchestrator.stores.sql.engine import connect
 from orchestrator.stores.sql.migrate import prepare
@@ -72,6 +73,39 @@ class SqlStore(SqlReading, Store):
 
         self._write(work)
         return len(contacts)
+
+    # --- voucher codes
+    def load_vouchers(self, rows: Sequence[NewVoucher]) -> dict[str, str]:
+        table = schema.vouchers
+        wanted = [row.fingerprint for row in rows]
+
+        def work(connection: Connection) -> dict[str, str]:
+            self._one_loads(connection)
+            known = select(table.c.fingerprint, table.c.pool).where(table.c.fingerprint.in_(wanted))
+            there = {row[0]: row[1] for row in connection.execute(known)}
+            new = [{**row._asdict(), "touch_id": "", "ref": ""} for row in rows if row.fingerprint not in there]
+            if new:
+                connection.execute(insert(table), new)
+            return there
+
+        return self._write(work) if rows else {}
+
+    def _one_loads(self, connection: Connection) -> None:
+        """Two that load the same codes at once take turns; in a file all writers do."""
+
+    def filled(self, pool: str, enough: int) -> None:
+        table, pools = schema.vouchers, schema.pools
+
+        def work(connection: Connection) -> None:
+            self._one_loads(connection)
+            told = connection.execute(select(pools.c.told).where(pools.c.pool == pool)).scalar_one_or_none() or 0
+            left = select(table.c.seq).where(table.c.pool == pool, table.c.touch_id == literal_column("''"))
+            counted = select(func.count()).select_from(left.limit(max(enough, 1)).subquery())
+            some = connection.execute(counted).scalar_one()
+            now = told_now(some, enough, told)
+            connection.exec_driver_sql(self._words.put_pool, (pool, now))
+
+        self._write(work)
 
 
 def kept_in(engine: Engine, partitions: int) -> SqlStore:

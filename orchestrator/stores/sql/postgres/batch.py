@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,8 +20,10 @@ from orchestrator.stores.contract import (
     Reached,
     SuppressionRow,
     SwitchRow,
+    VoucherGiven,
+    VoucherRow,
 )
-from orchestrator.stores.sql.batch import by_contact
+from orchestrator.stores.sql.batch import by_contact, given_before
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
 from orchestrator.stores.sql.postgres.covering import not_reserved, suppress
@@ -100,6 +102,18 @@ class PostgresBatch:
         rows = map(Reached._make, self._rows(words.REACHED, (since, asked)) if asked else ())
         return sorted(rows, key=lambda row: (row.contact, row.touch_id))
 
+    def vouchers(self, pool: str, limit: int, held: Collection[int]) -> list[VoucherRow]:
+        found = self._rows(words.VOUCHERS_AFTER, (pool, max(held, default=0), limit))
+        if held and len(found) < limit:
+            # one of those before them may have come back, or be free again
+            mine = [*held, *(row[0] for row in found)]
+            found += self._rows(words.VOUCHERS_LEFT, (pool, mine, limit - len(found)))
+        return sorted(map(VoucherRow._make, found))
+
+    def pool(self, pool: str, most: int) -> tuple[int, int]:
+        ((left, told),) = self._rows(words.POOL, (pool, most, pool))
+        return left, told
+
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._rows(words.ANY_QUARANTINED):
             return set()
@@ -131,8 +145,10 @@ class PostgresBatch:
         self._put(words.CONSUME, changes.consumed)
         self._copy(words.INBOX, changes.inbox)
         self._put(words.CANCEL, [(touch_id,) for touch_id in changes.cancelled])
+        self._put(words.CODES_BACK, [(touch_id,) for touch_id in changes.codes_back])
         # of a touch that stands there twice the first is kept, as the second would find it reserved
         self._put(words.RESERVE, _last(reversed(changes.reserved), lambda row: row.touch_id))
+        self._give(changes.vouchers)
         self._put(words.END_SUPPRESSIONS, _last(changes.unsuppressed, lambda row: row[:3]))
         suppress(self._rows, changes.suppressions)
         not_reserved(self._rows, [row.touch_id for row in changes.reserved])
@@ -150,6 +166,13 @@ class PostgresBatch:
         home = min((before.partition for before, _ in changes.progress), default=-1)
         self._put(words.ADD_TOTALS, [(*key, addition) for key, addition in changes.totals.items()])
         self._put(words.ADD_DAILY, [(home, *key, addition) for key, addition in changes.daily.items()])
+        self._put(words.EMPTY_VOUCHERS, [(ref,) for ref in changes.destroyed])
+        # last: pools are what batches of other workers wait for, and who holds them waits for nothing more
+        self._put(words.TELL_POOLS, list(dict(sorted(changes.told)).items()))
+
+    def _give(self, vouchers: Sequence[VoucherGiven]) -> None:
+        if vouchers and len(self._rows(words.GIVE_VOUCHERS, _turned(vouchers))) != len(vouchers):
+            raise given_before()
 
     def _advance(self, progress: Sequence[tuple[Progress, Progress]]) -> None:
         rows = [(*after[2:], before.partition, *before[1:4]) for before, after in progress]

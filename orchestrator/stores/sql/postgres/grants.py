@@ -31,11 +31,13 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "INSERT": (
             *("progress", "members", "keys", "journal", "seen", "log", "inbox", "touches", "suppressions", "dead"),
             *("holders", "parked", "quarantine", "tries", "totals", "daily", "positions", "documents", "contacts"),
+            "pools",
         ),
         "UPDATE": (
             *("progress", "members", "keys", "touches", "suppressions", "quarantine", "tries", "totals", "daily"),
             # to lock them
             *("holders", "positions", "documents"),
+            *("vouchers (code, touch_id, ref)", "pools (told)"),
         ),
         "DELETE": ("keys", "inbox", "suppressions", "parked", "quarantine", "contacts"),
     },
@@ -45,11 +47,13 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
             *("progress", "inbox", "touches", "keys", "suppressions", "switches", "documents", "registries", "listed"),
             # an order names a member who is known, or in quarantine
             *("members (partition, member, ref, erased)", "quarantine"),
+            # to load codes is to say which are there, not to read them
+            *("vouchers (seq, pool, fingerprint, touch_id)", "pools"),
         ),
-        "INSERT": ("inbox", "suppressions", "switches", "documents", "registries", "listed"),
+        "INSERT": (*("inbox", "suppressions", "switches", "documents", "registries", "listed", "vouchers", "pools"),),
         "UPDATE": (
             "touches (state, token, lease_until, due, attempts, attempted_at, account)",
-            *("suppressions (since, reason)", "switches", "documents", "registries"),
+            *("suppressions (since, reason)", "switches", "documents", "registries", "pools (told)"),
         ),
         "DELETE": ("switches", "listed"),
     },
@@ -74,7 +78,11 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 _MAKE_ROLE = """DO $$ BEGIN CREATE ROLE {} NOLOGIN;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"""
-_NUMBERED = {"owner": ("inbox", "dead", "parked"), "inbox_writer": ("inbox",), "server": ("inbox",)}
+_NUMBERED = {
+    "owner": ("inbox", "dead", "parked"),
+    "inbox_writer": ("inbox", "vouchers"),
+    "server": ("inbox",),
+}
 
 
 class Granted(Struct, frozen=True, kw_only=True):

@@ -33,6 +33,8 @@ from orchestrator.stores.contract import (
     SuppressionRow,
     SwitchRow,
     TouchRow,
+    VoucherGiven,
+    VoucherRow,
 )
 from orchestrator.stores.sql.statements import quoted
 
@@ -77,6 +79,7 @@ DEAD = _columns("dead", DeadRow)
 PARKED = _columns("parked", ParkedRow)
 QUARANTINE = _columns("quarantine", QuarantineRow)
 POSITIONS = _columns("positions", FilePosition)
+VOUCHERS = _columns("vouchers", VoucherGiven)
 TOTALS = Columns("totals", ("partition", "name", "count"), ("int8", "text", "int8"))
 DAILY = Columns(
     "daily", ("partition", "day", "journey", "channel", "verdict", "reason", "count"), ("int8", *["text"] * 5, "int8")
@@ -213,6 +216,16 @@ SELECT holders.contact, there.* FROM holders CROSS JOIN LATERAL (
      AND state IN ('reserved', 'claimed', 'attempting')) AS there
  WHERE holders.contact = ANY(%b::text[])"""
 
+_LEFT = f"SELECT {quoted(VoucherRow._fields)} FROM vouchers WHERE pool = %s AND touch_id = ''"
+# pool, number, limit. Codes that another session holds are passed over: no lock on a code is ever waited for
+VOUCHERS_AFTER = f"{_LEFT} AND seq > %s ORDER BY seq LIMIT %s FOR UPDATE SKIP LOCKED"
+# pool, numbers, limit: those that this session holds are no news
+VOUCHERS_LEFT = f"{_LEFT} AND seq <> ALL(%b::int8[]) ORDER BY seq LIMIT %s FOR UPDATE SKIP LOCKED"
+# pool, limit, pool
+POOL = """
+SELECT (SELECT count(*) FROM (SELECT FROM vouchers WHERE pool = %s AND touch_id = '' LIMIT %s) AS there),
+       coalesce((SELECT told FROM pools WHERE pool = %s), 0)"""
+
 # --- a batch writes
 # offset, turn, clock, log_n, head after; then partition, epoch, offset, turn before
 ADVANCE = """
@@ -240,6 +253,22 @@ UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
  WHERE state || '' IN ('reserved', 'claimed') AND touch_id = ANY(ARRAY(
    SELECT touch_id FROM touches WHERE touch_id = ANY(%b::text[]) AND state || '' IN ('reserved', 'claimed')
     ORDER BY touch_id FOR UPDATE))"""
+# ids; only the owner of a touch gives its code back, so nobody else holds these rows
+CODES_BACK = """
+UPDATE vouchers SET touch_id = '', ref = '' WHERE touch_id <> '' AND touch_id = ANY(%b::text[])
+   AND EXISTS (SELECT FROM touches
+                WHERE touches.touch_id = vouchers.touch_id AND state || '' = 'cancelled' AND attempts = 0)"""
+GIVE_VOUCHERS = f"""
+UPDATE vouchers SET touch_id = given.touch_id, ref = given.ref FROM {VOUCHERS.rows}
+ WHERE vouchers.seq = given.seq AND vouchers.touch_id = ''
+RETURNING vouchers.seq"""
+EMPTY_VOUCHERS = "UPDATE vouchers SET code = '' WHERE touch_id <> '' AND ref = ANY(%b::text[])"
+# pools, told
+TELL_POOLS = """
+INSERT INTO pools SELECT * FROM unnest(%b::text[], %b::int8[]) AS given(pool, told) ORDER BY pool
+ON CONFLICT (pool) DO UPDATE SET told = greatest(pools.told, excluded.told)"""
+# one at a time loads codes
+ONE_LOADS = "SELECT pg_advisory_xact_lock(7264002)"
 # subjects, channels, purposes, instants
 END_SUPPRESSIONS = """
 DELETE FROM suppressions AS s
@@ -400,6 +429,7 @@ class SharedWords(NamedTuple):
     put_document: str
     first_document: str
     put_registry: str
+    put_pool: str
     next_due: str
     log_of: str
 
@@ -417,6 +447,7 @@ SHARED = SharedWords(
     put_document=_put("documents", ("kind", "name", "body"), "kind, name", "UPDATE SET body = excluded.body"),
     first_document=_put("documents", ("kind", "name", "body"), "kind, name", "NOTHING"),
     put_registry=_put("registries", ("name", "checked_at"), "name", "UPDATE SET checked_at = excluded.checked_at"),
+    put_pool=_put("pools", ("pool", "told"), "pool", "UPDATE SET told = excluded.told"),
     next_due="SELECT min((SELECT min(due) FROM inbox WHERE partition = n)) FROM generate_series(0, %s::int8 - 1) AS n",
     log_of=f"SELECT {quoted(LogRow._fields)} FROM log WHERE ref = %s",
 )

@@ -60,6 +60,9 @@ class PostgresStore(PostgresOutbox, SqlStore):
                 raise
             log.warning("months of the log could not be made: %s", named(said))
 
+    def _one_loads(self, connection: Connection) -> None:
+        asking(connection)(words.ONE_LOADS, ())
+
     def news(self, after: Mapping[int, int], limit: int) -> list[LogRow]:
         return sorted(map(LogRow._make, self._following(words.NEWS, after, limit)))
 

@@ -59,6 +59,35 @@ def key_by_time(table: str, *names: str) -> sa.Constraint:
     return sa.PrimaryKeyConstraint(*names, name=op.f(f"pk_{table}"))
 
 
+def make_vouchers() -> None:
+    """Voucher codes, and what was told of their pools."""
+    op.create_table(
+        "vouchers",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("pool", TEXT, nullable=False),
+        sa.Column("fingerprint", TEXT, nullable=False),
+        sa.Column("code", sa.LargeBinary(), nullable=False),
+        sa.Column("touch_id", TEXT, nullable=False),
+        sa.Column("ref", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_vouchers")),
+        sa.UniqueConstraint("fingerprint", name=op.f("uq_vouchers")),
+        sqlite_autoincrement=True,
+        postgresql_with=ROOMY,
+    )
+    for name, columns, where in (
+        ("left", ["pool", "seq"], sa.text("touch_id = ''")),
+        ("touch_id", ["touch_id"], sa.text("touch_id <> ''")),
+        ("ref", ["ref"], sa.text("touch_id <> ''")),
+    ):
+        op.create_index(f"ix_vouchers_{name}", "vouchers", columns, sqlite_where=where, postgresql_where=where)
+    op.create_table(
+        "pools",
+        sa.Column("pool", TEXT, nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("pool", name=op.f("pk_pools")),
+    )
+
+
 def upgrade() -> None:
     """Makes every table in an empty database."""
     on_postgres = op.get_bind().dialect.name == "postgresql"
@@ -349,6 +378,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("partition", "offset", name=op.f("pk_tries")),
     )
+    make_vouchers()
     op.create_table(
         "listed",
         sa.Column("name", TEXT, nullable=False),
