@@ -10,6 +10,7 @@ On SIGTERM or SIGINT it claims and fetches nothing more, finishes what is under 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -85,6 +86,9 @@ def run(project: Project, roles: Collection[Role]) -> None:
     _ = project.store, project.vault, project.content
     logs.configure()
     sys.setswitchinterval(SWITCH_S)
+    # what is loaded by now stays, and is not walked through by the garbage collector any more
+    gc.collect()
+    gc.freeze()
     asyncio.run(_Process(project, roles, found).run())
     sys.stderr.flush()
     # threads of Faust and of drivers were seen to keep a process that has nothing left to do

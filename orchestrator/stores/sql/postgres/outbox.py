@@ -12,7 +12,7 @@ where there will be another round, and waited for one at a time where there won'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -32,7 +32,7 @@ from orchestrator.stores.contract import (
 from orchestrator.stores.outbox import CALLED, RELEASED, at_account, known, known_scope
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.covering import Ask, add_inbox, after_commit, suppress
-from orchestrator.stores.sql.postgres.sessions import PostgresSessions
+from orchestrator.stores.sql.postgres.sessions import PostgresSessions, driver
 
 # candidates are asked for at least so many at a time
 _PAGE = 16
@@ -62,6 +62,9 @@ class PostgresOutbox(PostgresSessions):
         rows = self._read(lambda connection: asking(connection)(words.CLAIMED, (ids, token)))
         touches = {touch.touch_id: touch for touch in map(TouchRow._make, rows)}
         return [Claim(touches[touch_id], token) for touch_id in ids if touch_id in touches]
+
+    def keys(self, refs: Collection[str]) -> dict[str, bytes]:
+        return dict(self._read(lambda connection: asking(connection)(words.KEYS_OF, (sorted(set(refs)),))))
 
     def attempt(self, claims: Sequence[Claim], now: int | Clock, account: str = "") -> list[Claim]:
         asked = list({(claim.touch.touch_id, claim.token): claim for claim in claims}.values())
@@ -162,11 +165,12 @@ class PostgresOutbox(PostgresSessions):
 
 
 def asking(connection: Connection) -> Ask:
-    """Statements on a session of the pool."""
+    """Statements on a session of the pool: the driver's own, in binary, since messages travel this way too."""
+    session = driver(connection)
 
     def ask(statement: str, values: Sequence[Any]) -> list[Any]:
-        result = connection.exec_driver_sql(statement, tuple(values))
-        return list(result.all()) if result.returns_rows else []
+        cursor = session.execute(statement, tuple(values), binary=True)
+        return cursor.fetchall() if cursor.description else []
 
     return ask
 

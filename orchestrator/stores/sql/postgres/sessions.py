@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -15,7 +15,7 @@ from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import cause, is_away
 from orchestrator.stores.sql.postgres.patience import Lost, Patience, fate_of
 from orchestrator.stores.sql.postgres.statements import SHARED, SharedWords
-from orchestrator.stores.sql.postgres.writer import Writer
+from orchestrator.stores.sql.postgres.writer import Session, Writer
 from orchestrator.stores.turnstile import Turnstile
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class PostgresSessions(Sessions):
         with self._engine.connect() as connection:
             transaction = connection.begin()
             result = work(connection)
-            number = connection.exec_driver_sql(words.NUMBER).scalar()
+            ((number,),) = driver(connection).execute(words.NUMBER)
             try:
                 transaction.commit()
             except DBAPIError as error:
@@ -75,3 +75,8 @@ class PostgresSessions(Sessions):
         with self._turnstile.held():
             self._writer.close()
         self._engine.dispose()
+
+
+def driver(connection: Connection) -> Session:
+    """The driver's session below; what it raises is the driver's own."""
+    return cast(Session, connection.connection.driver_connection)

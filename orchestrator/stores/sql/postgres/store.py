@@ -7,20 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from orchestrator.stores.contract import Burial, CursorMove, DeadRow, LogRow, Progress
 from orchestrator.stores.partitions import in_range
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.batch import PostgresBatch
-from orchestrator.stores.sql.postgres.connecting import cause, named
+from orchestrator.stores.sql.postgres.connecting import named
 from orchestrator.stores.sql.postgres.outbox import PostgresOutbox, asking
 from orchestrator.stores.sql.postgres.patience import log
+from orchestrator.stores.sql.postgres.sessions import driver
 from orchestrator.stores.sql.postgres.taking import TRIES, held_by_another, take
-from orchestrator.stores.sql.postgres.writer import Backend, Session
+from orchestrator.stores.sql.postgres.writer import Backend
 from orchestrator.stores.sql.store import SqlStore
 
 
@@ -54,11 +55,10 @@ class PostgresStore(PostgresOutbox, SqlStore):
         """Room for the log of the months ahead; where it can't be made now, what has no month goes beside them."""
         try:
             self._alone(lambda connection: asking(connection)(words.MORE_MONTHS, ()))
-        except DBAPIError as error:
-            said = cause(error)
-            if said is None or said.sqlstate != "55P03":
+        except psycopg.Error as error:
+            if error.sqlstate != "55P03":
                 raise
-            log.warning("months of the log could not be made: %s", named(said))
+            log.warning("months of the log could not be made: %s", named(error))
 
     def _one_loads(self, connection: Connection) -> None:
         asking(connection)(words.ONE_LOADS, ())
@@ -75,7 +75,7 @@ class PostgresStore(PostgresOutbox, SqlStore):
         if not after:
             return []
         columns = list(after.keys()), list(after.values()), limit
-        return self._read(lambda connection: _driver(connection).execute(statement, columns, binary=True).fetchall())
+        return self._read(lambda connection: driver(connection).execute(statement, columns, binary=True).fetchall())
 
     def move_cursors(self, moves: Sequence[CursorMove]) -> list[bool]:
         if not moves:
@@ -111,7 +111,3 @@ class PostgresStore(PostgresOutbox, SqlStore):
 
 def _take(partitions: Sequence[int], source: str, mine: Backend, connection: Connection) -> list[Progress] | None:
     return take(asking(connection), partitions, source, mine)
-
-
-def _driver(connection: Connection) -> Session:
-    return cast(Session, connection.connection.driver_connection)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.exc import DBAPIError
+import psycopg
 
 from orchestrator.errors import SetupError
 from orchestrator.stores.contract import Progress
 from orchestrator.stores.partitions import same_source
 from orchestrator.stores.sql.postgres import statements as words
-from orchestrator.stores.sql.postgres.connecting import cause
 from orchestrator.stores.sql.postgres.covering import Ask
 from orchestrator.stores.sql.postgres.writer import Backend
 
@@ -38,8 +37,8 @@ def take(ask: Ask, partitions: Sequence[int], source: str, mine: Backend) -> lis
     """
     try:
         ask(words.END_FORMER, (list(partitions), mine.pid))
-    except DBAPIError as error:
-        if _code(error) != _FORBIDDEN:
+    except psycopg.Error as error:
+        if error.sqlstate != _FORBIDDEN:
             raise
         raise SetupError(
             "the session of a partition's former owner may not be ended: let all workers log in as the same role, or: "
@@ -47,10 +46,10 @@ def take(ask: Ask, partitions: Sequence[int], source: str, mine: Backend) -> lis
         ) from None
     try:
         return [Progress._make(row) for row in ask(words.TAKE, (source, *mine, list(partitions)))]
-    except DBAPIError as error:
-        if _code(error) == _LOCKED:
+    except psycopg.Error as error:
+        if error.sqlstate == _LOCKED:
             return None
-        if _code(error) == _NO_PLACE:
+        if error.sqlstate == _NO_PLACE:
             for partition, kept in ask(words.SOURCES, (list(partitions),)):
                 same_source(partition, kept, source)
         raise
@@ -60,8 +59,3 @@ def held_by_another(partitions: Sequence[int]) -> SetupError:
     """What to do where a lock outlasts all tries."""
     numbers = ", ".join(map(str, partitions))
     return SetupError(f"partitions {numbers} can't be taken: {_HELD}")
-
-
-def _code(error: DBAPIError) -> str | None:
-    said = cause(error)
-    return said.sqlstate if said else None
