@@ -35,7 +35,7 @@ def examine(path: Path, today: date, parts: Iterable[str] = ()) -> list[Check]:
     """The checks of a project folder, all of them or of some `parts`; `today` judges dates of laws and reviews.
 
     Never raises for what it examines. Raises KeyError for a part that is none of keys, store, clocks, content,
-    channels, machine.
+    approvals, channels, machine.
     """
     try:
         project = open_project(path)
@@ -113,6 +113,17 @@ def _clocks(project: Project, _today: date) -> Iterator[Check]:
         yield Check(name="clocks", state="ok", found=found)
 
 
+def _approvals(project: Project, _today: date) -> Iterator[Check]:
+    if not project.approvals.asked:
+        return
+    waiting = [each.journey for each in project.approvals.standings() if each.state != "open"]
+    if waiting:
+        cure = "orchestrator content approvals"
+        yield Check(name="approvals", state="warn", found=f"nobody may enter {', '.join(waiting)}", cure=cure)
+    else:
+        yield Check(name="approvals", state="ok", found="every journey is open as its files are now")
+
+
 def _content(project: Project, today: date) -> Iterator[Check]:
     content = checked(project.path, project.settings, today)
     found = f"revision {content.revision}: {len(content.journeys)} journeys"
@@ -177,6 +188,7 @@ _EXAMINED: dict[str, Callable[[Project, date], Iterator[Check]]] = {
     "store": _store,
     "clocks": _clocks,
     "content": _content,
+    "approvals": _approvals,
     "channels": _channels,
     "machine": _machine,
 }

@@ -132,6 +132,8 @@ class Given(Struct, frozen=True, omit_defaults=True):
     # journeys that were paused, and stopped
     paused: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    # journeys that were not approved
+    unapproved: tuple[str, ...] = ()
     # channel -> [since, until) of its last outage, 0: it goes on
     outages: dict[str, tuple[int, int]] = {}
     # contact point -> touches of others to it
@@ -204,8 +206,18 @@ class _Reserved(NamedTuple):
 class Pipeline:
     """One content revision over one store."""
 
-    def __init__(self, store: Store, vault: Vault, content: Content, horizon: timedelta = timedelta(days=35)) -> None:
-        """`horizon`: how long the identity of an event is remembered."""
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        content: Content,
+        horizon: timedelta = timedelta(days=35),
+        unapproved: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        """`horizon`: how long the identity of an event is remembered; `unapproved`: which journeys wait for approval.
+
+        It is asked before each batch until there is none: what was approved once stays so under one content.
+        """
         self.store = store
         self.vault = vault
         self.content = content
@@ -216,6 +228,8 @@ class Pipeline:
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
         # sealed message -> what was sealed, of the last batch where it is to be dispatched at once
         self.fresh: dict[bytes, Message] = {}
+        self.ask_unapproved = unapproved
+        self.unapproved = frozenset(content.journeys)
 
     def arrival(
         self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0, offset: int = -1
@@ -259,6 +273,8 @@ class Pipeline:
         the member's next turn. Raises Refused when the partitions are no longer held, TurnFailed for an input that
         can't be applied; in both cases nothing is written. `arrivals` are only read: the caller drops the consumed.
         """
+        if self.unapproved:
+            self.unapproved = self.ask_unapproved()
         wanted = NO_POINTS
         while True:
             with self.store.batch(list(held.values())) as tx:
@@ -570,7 +586,8 @@ class _Batch:
 
     def given(self, member: bytes, wants: Needs, shared: Shared) -> tuple[Shared, Given | None]:
         """What `step` must be given for this turn, read under the batch's lock."""
-        switched = bool(self.paused or self.stopped)
+        unapproved = self.pipeline.unapproved
+        switched = bool(self.paused or self.stopped or unapproved)
         if wants is NOTHING and not switched:
             return shared, None
         self._look_up(wants.registries, [touch for touch in wants.touches if touch not in self.moved])
@@ -588,6 +605,7 @@ class _Batch:
             touches=dict(sorted(touches.items())),
             paused=tuple(sorted(self.paused)),
             stopped=tuple(sorted(self.stopped)),
+            unapproved=tuple(sorted(unapproved)),
             outages=dict(sorted(standing.items())),
             points=points,
         )
@@ -597,6 +615,7 @@ class _Batch:
             touches=touches,
             paused=self.paused,
             stopped=self.stopped,
+            unapproved=unapproved,
             outages=read_outages(standing),
             points=points,
         )

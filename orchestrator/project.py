@@ -10,6 +10,7 @@ from typing import Self
 from msgspec import Struct
 
 from orchestrator import settings as settings_module
+from orchestrator.approvals import Approvals
 from orchestrator.content.event_types import load_event_types
 from orchestrator.content.load import load_content, revision_body
 from orchestrator.decide.content import Content
@@ -48,6 +49,11 @@ class Project:
     def event_types(self) -> EventTypes:
         """What events may be, for who takes them and does not decide; raises ContentError with all problems."""
         return load_event_types(self.path)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """Which journeys of the content were approved; raises SetupError for settings that can't be read."""
+        return Approvals(self.store, self.vault, self.content, self.settings.approval)
 
     def keep_content(self) -> None:
         """Puts the content's files into the store, so that what is decided by them can be decided again."""

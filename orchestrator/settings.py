@@ -319,6 +319,15 @@ class DomainSettings(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
 
 
+class ApprovalSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who approves a journey before members enter it."""
+
+    # `name key` of each person who may propose and approve, as `orchestrator content new-key` prints it; none: no gate
+    people: list[str] = field(default_factory=list)
+    # a journey that may reach more members than this needs two approvers beside its author
+    above_members: Annotated[int, Meta(ge=0)] = 1_000
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a project."""
 
@@ -344,6 +353,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     serve: ServeSettings = field(default_factory=ServeSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     domain: DomainSettings = field(default_factory=DomainSettings)
+    approval: ApprovalSettings = field(default_factory=ApprovalSettings)
 
 
 def load(project: Path) -> Settings:

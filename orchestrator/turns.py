@@ -51,6 +51,7 @@ def opened(rows: Sequence[JournalRow], sealer: Sealer, vault: Vault, types: Even
         touches={} if given is None else given.touches,
         paused=frozenset() if given is None else frozenset(given.paused),
         stopped=frozenset() if given is None else frozenset(given.stopped),
+        unapproved=frozenset() if given is None else frozenset(given.unapproved),
         outages={} if given is None else read_outages(given.outages),
         points={} if given is None else given.points,
         vouchers={} if given is None else given.vouchers,

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from msgspec import Struct
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from orchestrator.cli.output import State, key_values, show
+from orchestrator.approvals import Standing, lines
+from orchestrator.cli.output import State, key_values, progress, show, table, verdict
 from orchestrator.content.check import checked
+from orchestrator.person_keys import PersonKey
 from orchestrator.project import open_project
+from orchestrator.times import instant
 
-app = typer.Typer(no_args_is_help=True, help="Check the files that decide: journeys, templates, policies, laws.")
+app = typer.Typer(
+    no_args_is_help=True, help="Check the files that decide: journeys, templates, policies, laws; approve journeys."
+)
 
 
 class Checked(Struct, frozen=True, kw_only=True):
@@ -23,6 +31,19 @@ class Checked(Struct, frozen=True, kw_only=True):
     journeys: tuple[str, ...]
     # the event types that the project declares itself
     event_types: tuple[str, ...]
+
+
+class NewKey(Struct, frozen=True, kw_only=True):
+    """A key that was made for a person."""
+
+    # whoever has this file signs as this person
+    file: Path
+    # for `[approval] people`
+    line: str
+
+
+Journeys = Annotated[list[str], typer.Argument(metavar="JOURNEY...", help="The journeys' names.")]
+Key = Annotated[Path, typer.Option(metavar="FILE", help="Your own key, from `content new-key`.")]
 
 
 @app.callback()
@@ -40,6 +61,71 @@ def check(ctx: typer.Context) -> None:
         content = checked(project.path, project.settings, datetime.now(UTC).date())
     result = Checked(revision=content.revision, journeys=tuple(content.journeys), event_types=tuple(content.events.own))
     show(ctx, result, lambda: _checked(result))
+
+
+@app.command("new-key")
+def new_key(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Who signs with it: letters, digits, dot, dash, underline.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the key is written, outside the project.")],
+) -> None:
+    """Make a person's own key to propose and approve journeys with, and print the line for `[approval] people`.
+
+    Example: orchestrator content new-key ana --out ana.key
+    """
+    result = NewKey(file=out.resolve(), line=f"{name} {PersonKey.create(out).public}")
+    show(ctx, result, lambda: Text(f"{result.file} is {name}'s alone.\nFor [approval] people: {result.line!r}"))
+
+
+@app.command("propose")
+def propose(ctx: typer.Context, journeys: Journeys, key: Key) -> None:
+    """Sign, as its author, that a journey is to be activated as its files are now; count whom it may reach.
+
+    Up to `above_members` members it is open at once; above, two others must approve it.
+
+    Example: orchestrator content propose welcome --key ana.key
+    """
+    with open_project(State.of(ctx).project) as project:
+        mine, at = PersonKey.load(key), instant(project.store.clock())
+        with progress(ctx, "counting members", None) as advance:
+            found = [project.approvals.propose(journey, mine, at, advance) for journey in journeys]
+    show(ctx, found, lambda: _standings(found))
+
+
+@app.command("approve")
+def approve(ctx: typer.Context, journeys: Journeys, key: Key) -> None:
+    """Sign, as one of two beside the author, that members may enter a journey as its files are now.
+
+    Example: orchestrator content approve welcome --key ben.key
+    """
+    with open_project(State.of(ctx).project) as project:
+        mine, at = PersonKey.load(key), instant(project.store.clock())
+        found = [project.approvals.approve(journey, mine, at) for journey in journeys]
+    show(ctx, found, lambda: _standings(found))
+
+
+@app.command("approvals")
+def approvals(ctx: typer.Context) -> None:
+    """Show how far each journey is: who proposed it as its files are now, whom it may reach, who approved it.
+
+    Exit code 1: members may not enter one of them.
+
+    Example: orchestrator content approvals
+    """
+    with open_project(State.of(ctx).project) as project:
+        found = project.approvals.standings()
+        asked = project.approvals.asked
+    show(ctx, found, lambda: _standings(found) if asked else Text("[approval] people names nobody: nobody is asked."))
+    if any(each.state != "open" for each in found):
+        raise typer.Exit(1)
+
+
+def _standings(found: list[Standing]) -> RenderableType:
+    waiting = [each.journey for each in found if each.state != "open"]
+    return Group(
+        table(("journey", "state", "members", "author", "approved by"), lines(found)),
+        verdict(not waiting, f"Not open: {', '.join(waiting)}" if waiting else "Members may enter all of these."),
+    )
 
 
 def _checked(result: Checked) -> RenderableType:

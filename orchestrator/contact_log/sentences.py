@@ -53,6 +53,7 @@ REASONS: dict[str, str] = {
     "goal_reached": "what the journey is for had happened by then",
     "holdout": "the member is one of those whom nothing is sent to, so that the rest can be compared with them",
     "stopped": "the journey was stopped by an operator",
+    "not_approved": "the journey had not been approved by then",
     "step_gone": "the step at which the member stood is not in the journey any more",
     "date_missing": "the date that it waited for is not known",
     "voucher_none_left": "no voucher code was left for it, or none that would be good for long enough",
@@ -140,6 +141,8 @@ JOURNEY: dict[str, str] = {
 COMMANDS: dict[str, str] = {
     "start": "had the member enter a journey",
     "activate": "put a content revision in force",
+    "propose": "proposed a version of a journey",
+    "approve": "approved a version of a journey",
     "suppress": "ordered that the member is not contacted",
     "unsuppress": "lifted the order not to contact the member",
     "switch": "set or lifted a stop",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from orchestrator.content.event_types import own_files, read_event_types
 from orchestrator.content.journeys import categories_of, load_holdout, load_journeys, load_pools
 from orchestrator.content.laws import load_laws
 from orchestrator.content.policies import load_policies
-from orchestrator.content.templates import load_templates
+from orchestrator.content.templates import LAYOUT, load_templates
 from orchestrator.content.topics import load_topics
 from orchestrator.decide.content import Content, Identity, Pool
 from orchestrator.decide.journey import Holdout, Journey
@@ -68,6 +68,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         revision=revision_of(project, settings),
         events=events,
         journeys=journeys,
+        versions=versions_of(project, journeys),
         policies=policies,
         laws=laws,
         templates=templates,
@@ -95,10 +96,26 @@ def revision_of(project: Path, settings: Settings) -> str:
     digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
     digest.update(repr((identity_of(settings), settings.locale, settings.public_url, settings.laws)).encode())
     for name, path in _files(project):
-        body = path.read_bytes()
-        digest.update(f"{name} {len(body)}\n".encode())
-        digest.update(body)
+        digest.update(_stamp(name, path))
     return digest.hexdigest()[:16]
+
+
+def versions_of(project: Path, journeys: Iterable[str]) -> dict[str, str]:
+    """Journey -> 16 hex digits over what makes it what it is: its own files but its cases, layouts, own event types."""
+    common = hashlib.sha256()
+    own: dict[str, list[bytes]] = {name: [] for name in journeys}
+    for name, path in _files(project):
+        top, folder, *rest = name.split("/")
+        if top == "schemas" or (top == "templates" and folder == LAYOUT):
+            common.update(_stamp(name, path))
+        elif top == "templates" and folder in own and rest != ["cases.yaml"]:
+            own[folder].append(_stamp(name, path))
+    return {name: hashlib.sha256(b"".join([common.digest(), *stamps])).hexdigest()[:16] for name, stamps in own.items()}
+
+
+def _stamp(name: str, path: Path) -> bytes:
+    body = path.read_bytes()
+    return f"{name} {len(body)}\n".encode() + body
 
 
 def revision_body(project: Path) -> bytes:

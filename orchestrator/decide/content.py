@@ -118,6 +118,8 @@ class Content(Struct, frozen=True, kw_only=True):
     # what members' events may be
     events: EventTypes
     journeys: Mapping[str, Journey]
+    # journey -> hash over all that makes it what it is: what an approval is of
+    versions: Mapping[str, str]
     policies: Policies
     laws: Laws
     templates: Templates

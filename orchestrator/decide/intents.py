@@ -90,6 +90,9 @@ def _round(instance: Instance) -> str:
 
 def decide(turn: Turn, journey: Journey, send: Send, intent: Pending, *, waiting: bool) -> str:
     """Weighs an intent on each of its channels in turn; the verdict it came to: send, defer, suppress."""
+    if journey.name in turn.shared.unapproved:
+        silence(turn, journey, send, intent.occurrence, "not_approved")
+        return "suppress"
     if not waiting and len(turn.known().pending) >= MAX_PENDING:
         silence(turn, journey, send, intent.occurrence, "journey_limit")
         return "suppress"

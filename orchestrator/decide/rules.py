@@ -58,6 +58,7 @@ REASONS = (
     "goal_reached",
     "holdout",
     "stopped",
+    "not_approved",
     "step_gone",
     "date_missing",
     "journey_limit",

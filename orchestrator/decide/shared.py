@@ -67,6 +67,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     # journeys whose runs hold for the time being, and those whose runs end
     paused: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
+    # journeys whose content nobody approved as yet: nobody enters them, and nothing of them is sent
+    unapproved: frozenset[str] = frozenset()
     # channel -> its last outage, when none of its provider accounts could be called: [since, until), None: it goes on
     outages: Mapping[str, tuple[datetime, datetime | None]] = {}
     # fingerprint of a contact point that others have too -> their touches to it

@@ -127,7 +127,9 @@ class PointShared(Struct, frozen=True, kw_only=True, tag="point_shared"):
 class Command(Struct, frozen=True, kw_only=True, tag="command"):
     """An operator's order, with its actor."""
 
-    verb: Literal["activate", "suppress", "unsuppress", "switch", "erase", "restrict", "redrive", "start"]
+    verb: Literal[
+        "activate", "suppress", "unsuppress", "switch", "erase", "restrict", "redrive", "start", "propose", "approve"
+    ]
     actor: str
     arguments: dict[str, str] = field(default_factory=dict)
     # when it was given: a partition that is behind carries it out at an earlier moment of its own

@@ -136,7 +136,13 @@ class _ByEngine:
         """Takes every partition; raises FedElsewhere where workers feed the store from a topic."""
         self._project, settings = project, project.settings
         project.keep_content()
-        engine = Engine(project.store, project.vault, project.content, horizon_days=settings.store.horizon_days)
+        engine = Engine(
+            project.store,
+            project.vault,
+            project.content,
+            horizon_days=settings.store.horizon_days,
+            unapproved=project.approvals.unapproved,
+        )
         self._turning = Turning(engine, lambda error: die(error, "the engine failed"))
         self._watchdog = Watchdog(settings.kafka.watchdog_s)
         self._sending = Side("dispatch", self._dispatch)

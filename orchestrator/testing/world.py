@@ -65,11 +65,14 @@ class World:
     def __init__(self, store: Store, vault: Vault, content: Content) -> None:
         self.store, self.vault, self.content = store, vault, content
         self.settings = Settings()
+        # which journeys wait for approval
+        self.unapproved: Callable[[], frozenset[str]] = frozenset
         self.ledgers = {channel: Ledger(channel) for channel in CHANNELS}
 
     def runner(self, *, dispatch: bool = True) -> Runner:
         """An engine that has taken all partitions, with its outbox; a context manager."""
-        return Runner(self.store, self.vault, self.content, self.settings, self.ledgers if dispatch else None)
+        accounts = self.ledgers if dispatch else None
+        return Runner(self.store, self.vault, self.content, self.settings, accounts, unapproved=self.unapproved)
 
     def live(self, *events: Event | bytes, until: str | None = None, dispatch: bool = True) -> Totals:
         """These events in this order, then what is due up to `until` (inclusive)."""

@@ -57,6 +57,9 @@ class Other:
             raise ZeroDivisionError
         return self.templates.render(journey, step, channel, locale, view)
 
+    def is_approved(self, journey: str, message: str, channel: str, locale: str) -> bool:
+        return self.templates.is_approved(journey, message, channel, locale)
+
 
 def test_a_core_that_decides_differently_is_told_by_turn(world: World) -> None:
     world.live(*STORY, until="2026-03-20T00:00:00Z")

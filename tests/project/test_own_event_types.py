@@ -24,6 +24,7 @@ from orchestrator.testing.builders import enrolled, event
 from orchestrator.testing.world import World
 from orchestrator.untriggered import not_started
 from orchestrator.vault import KeyFile, Vault
+from tests.few_journeys import only
 from tests.own_types import STAY, declare
 
 README = locate.shipped("schemas") / "README.md"
@@ -48,21 +49,8 @@ def follow(project: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def club(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    project = create(tmp_path_factory.mktemp("hotel") / "club").project
-    for path in (project / "templates").iterdir():
-        if path.is_dir() and path.name != "_layout":
-            shutil.rmtree(path)
-    journeyless(project / "channel_policies")
+    project = only(create(tmp_path_factory.mktemp("hotel") / "club").project)
     return project, follow(project)
-
-
-def journeyless(policies: Path) -> None:
-    """Takes the journeys that are gone out of the house's policies."""
-    house = policies / "house.yaml"
-    text = house.read_text(encoding="utf-8")
-    house.write_text(
-        re.sub(r"(?m)^ +(priority|reserved): .*\n|^    profile:\n(      .*\n)+", "", text), encoding="utf-8"
-    )
 
 
 def told(project: Path, *arguments: str) -> tuple[int, Any]:
@@ -165,7 +153,7 @@ JOURNEYS = {
 def written(folder: Path) -> Path:
     """A project of these journeys and two event types of its own."""
     shutil.copytree(locate.shipped("channel_policies"), folder / "channel_policies")
-    journeyless(folder / "channel_policies")
+    only(folder)
     for name in ("booking.confirmed", "stay.paid"):
         declare(folder, name)
     for name, text in JOURNEYS.items():

@@ -116,6 +116,8 @@ def _kept_out(turn: Turn, member: Member, journey: Journey, occasion: datetime) 
     """Why a member whom the journey is for does not enter it all the same; "" where nothing stands against it."""
     if journey.name in turn.shared.stopped:
         return "stopped"
+    if journey.name in turn.shared.unapproved:
+        return "not_approved"
     if occasion + journey.trigger.fresh_for < turn.now:
         return "stale"
     if len(member.instances) >= MAX_INSTANCES:

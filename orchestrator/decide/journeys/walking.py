@@ -82,7 +82,10 @@ def resume(turn: Turn, pending: Pending) -> None:
     if journey.name in turn.shared.paused:
         turn.arm(f"intent:{pending.intent_id}", HELD)
         return
-    if pending.valid_until <= turn.now:
+    if journey.name in turn.shared.unapproved:
+        end(turn, pending, "not_approved")
+        go_on(turn, journey, send, pending)
+    elif pending.valid_until <= turn.now:
         end(turn, pending, "expired")
         go_on(turn, journey, send, pending)
     else:

@@ -55,13 +55,21 @@ class Totals(Struct, kw_only=True):
 class Engine:
     """All partitions of one store, turned by this process alone."""
 
-    def __init__(self, store: Store, vault: Vault, content: Content, *, horizon_days: int = 35) -> None:
-        """Takes every partition; whoever held them before is refused from now on.
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        content: Content,
+        *,
+        horizon_days: int = 35,
+        unapproved: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        """Takes every partition; whoever held them before is refused from now on. `unapproved`: see `Pipeline`.
 
         Raises FedElsewhere, and takes none, where workers feed the store from a topic.
         """
         self.store = store
-        self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days))
+        self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days), unapproved)
         self.turner = Turner(store, self.pipeline)
         self.held: dict[int, Progress] = store.take(range(store.partitions), source=SOURCE)
         self.queues: dict[int, deque[Arrival]] = {p: deque() for p in self.held}

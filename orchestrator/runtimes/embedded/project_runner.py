@@ -28,7 +28,15 @@ class ProjectRunner(Runner):
         """Opens what the project names; raises SetupError or ContentError with the cure. `real`: for `run_real`."""
         clock = RunClock(virtual=not real)
         accounts = load_accounts(project.settings, project.path, clock.date) if dispatch else None
-        super().__init__(project.store, project.vault, project.content, project.settings, accounts, clock)
+        super().__init__(
+            project.store,
+            project.vault,
+            project.content,
+            project.settings,
+            accounts,
+            clock,
+            project.approvals.unapproved,
+        )
         self.project = project
         project.keep_content()
 

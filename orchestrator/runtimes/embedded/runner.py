@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -54,13 +55,17 @@ class Runner:
         settings: Settings,
         accounts: Accounts | None,
         clock: RunClock | None = None,
+        unapproved: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        """`accounts` None: dispatch is off, touches stay reserved. `clock` is what adapters date messages by."""
+        """`accounts` None: dispatch is off, touches stay reserved. `clock` is what adapters date messages by.
+
+        `unapproved`: see `Pipeline`.
+        """
         self.store, self.vault, self.content = store, vault, content
         self.accounts = dict(accounts or {})
         self.clock = clock if clock is not None else RunClock()
         self.opening = Opening(store, vault, content.policies.latency_margin)
-        self.engine = Engine(store, vault, content, horizon_days=settings.store.horizon_days)
+        self.engine = Engine(store, vault, content, horizon_days=settings.store.horizon_days, unapproved=unapproved)
         self.loop = asyncio.Runner()
         self.dispatcher = Dispatcher(
             store,

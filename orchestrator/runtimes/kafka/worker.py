@@ -159,7 +159,7 @@ class _Process:
     def _decide(self) -> None:
         project, kafka = self.project, self.kafka
         horizon = timedelta(days=self.settings.store.horizon_days)
-        pipeline = Pipeline(project.store, project.vault, project.content, horizon)
+        pipeline = Pipeline(project.store, project.vault, project.content, horizon, project.approvals.unapproved)
         holding = Holding(project.store, pipeline, self.found[kafka.events].source, self.watchdog)
         patiently(project.keep_content)
         patiently(lambda: activate(project.store, project.content.revision, "worker"))
