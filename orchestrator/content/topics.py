@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from orchestrator.content.files import read_yaml
 from orchestrator.errors import ContentError
+from orchestrator.events.types import MOST_TOPICS
 from orchestrator.located import convert, nearest
 
 FILE = "topics.yaml"
@@ -22,7 +23,10 @@ class TopicsFile(Struct, frozen=True, forbid_unknown_fields=True):
     """`templates/topics.yaml`: categories of journeys whose marketing each member may do without."""
 
     # category -> its name in each language that members' pages are written in; shown in this order
-    topics: dict[Category, dict[Literal["en", "es", "pt"], Annotated[str, Meta(min_length=1, max_length=80)]]]
+    topics: Annotated[
+        dict[Category, dict[Literal["en", "es", "pt"], Annotated[str, Meta(min_length=1, max_length=80)]]],
+        Meta(max_length=MOST_TOPICS),
+    ]
 
 
 def load_topics(folder: Path, categories: Collection[str] | None = None) -> Topics:

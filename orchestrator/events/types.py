@@ -28,7 +28,8 @@ Attributes = dict[str, str | int | float | bool | None]
 # by what a platform names a contact point beside its address: `wa_id`, the number as WhatsApp last wrote it; `user_id`,
 # WhatsApp's business-scoped id, which a member without a visible number has alone
 Identifier = Literal["wa_id", "user_id"]
-Identifiers = dict[Identifier, Annotated[str, Meta(min_length=1, max_length=80)]]
+LONGEST_IDENTIFIER = 80
+Identifiers = dict[Identifier, Annotated[str, Meta(min_length=1, max_length=LONGEST_IDENTIFIER)]]
 # what the record of a soft opt-in may attest; law packs name those that they ask for
 Condition = Literal[
     "prior_contract",
@@ -107,6 +108,10 @@ class PauseData(Data, frozen=True, kw_only=True):
     until: Instant | None = None
 
 
+# categories of journeys that a member may do without
+MOST_TOPICS = 40
+
+
 class PreferencesData(Data, frozen=True, kw_only=True):
     """What the member wishes for; which purposes it binds is the programme's policy."""
 
@@ -115,7 +120,7 @@ class PreferencesData(Data, frozen=True, kw_only=True):
     limit: LimitData | None = None
     pause: PauseData | None = None
     # categories of journeys that the member does without
-    topics_off: Annotated[tuple[Code, ...], Meta(max_length=40)] = ()
+    topics_off: Annotated[tuple[Code, ...], Meta(max_length=MOST_TOPICS)] = ()
 
 
 class ProfileData(Data, frozen=True, kw_only=True):

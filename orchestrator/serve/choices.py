@@ -15,7 +15,15 @@ from msgspec import Struct
 
 from orchestrator.decide.member import NO_PREFERENCES, Limit, Member, Pause, Preferences
 from orchestrator.events.envelope import Event
-from orchestrator.events.types import Channel, ConsentGranted, LimitData, MemberUpdated, PauseData, PreferencesData
+from orchestrator.events.types import (
+    MOST_TOPICS,
+    Channel,
+    ConsentGranted,
+    LimitData,
+    MemberUpdated,
+    PauseData,
+    PreferencesData,
+)
 
 SOURCE = "preference-centre"
 # how a member said it, as the ledger has it
@@ -126,7 +134,9 @@ def _topics_off(form: Mapping[str, Sequence[str]], member: Member, topics: Colle
     former = set(member.preferences.topics_off)
     if not (ticked | shown) <= {*topics, *former}:
         raise BadForm("topic")
-    return tuple(sorted((former - shown) | (shown - ticked)))
+    # of what is not offered any more, what there is room for
+    kept = sorted(former - shown)[: MOST_TOPICS - len(shown)]
+    return tuple(sorted({*kept, *(shown - ticked)}))
 
 
 def _told(wishes: Preferences) -> PreferencesData:

@@ -22,7 +22,14 @@ from orchestrator.dispatch.receipts import MARKETING, Told, inbox_row, suppresse
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.inputs import Command, Redriven, Withdrawal, write_input
 from orchestrator.events.partition import partition_of
-from orchestrator.events.types import Channel, Identifier, Identifiers, MessageReceived, Purpose
+from orchestrator.events.types import (
+    LONGEST_IDENTIFIER,
+    Channel,
+    Identifier,
+    Identifiers,
+    MessageReceived,
+    Purpose,
+)
 from orchestrator.links import read_opt_out
 from orchestrator.members import opened
 from orchestrator.orders import NOBODY
@@ -180,7 +187,11 @@ class Hearing:
     def _wrote(self, rows: _Rows, word: Inbound, heard: int) -> None:
         """The owner of a contact point wrote something else than a word to leave: an event of whoever has it."""
         channel: Channel = word.channel  # type: ignore[assignment] # an adapter's channel is one of ours
-        told: Identifiers = {kind: value for kind in _IDENTIFIERS if (value := word.identifiers.get(kind))}
+        told: Identifiers = {
+            kind: value
+            for kind in _IDENTIFIERS
+            if 0 < len(value := word.identifiers.get(kind, "")) <= LONGEST_IDENTIFIER
+        }
         names = dict.fromkeys((word.sender, *named(told)))
         contacts = [self._vault.fingerprint(channel, name) for name in names if name]
         found = {member: home for contact in contacts for home, member in self._store.members_at(contact)}

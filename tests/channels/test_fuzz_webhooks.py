@@ -135,7 +135,9 @@ CASES = {
         telegram.Webhook([SECRET]),
         told({
             "update_id": 1,
-            "message": {"message_id": 2, "date": 1, "chat": {"id": 7, "type": "private"}, "text": "/start abc"},
+            "message": {
+                "message_id": 2, "date": 1, "chat": {"id": 7000111222, "type": "private"}, "text": "/start abc",
+            },
         }),
         JSON,
         # the secret stands beside the body, and says nothing of it

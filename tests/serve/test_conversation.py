@@ -181,3 +181,12 @@ def test_nothing_of_what_was_written_is_kept(club: Club) -> None:
     raw = b"".join(path.read_bytes() for path in club.file.parent.glob("store.db*"))
     for secret in (b"secret wish", NUMBER.encode(), WA_ID.encode(), USER_ID.encode()):
         assert secret not in raw
+
+
+def test_whatever_a_platform_calls_somebody_fails_no_turn(club: Club) -> None:
+    club.joins("ann", {"channel": "whatsapp", "address": NUMBER})
+    wrote = now()
+    club.writes("Hola", wrote, phone=WA_ID, user_id="x" * 180)
+    club.settle()
+    assert (wrote, {"wa_id": WA_ID}) == (club.point("ann").heard_at, club.point("ann").identifiers)
+    assert 0 == club.world.total("parked")
