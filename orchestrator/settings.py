@@ -145,6 +145,8 @@ class WhatsAppSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class TelegramSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A bot on Telegram."""
 
+    # its user name, as in https://t.me/NAME: members' own pages then offer to begin the conversation; "" does not
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_]{0,32}$")] = ""
     # where its API is
     host: str = "https://api.telegram.org"
     # name of the environment variable that holds the bot's token

@@ -94,7 +94,7 @@ def build(
     )
     door = Doorkeeper(settings.serve)
     replies = Replies(settings.serve.stop_words)
-    hearing = Hearing(store, vault, replies)
+    hearing = Hearing(store, vault, replies, settings.serve.link_days)
     receivers = load_receivers(settings)
     site = Site(
         settings=settings, store=store, vault=vault, hearing=hearing, stranger=door.stranger, topics=topics or {}

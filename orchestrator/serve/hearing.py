@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -25,12 +26,14 @@ from orchestrator.events.partition import partition_of
 from orchestrator.events.types import (
     LONGEST_IDENTIFIER,
     Channel,
+    ContactData,
     Identifier,
     Identifiers,
+    MemberUpdated,
     MessageReceived,
     Purpose,
 )
-from orchestrator.links import read_opt_out
+from orchestrator.links import read_opt_out, read_preferences
 from orchestrator.members import opened
 from orchestrator.orders import NOBODY
 from orchestrator.serve.choices import CENTRE
@@ -83,8 +86,9 @@ class _Rows:
 class Hearing:
     """Takes in what is said, for one store."""
 
-    def __init__(self, store: Store, vault: Vault, replies: Replies) -> None:
-        self._store, self._vault, self._replies = store, vault, replies
+    def __init__(self, store: Store, vault: Vault, replies: Replies, link_days: int = 30) -> None:
+        """`link_days`: how long a link to a member's own page holds, which also names them to a bot."""
+        self._store, self._vault, self._replies, self._link_days = store, vault, replies, link_days
 
     def hear(self, source: str, said: Sequence[Said]) -> Outcome:
         """What a provider's request says; `source` tells its keys from others'."""
@@ -156,6 +160,8 @@ class Hearing:
             case Inbound() if (language := self._stops(word)) or self._link(word):
                 rows.stopped = language or "en"
                 self._stop(rows, word, MARKETING, "reply", heard)
+            case Inbound(channel="telegram", wants="start") if self._begins(rows, word, heard):
+                rows.taken += 1
             case Inbound(channel=channel) if channel in _PROVEN:
                 self._wrote(rows, word, heard)
             case Preference(wants="stop"):
@@ -210,6 +216,21 @@ class Hearing:
         rows.inbox += events
         rows.taken += bool(events)
         rows.passed_over += not events
+
+    def _begins(self, rows: _Rows, word: Inbound, heard: int) -> bool:
+        """A member began the conversation with our bot by the link of their own page: the chat is theirs from now."""
+        link = read_preferences(self._vault, word.link)
+        if link is None or instant(heard).date() >= link.day + timedelta(days=self._link_days):
+            return False
+        row = self._store.member(link.member)
+        known = None if row is None else opened(self._store, self._vault, row)
+        if row is None or known is None:
+            return False
+        data = MemberUpdated(contact_points=(ContactData(channel="telegram", address=word.sender),))
+        at = min(word.at, instant(heard))
+        event = Event(id=uuid.uuid4().hex, source=SOURCE, type="member.updated", subject=known.id, time=at, data=data)
+        rows.inbox.append(self._event(row.partition, link.member, event, heard))
+        return True
 
     def _event(self, home: int, member: bytes, event: Event, heard: int) -> NewInbox:
         """An event for the member's inbox, due at once."""

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.decide.member import Member
 from orchestrator.dispatch.receipts import MARKETING
-from orchestrator.links import Own, read_preferences
+from orchestrator.links import Own, preferences_token, read_preferences
 from orchestrator.serve import choices, contacts, own
 from orchestrator.serve.hearing import OPTED_OUT
 from orchestrator.serve.limits import read_body
@@ -126,7 +126,12 @@ class _Pages:
         site, words = self._site, OWN[known.language]
         view = own.view(known.member, known.on, known.language, site.settings.locale, known.now, site.topics)
         wrong = {field: words[what] for field, what in given.wrong.items()}
-        view |= {"words": words, "saved": words.get(said, said), "entered": given.entered, "wrong": wrong}
+        bot, points = site.settings.dispatch.telegram.name, known.member.contact_points
+        offered = bot and "telegram" in site.settings.dispatch.adapters and all(p.channel != "telegram" for p in points)
+        chat = (
+            f"https://t.me/{bot}?start={preferences_token(site.vault, known.member.id, known.now)}" if offered else ""
+        )
+        view |= {"chat": chat, "words": words, "saved": words.get(said, said), "entered": given.entered, "wrong": wrong}
         return site.page("preferences", known.language, view, 422 if wrong else 200)
 
     def _told(self, request: Request, status: int, what: str) -> Response:

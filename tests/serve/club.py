@@ -21,7 +21,17 @@ from orchestrator.vault import Vault
 from tests.serve.inside import inside
 
 PARTITIONS = 2
-SETTINGS = replace(Settings(), programme="Círculo <Uno>", public_url="https://club.example.com")
+_DISPATCH = Settings().dispatch
+SETTINGS = replace(
+    Settings(),
+    programme="Círculo <Uno>",
+    public_url="https://club.example.com",
+    dispatch=replace(
+        _DISPATCH,
+        adapters={**_DISPATCH.adapters, "telegram": "bot"},
+        telegram=replace(_DISPATCH.telegram, name="club_bot"),
+    ),
+)
 Club = tuple[World, httpx.Client]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from orchestrator.channels.whatsapp.cloud.send import CAPABILITIES, build
 from orchestrator.contact_log.explain import explain
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import ContactPoint
+from orchestrator.links import preferences_token
 from orchestrator.settings import Settings
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.builders import event, purchase
@@ -77,6 +79,17 @@ class Club:
         mac = hmac.new(APP.encode(), body, hashlib.sha256).hexdigest()
         return self.http.post("/webhooks/whatsapp", content=body, headers={"X-Hub-Signature-256": f"sha256={mac}"})
 
+    def starts(self, chat: int, link: str) -> httpx.Response:
+        """`/start LINK`, as the button of a link to the bot sends it."""
+        self._said += 1
+        message = {
+            "chat": {"id": chat, "type": "private"},
+            "date": int(now().timestamp()),
+            "text": f"/start {link}".strip(),
+        }
+        headers = {"X-Telegram-Bot-Api-Secret-Token": BOT}
+        return self.http.post("/webhooks/telegram", json={"update_id": self._said, "message": message}, headers=headers)
+
     def settle(self) -> None:
         """The members' turns take in what was heard."""
         self.world.live(until=(now() + timedelta(seconds=1)).isoformat())
@@ -104,6 +117,7 @@ def club(
         base.dispatch,
         adapters={"whatsapp": "cloud", "telegram": "bot"},
         whatsapp=replace(base.dispatch.whatsapp, phone_number_id=NUMBER_ID),
+        telegram=replace(base.dispatch.telegram, name="club_bot"),
     )
     shutil.copy(empty, tmp_path / "store.db")
     store = SqlStore.open(f"sqlite:///{tmp_path}/store.db", 2)
@@ -163,6 +177,26 @@ def test_a_member_on_telegram_is_found_by_the_chat(club: Club) -> None:
     club.settle()
     assert now() - timedelta(minutes=1) < (club.point("ann").heard_at or now() - DAY) <= now()
     assert ["heard"] == [row.state for row in club.world.log("ann", "contact_point")]
+
+
+def test_a_member_begins_on_telegram_by_the_link_of_their_own_page(club: Club) -> None:
+    club.joins("ann", {"channel": "whatsapp", "address": NUMBER})
+    (link,) = re.findall(r'href="https://t.me/club_bot\?start=([\w-]+)"', club.http.get(own_page(club, "ann")).text)
+    assert len(link) <= 64, "as long as Telegram takes"
+    old = preferences_token(club.world.vault, "ann", now() - timedelta(days=30))
+    for start in ("", "nonsense", old, link):
+        assert 200 == club.starts(7000111222, start).status_code
+        club.settle()
+        known = club.world.member("ann")
+        assert known is not None
+        chats = [point.address for point in known.contact_points if point.channel == "telegram"]
+        assert (["7000111222"] if start == link else []) == chats, "a link that has ended names nobody"
+    assert "t.me" not in club.http.get(own_page(club, "ann")).text
+    assert 'value="telegram"' in club.http.get(own_page(club, "ann")).text
+
+
+def own_page(club: Club, member: str) -> str:
+    return f"/p/{preferences_token(club.world.vault, member, now())}"
 
 
 def test_who_nobody_knows_and_who_says_stop_opens_nothing(club: Club) -> None:
