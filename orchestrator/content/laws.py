@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -439,6 +439,7 @@ def _calendar(form: bytes) -> Calendar:
     told = msgspec.json.decode(form, type=HolidaysForm)
     added, removed = set(told.add), set(told.remove)
 
+    @cache
     def days(subdivision: str | None) -> frozenset[date]:
         if not told.calendar:
             return frozenset(added)
@@ -448,9 +449,25 @@ def _calendar(form: bytes) -> Calendar:
     if not told.calendar:
         return Calendar(days(None))
     subdivisions = holiday_tables.list_supported_countries()[told.calendar]
-    by_part = {part: days(part) for part in subdivisions}
-    regions = {f"{told.calendar}-{part}": dates for part, dates in by_part.items()}
-    return Calendar(days(None), regions | {region: by_part[part] for region, part in told.regions.items()})
+    own = {f"{told.calendar}-{part}": part for part in subdivisions}
+    return Calendar(days(None), Regions(own | dict(told.regions), days))
+
+
+class Regions(Mapping[str, frozenset[date]]):
+    """region -> its holidays, worked out when first asked for: some countries have twenty regions, and a club few."""
+
+    def __init__(self, parts: Mapping[str, str], days: Callable[[str], frozenset[date]]) -> None:
+        """`parts`: region -> sub-division, as the tables of holidays name it."""
+        self._parts, self._days = parts, days
+
+    def __getitem__(self, region: str) -> frozenset[date]:
+        return self._days(self._parts[region])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
 
 def _local_midnight(day: date | None, zone: ZoneInfo) -> datetime | None:

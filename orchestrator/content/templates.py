@@ -31,7 +31,7 @@ from msgspec import Struct
 from orchestrator.content.mjml import CONTENT, around, pieces, to_html
 from orchestrator.errors import ContentError, Problem
 from orchestrator.render.program import Place, Program
-from orchestrator.render.sandbox import HTML, TEXT, Rejected, Sandbox
+from orchestrator.render.sandbox import HTML, TEXT, Rejected, Sandbox, read
 from orchestrator.render.templates import CHAT_LIMIT, SMS_LIMIT, Approved, Compiled, CompiledTemplates, best, canonical
 
 LAYOUT = "_layout"
@@ -204,7 +204,7 @@ class _Compiler:
         sound = True
         for before, source in sources(file):
             try:
-                file.sandbox.tree(source)
+                read(file.sandbox, source)
             except Rejected as error:
                 found = [Problem(file.file, before + fault.line, fault.what, fault.cure) for fault in error.faults]
                 self.problems.extend(found)

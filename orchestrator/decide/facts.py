@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, get_args
 
@@ -10,9 +10,10 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.decide import ledger
+from orchestrator.decide.asking import ATTRIBUTE
 from orchestrator.decide.content import Content
 from orchestrator.decide.ledger import Changed
-from orchestrator.decide.member import Aggregate, Limit, Member, Pause, Preferences
+from orchestrator.decide.member import NO_PREFERENCES, Aggregate, Limit, Member, Pause, Preferences
 from orchestrator.decide.points import asked_for, confirmed, told, wrote
 from orchestrator.decide.residence import residence_of
 from orchestrator.decide.result import Entry
@@ -91,24 +92,56 @@ def _updated(member: Member, event: Event, content: Content, fingerprint: Finger
     data = event.data
     if not isinstance(data, types.MemberEnrolled):
         raise TypeError(f"{event.type} carries {type(data).__name__}")
-    fields: dict[str, Any] = {name: given for name in PROFILE if (given := getattr(data, name)) is not None}
-    if data.attributes:
-        attributes = {**member.attributes, **data.attributes}
+    given = {name: said for name in PROFILE if (said := getattr(data, name)) is not None}
+    fields: dict[str, Any] = {name: said for name, said in given.items() if not _told_later(member, name, event.time)}
+    names = [*fields]
+    if news := [name for name in data.attributes if not _told_later(member, f"{ATTRIBUTE}{name}", event.time)]:
+        attributes = {**member.attributes, **{name: data.attributes[name] for name in news}}
         fields["attributes"] = dict(list(attributes.items())[-MAX_ATTRIBUTES:])
-    if data.preferences is not None:
+        names += [f"{ATTRIBUTE}{name}" for name in news]
+    if data.preferences is not None and not _told_later(member, "preferences", event.time):
         fields["preferences"] = preferences_of(data.preferences)
+        names.append("preferences")
     moved = any(name in fields for name in RESIDENCE)
     if data.contact_points:
         country = fields.get("country", member.country)
         fields["contact_points"] = told(member, data.contact_points, country, event.time, content, fingerprint)
         moved = True
-    known = replace(member, **fields) if fields else member
+    known = _told(replace(member, **fields), names, event.time) if fields else member
     if moved:
         known = replace(known, residence=residence_of(known, content))
     changed = Changed(member=known)
     for consent in data.consents:
         changed = _granted(changed, consent, event, content)
     return changed
+
+
+def _told_later(member: Member, name: str, at: datetime) -> bool:
+    """Whether a part of the profile was told after `at`."""
+    since = member.told.get(name)
+    if since is None and _is_known(member, name):
+        since = member.told_at
+    return since is not None and since > at
+
+
+def _told(member: Member, names: Iterable[str], at: datetime) -> Member:
+    """The member of whose profile these parts were told at `at`."""
+    first = at if member.told_at is None else member.told_at
+    told = {
+        name: since
+        for name, since in {**member.told, **dict.fromkeys(names, at)}.items()
+        # that nothing is there was told too; of attributes the oldest are forgotten
+        if (since != first if _is_known(member, name) else not name.startswith(ATTRIBUTE))
+    }
+    return replace(member, told_at=first, told=told)
+
+
+def _is_known(member: Member, name: str) -> bool:
+    """Whether anything is known of a part of the profile."""
+    if name.startswith(ATTRIBUTE):
+        return name.removeprefix(ATTRIBUTE) in member.attributes
+    known = getattr(member, name)
+    return bool(known) and known != NO_PREFERENCES
 
 
 def preferences_of(data: types.PreferencesData) -> Preferences:
@@ -198,10 +231,9 @@ def _message_received(member: Member, event: Event, _content: Content, _fingerpr
 def _tier_changed(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:
     if not isinstance(event.data, types.TierChanged):
         raise TypeError(f"{event.type} carries {type(event.data).__name__}")
-    former = member.aggregates.get(event.type)
-    if former is not None and former.last > event.time:
+    if _told_later(member, "tier", event.time):
         return Changed(member=member)
-    return Changed(member=replace(member, tier=event.data.tier))
+    return Changed(member=_told(replace(member, tier=event.data.tier), ["tier"], event.time))
 
 
 def _complaint_opened(member: Member, event: Event, _content: Content, _fingerprint: Fingerprint) -> Changed:

@@ -252,6 +252,9 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tier: str = ""
     attributes: Attributes = field(default_factory=dict)
     preferences: Preferences = NO_PREFERENCES
+    # when the profile was first told; "zone", "attributes.shop", "preferences" -> when that was, where it differs
+    told_at: datetime | None = None
+    told: dict[str, datetime] = field(default_factory=dict)
     contact_points: tuple[ContactPoint, ...] = ()
     # contact points that wait for their confirmation, by channel
     requested: dict[str, Requested] = field(default_factory=dict)

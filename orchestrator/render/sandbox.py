@@ -11,8 +11,9 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, time
+from functools import lru_cache
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.exceptions import TemplateError, UndefinedError
@@ -34,6 +35,14 @@ _LOOP_FIELDS = frozenset({"index", "index0", "revindex", "revindex0", "first", "
 _DATE_FIELDS = frozenset({"year", "month", "day", "hour", "minute"})
 _TO_ESCAPE = re.compile("[&<>'\"]")
 Root = Callable[[Frame], Iterator[str]]
+
+
+class Code(NamedTuple):
+    """What a source was compiled to."""
+
+    root: Root
+    # generated line → source line
+    lines: dict[int, int]
 
 
 class Rejected(RenderError):
@@ -119,8 +128,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         kinds = f"{type(left).__name__} {operator} {type(right).__name__}"
         raise Refusal(f"{kinds} is not offered; numbers are calculated with, texts are joined with ~")
 
-    def root(self, tree: nodes.Template, filename: str) -> tuple[Root, dict[int, int]]:
-        """The function of a checked tree, and generated line → source line."""
+    def code(self, tree: nodes.Template, filename: str) -> Code:
+        """The function of a checked tree."""
         try:
             code = self.compile(Bounding().visit(tree), None, filename)
         except (TemplateError, SyntaxError, RecursionError, MemoryError, ValueError, OverflowError) as error:
@@ -131,7 +140,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise TypeError(code)
         template = self.template_class.from_code(self, code, {})
         lines = {generated: source for source, generated in template.debug_info}
-        return template.root_render_func, lines  # type: ignore[return-value]  # typed for Jinja's own Context
+        return Code(template.root_render_func, lines)  # type: ignore[arg-type]  # typed for Jinja's own Context
 
     def tree(self, source: str) -> nodes.Template:
         """The checked tree of a template; raises Rejected with every fault found."""
@@ -204,6 +213,21 @@ def generated_line(trace: TracebackType | None, filename: str) -> int:
 
 TEXT = Sandbox(autoescape=False)
 HTML = Sandbox(autoescape=True)
+
+
+# projects of one process share most of their templates, and so does one that is read again
+@lru_cache(maxsize=2_048)
+def read(sandbox: Sandbox, source: str) -> frozenset[str]:
+    """The dotted paths that a template reads. Raises Rejected with every fault found."""
+    return fields(sandbox.tree(source))
+
+
+@lru_cache(maxsize=2_048)
+def compiled(sandbox: Sandbox, source: str, filename: str) -> Code:
+    """The code of a template that was found sound; `filename` is the name of its frames in a traceback."""
+    return sandbox.code(sandbox.tree(source), filename)
+
+
 _RAISE: Any = object()
 
 
@@ -218,7 +242,7 @@ class Expression:
         # dotted paths it reads: {"event.amount"}
         self.fields: frozenset[str] = fields(tree)
         self._missing = missing_value
-        self._root, _ = TEXT.root(tree, "<expression>")
+        self._root = TEXT.code(tree, "<expression>").root
 
     def __call__(self, data: Mapping[str, object]) -> object:
         """The value for this data. Raises RenderError that names the expression and the field, never a value."""

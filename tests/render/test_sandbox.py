@@ -134,8 +134,8 @@ class TestBounds:
     def test_a_loop_costs_its_length_times_what_is_in_it(self) -> None:
         program = Program(TEXT, "{% for a in numbers %}{{ a }}{% endfor %}", PLACES)
         frame = Frame(DATA, "en", 1_000, 1_000)
-        root, _ = TEXT.root(TEXT.tree("{% for a in numbers %}{{ a }}{% endfor %}"), "x")
-        text = "".join(root(frame))
+        code = TEXT.code(TEXT.tree("{% for a in numbers %}{{ a }}{% endfor %}"), "x")
+        text = "".join(code.root(frame))
         # 100 items; the loop itself, an output and a name make 3 nodes
         assert (1_000 - 100 * 3, program.run(DATA, "en")) == (frame.steps, text)
 
