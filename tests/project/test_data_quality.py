@@ -7,8 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.engine import Engine
 from typer.testing import CliRunner
@@ -153,17 +156,30 @@ def members(n: int, start: int = 0) -> list[Event]:
 
 
 def statements(work: Callable[[], object]) -> list[str]:
+    """What a store was asked: SQLite through SQLAlchemy, PostgreSQL by the driver, whoever calls it."""
     seen: list[str] = []
+    execute = psycopg.Cursor.execute
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("SELECT"):
+    def note(statement: str) -> None:
+        if statement.lstrip().startswith("SELECT"):
             seen.append(statement)
 
-    sqlalchemy_event.listen(Engine, "before_cursor_execute", note)
-    try:
-        work()
-    finally:
-        sqlalchemy_event.remove(Engine, "before_cursor_execute", note)
+    def of_sqlite(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if connection.dialect.name == "sqlite":
+            note(statement)
+
+    def of_postgres(cursor: psycopg.Cursor[Any], query: str | bytes, *arguments: Any, **named: Any) -> Any:
+        note(query.decode() if isinstance(query, bytes) else str(query))
+        return execute(cursor, query, *arguments, **named)  # type: ignore[arg-type]  # as it was given
+
+    sqlalchemy_event.listen(Engine, "before_cursor_execute", of_sqlite)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", of_postgres)
+        try:
+            work()
+        finally:
+            sqlalchemy_event.remove(Engine, "before_cursor_execute", of_sqlite)
+    assert seen
     return seen
 
 
