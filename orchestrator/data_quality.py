@@ -107,7 +107,7 @@ class Points(Struct, frozen=True, kw_only=True):
 class Quality(Struct, frozen=True, kw_only=True):
     """What one pass over the members found."""
 
-    # all that are known and not erased
+    # all that are known and not erased, each person once
     members: int
     # of them, enrolled
     enrolled: int
@@ -132,6 +132,9 @@ def data_quality(
                     pass_.unreadable += 1
                     continue
                 member = _read(vault.sealer(row.ref, wrapped[row.ref]).open(row.state))
+                if member.merged_into:
+                    # counted as whom it stands for
+                    continue
                 pass_.take(member)
                 shared.take(member)
             part = page[-1].member[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from orchestrator.decide.content import Content
+from orchestrator.decide.occasions import EVERYBODY
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Command
 from orchestrator.located import nearest
@@ -29,7 +30,8 @@ def start(
         what = f"{journey} starts by other means" if known is not None else f"there is no journey {journey}"
         cure = nearest(journey, by_hand) if by_hand else "no journey here has `trigger: {manual: true}`"
         raise UsageError(f"{what}; {cure}")
-    order = Command(verb="start", actor=actor, arguments={"journey": journey}, given_at=at)
+    arguments = {"journey": journey} if members else {"journey": journey, "to": EVERYBODY}
+    order = Command(verb="start", actor=actor, arguments=arguments, given_at=at)
     for member in members:
         must_know(store, vault, member)
     # a partition that stood idle carries it out at the moment it was given, not at its last one

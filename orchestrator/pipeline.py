@@ -24,7 +24,8 @@ from orchestrator.decide import ids
 from orchestrator.decide.content import Content
 from orchestrator.decide.journeys.walking import HELD
 from orchestrator.decide.member import ContactPoint, Member, Place
-from orchestrator.decide.occasions import operator_entry
+from orchestrator.decide.merging import ids_in, passed_on
+from orchestrator.decide.occasions import goes_on, operator_entry
 from orchestrator.decide.points import named
 from orchestrator.decide.result import Entry, Reservation, Result
 from orchestrator.decide.rules import RegistryState
@@ -32,11 +33,14 @@ from orchestrator.decide.shared import NOTHING, Needs, Shared, Stock, nobody
 from orchestrator.decide.step import needs, registries_of, step
 from orchestrator.dispatch.outage import outages
 from orchestrator.errors import SetupError, Unreadable
-from orchestrator.events.envelope import Event, content_hash, identity, read_event
+from orchestrator.events.envelope import Event, content_hash, identity, read_event, write_event
 from orchestrator.events.inputs import (
+    Absorbed,
     Command,
     EventInput,
+    Forwarded,
     Input,
+    InternalInput,
     Plan,
     PointShared,
     Redriven,
@@ -45,6 +49,7 @@ from orchestrator.events.inputs import (
     read_input,
     write_input,
 )
+from orchestrator.events.partition import partition_of
 from orchestrator.links import Links
 from orchestrator.masked import hiding
 from orchestrator.outbox_body import write_body
@@ -95,7 +100,7 @@ _read_member = msgspec.json.Decoder(Member).decode
 SWEPT = 1_000
 RELEASED = 2_000
 # how such an inbox row begins
-_REDRIVEN = b'{"type":"redriven"'
+_ALONE = (b'{"type":"redriven"', b'{"type":"forwarded"')
 
 
 class Arrival(NamedTuple):
@@ -167,6 +172,8 @@ class Ran(NamedTuple):
     more_due: bool
     # what an operator is to hear of
     alarms: tuple[LogRow, ...] = ()
+    # partitions that aliases of the batch's sent something on to
+    elsewhere: frozenset[int] = frozenset()
 
 
 class TurnFailed(Exception):
@@ -377,6 +384,8 @@ class _Batch:
         if tick is not None:
             self.latest = {partition: max(latest, tick) for partition, latest in self.latest.items()}
         self.members: dict[bytes, _Known] = {}
+        # reference -> sealer, of aliases that sent something on
+        self.sealers: dict[str, Sealer] = {}
         self.changed: dict[bytes, int] = {}
         self.seen: dict[bytes, bytes] = {}
         self.registries: dict[tuple[str, str], RegistryState | None] = {}
@@ -388,6 +397,7 @@ class _Batch:
         self.progress: dict[int, Progress] = {}
         self.consumed: dict[int, int] = {}
         self.touched: set[int] = set()
+        self.elsewhere: set[int] = set()
         self.alarms: list[LogRow] = []
         self.more_due = False
         self.due_limit = DUE_LIMIT
@@ -455,7 +465,8 @@ class _Batch:
 
     def ran(self) -> Ran:
         progress = {partition: self.progress.get(partition, before) for partition, before in self.held.items()}
-        return Ran(progress, self.consumed, self.turns, frozenset(self.touched), self.more_due, tuple(self.alarms))
+        touched, elsewhere = frozenset(self.touched), frozenset(self.elsewhere)
+        return Ran(progress, self.consumed, self.turns, touched, self.more_due, tuple(self.alarms), elsewhere)
 
     def _due(self) -> dict[int, list[InboxRow]]:
         """The due rows by partition; more than the limit only where so many share one instant, which is never split."""
@@ -567,6 +578,25 @@ class _Batch:
                 work.take_due(self.tick)
         work.close()
 
+    def alias(self, member: bytes) -> str:
+        """Whom a member is an alias of; "": of nobody."""
+        known = self.members.get(member)
+        return "" if known is None or known.member is None else known.member.merged_into
+
+    def _aliases(self, member: bytes) -> frozenset[bytes]:
+        """Whose touches are the member's own by now."""
+        known = self.members.get(member)
+        absorbed = known.member.absorbed if known is not None and known.member is not None else ()
+        return frozenset([self.vault.member(alias) for alias in absorbed])
+
+    def sealer(self, ref: str) -> Sealer | None:
+        """What opens what an alias sent on, of whichever partition; None where the alias was forgotten since."""
+        if ref not in self.sealers and ref not in self.destroyed:
+            wrapped = self.tx.keys([ref]).get(ref)
+            if wrapped is not None:
+                self.sealers[ref] = self.vault.sealer(ref, wrapped)
+        return None if ref in self.destroyed else self.sealers.get(ref)
+
     def may_go_on(self) -> bool:
         return self.turns < self.max_turns
 
@@ -594,7 +624,8 @@ class _Batch:
         registries = {key: state for key in wants.registries if (state := self.registries[key]) is not None}
         touches = {touch: stands for touch in wants.touches if (stands := self.moved.get(touch) or self.touches[touch])}
         standing = self.outages if wants.outages else {}
-        points = {contact: self.sharing.touches(contact, member) for contact in sorted(wants.points)}
+        aliases = self._aliases(member) if wants.points else frozenset()
+        points = {contact: self.sharing.touches(contact, member, aliases) for contact in sorted(wants.points)}
         if not registries and not touches and not points and not switched:
             return shared, None
         journaled = Given(
@@ -686,6 +717,7 @@ class _Partition:
         event = arrival.event
         if arrival.forwarded:
             batch.totals[partition, "forwarded"] += 1
+            batch.totals[partition, "misplaced"] += 1
             return
         if isinstance(event, Unreadable):
             self._bury(offset, now, event.reason, event.cure, arrival.raw)
@@ -708,6 +740,10 @@ class _Partition:
         batch, partition, member = self.batch, self.partition, arrival.member
         batch.seen[arrival.identity] = arrival.said
         batch.seen_rows.append(SeenRow(now // batch.pipeline.bucket, arrival.identity, arrival.said))
+        if into := batch.alias(member):
+            batch.totals[partition, "forwarded"] += 1
+            self._send(now, into, msgspec.structs.replace(event, subject=into), member)
+            return
         batch.totals[partition, "applied"] += 1
         recorded = [Recorded("event", offset, arrival.raw)]
         self._run(key, now, member, (EventInput(event),), recorded, event.subject)
@@ -732,17 +768,89 @@ class _Partition:
         if isinstance(inputs[0], Redriven):
             self._redriven(key, now, inputs[0])
             return
+        if member and member not in batch.members:
+            batch.load({member: self.partition})
+        if isinstance(inputs[0], Forwarded):
+            self._forwarded(key, now, member, inputs[0])
+            return
+        if into := batch.alias(member):
+            rows = self._pass_on(now, into, rows)
+            inputs = tuple([read_input(row[4]) for row in rows])
+            if not rows:
+                return
         batch.totals[self.partition, "applied"] += len(rows)
         recorded = [
             Recorded(str(given.__struct_config__.tag), -1, row[4]) for given, row in zip(inputs, rows, strict=True)
         ]
-        if member and member not in batch.members:
-            batch.load({member: self.partition})
         if not member or (member not in batch.members and all(isinstance(given, Command) for given in inputs)):
             # an order about somebody who is not known (parked from the first event on) is on record all the same
             self._house_turn(now, inputs, recorded)
             return
         self._run(key, now, member, inputs, recorded, "")
+
+    def _pass_on(
+        self, now: int, into: str, rows: Sequence[tuple[int, bytes, int, int, bytes]]
+    ) -> list[tuple[int, bytes, int, int, bytes]]:
+        """Sends on what came for an alias and concerns whom it stands for; what is left."""
+        left = []
+        for row in rows:
+            given = read_input(row[4])
+            if goes_on(given):
+                self._send(now, into, given, row[1])
+            else:
+                left.append(row)
+        self.batch.totals[self.partition, "forwarded"] += len(rows) - len(left)
+        return left
+
+    def _forwarded(self, key: int, now: int, member: bytes, sent: Forwarded) -> None:
+        """What came for an alias, or is handed over by one; whoever is an alias themselves sends it on again."""
+        batch = self.batch
+        sealer = batch.sealer(sent.ref)
+        if sealer is None:
+            self._bury(
+                0, now, "key_expired", "the member it came for was forgotten meanwhile: nothing can be read", b""
+            )
+            return
+        raw = sealer.open(sent.sealed)
+        given = EventInput(read_event(raw, batch.content.events)) if sent.event else read_input(raw)
+        if not isinstance(given, EventInput | Absorbed):
+            raise TypeError("what is sent on sealed is an event or a record")
+        known = batch.members.get(member)
+        if known is not None and known.member is not None and known.member.merged_into:
+            again = _sent_on(known.member, given)
+            if again is not None:
+                batch.totals[self.partition, "forwarded"] += 1
+                self._send(now, known.member.merged_into, again, member)
+                return
+        elif known is not None and known.erased and isinstance(given, Absorbed):
+            # they were forgotten as one person, so whoever hands themselves over to them is too
+            for alias in ids_in(given):
+                forget = Command(verb="erase", actor="engine", arguments={"merged": "yes"}, given_at=instant(now))
+                self._send(now, alias, forget, member)
+        batch.totals[self.partition, "applied"] += 1
+        if isinstance(given, EventInput):
+            self._run(key, now, member, (given,), [Recorded("event", -1, raw)], given.event.subject)
+        else:
+            self._run(key, now, member, (given,), [Recorded("absorbed", -1, raw)], given.into)
+
+    def _send(self, now: int, member_id: str, given: InternalInput | Event, sender: bytes) -> None:
+        """To another member's inbox, in whichever partition; what tells of the sender is sealed with their key."""
+        batch, vault = self.batch, self.batch.vault
+        if isinstance(given, Event | Absorbed):
+            whose = batch.members[sender]
+            if whose.sealer is None:
+                raise TypeError("whoever is erased sends nothing on")
+            batch.sealers[whose.ref] = whose.sealer
+            raw = write_event(given) if isinstance(given, Event) else write_input(given)
+            given = Forwarded(event=isinstance(given, Event), ref=whose.ref, sealed=whose.sealer.seal(raw))
+        partition = partition_of(member_id, batch.pipeline.store.partitions)
+        if partition == self.partition:
+            self._put(now, vault.member(member_id), write_input(given))
+        else:
+            # not before its clock is there, so that nothing is decided earlier than it was heard of
+            batch.more_due = True
+            batch.elsewhere.add(partition)
+            batch.inbox.append(NewInbox(partition, now, vault.member(member_id), write_input(given)))
 
     def _park_row(self, seq: int, member: bytes, now: int, given: Input, body: bytes) -> None:
         """Parks an inbox row; an event that was parked before stands there again as it stood."""
@@ -861,6 +969,8 @@ class _Partition:
             self._born_anew(member, result, now)
         self._meet(now, member, known.member, result.member)
         self._apply(now, member, ref, sealer, result)
+        for other, told in result.sent:
+            self._send(now, other, told, member)
         self._contacts(member, known.member, result.member)
         if result.reservations or any(isinstance(given, Tick) for given in inputs):
             batch.touched.add(self.partition)
@@ -1090,9 +1200,16 @@ def _redrives(given: Input) -> bool:
     return isinstance(given, Command) and given.verb == "redrive"
 
 
+def _sent_on(alias: Member, given: EventInput | Absorbed) -> Event | Absorbed | None:
+    """What an alias sends on; None where its own record came back: it handed itself over in a circle."""
+    if isinstance(given, EventInput):
+        return msgspec.structs.replace(given.event, subject=alias.merged_into)
+    return passed_on(alias, given)
+
+
 def _alone(*rows: tuple[int, bytes, int, int, bytes]) -> bool:
     """Whether one of these is an event that was parked: it is a turn of its own, as it would have been."""
-    return any(row[4].startswith(_REDRIVEN) for row in rows)
+    return any(row[4].startswith(_ALONE) for row in rows)
 
 
 def read_outages(rows: Mapping[str, tuple[int, int]]) -> dict[str, tuple[datetime, datetime | None]]:

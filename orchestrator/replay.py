@@ -258,9 +258,12 @@ def _turns(rows: Iterable[LogRow]) -> Iterator[tuple[int, list[LogRow]]]:
 
 
 def _part(member: Member, name: str) -> bytes:
-    """One field as it is stored: a state that was never stored holds tuples where a stored one holds lists."""
+    """One field as it is stored: a state that was never stored holds tuples where a stored one holds lists.
+
+    Sets have no order of their own: two that are equal may be written in two.
+    """
     value: Any = getattr(member, name)
-    return _encode(value)
+    return _encode(sorted(value) if isinstance(value, frozenset) else value)
 
 
 def former_contents(store: Store, settings: Settings, but: str) -> dict[str, Content]:

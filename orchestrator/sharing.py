@@ -13,7 +13,7 @@ What keeps the caps of a shared one is decided at the end of a batch, whatever a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -127,15 +127,21 @@ class Sharing:
         """Whether others than the member are known to have a contact point, beside what the member's record knows."""
         return any(row.member != member for row in self._held(contact))
 
-    def touches(self, contact: str, member: bytes) -> tuple[Place, ...]:
-        """The touches of others to a contact point, as they stand after the turns so far."""
+    def touches(self, contact: str, member: bytes, aliases: Collection[bytes] = ()) -> tuple[Place, ...]:
+        """The touches of others to a contact point, as they stand after the turns so far.
+
+        Those of the member's `aliases` are the member's own.
+        """
         self._aware.add((contact, member))
+        own = {member, *aliases}
         rows = [
-            row for row in self._points.reached(contact) if row.member != member and row.touch_id not in self._cancelled
+            row
+            for row in self._points.reached(contact)
+            if row.member not in own and row.touch_id not in self._cancelled
         ]
         places = {row.touch_id: self._place(row, None if row.at == 0 else row.at) for row in rows}
         for whose, made in self._reserved.get(contact, {}).values():
-            if whose != member:
+            if whose not in own:
                 places[made.touch_id] = self._place(made, None)
         return tuple(places.values())
 

@@ -16,7 +16,7 @@ from orchestrator.decide.ends import ORDERED
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Command
 from orchestrator.events.types import Channel, Purpose
-from orchestrator.members import must_know
+from orchestrator.members import must_know, stands_for
 from orchestrator.orders import to_all, to_member
 from orchestrator.stores.contract import NewInbox, Store, SuppressionRow
 from orchestrator.stores.outbox import ANY
@@ -70,8 +70,10 @@ def suppress(store: Store, vault: Vault, whom: Whom, actor: str, at: datetime) -
     Raises UsageError for a member who is not known.
     """
     subject, rows = _ordered(store, vault, whom, "suppress", actor, at)
-    row = SuppressionRow(subject, whom.channel, whom.purpose, micros(at), ORDERED)
-    return Suppressed(cancelled=tuple(store.suppress([row], rows)))
+    # of an alias, whom it stands for as well
+    subjects = [name.hex() for name in stands_for(store, vault, rows[0].member)] if whom.member else [subject]
+    silenced = [SuppressionRow(each, whom.channel, whom.purpose, micros(at), ORDERED) for each in subjects]
+    return Suppressed(cancelled=tuple(store.suppress(silenced, rows)))
 
 
 def lift(store: Store, vault: Vault, whom: Whom, actor: str, at: datetime) -> None:
@@ -80,6 +82,8 @@ def lift(store: Store, vault: Vault, whom: Whom, actor: str, at: datetime) -> No
     Raises UsageError where none stands.
     """
     subject, rows = _ordered(store, vault, whom, "unsuppress", actor, at)
+    if whom.member:
+        subject = stands_for(store, vault, rows[0].member)[-1].hex()
     if not any(row[:3] == (subject, whom.channel, whom.purpose) for row in store.suppressions()):
         raise UsageError("no such suppression stands; see: orchestrator suppress --list")
     store.suppress([], rows)

@@ -129,6 +129,10 @@ def _view(told: Explanation, shown: Explanation, *, full: bool) -> RenderableTyp
     if not told.paragraphs and not told.not_started:
         return Text("The log holds nothing about this member.")
     parts: list[RenderableType] = []
+    if told.merged_into:
+        parts.append(Text(f"This id is an alias of {told.merged_into}: orchestrator explain {told.merged_into}\n"))
+    if told.absorbed:
+        parts.append(Text(f"With the stories of the merged ids: {', '.join(told.absorbed)}\n"))
     if left_out := len(told.paragraphs) - len(shown.paragraphs):
         parts.append(Text(f"{left_out:,} earlier ones are not shown; see --limit\n", style="dim"))
     parts.extend(_paragraph(paragraph, full=full) for paragraph in shown.paragraphs)

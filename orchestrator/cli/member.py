@@ -1,4 +1,4 @@
-"""`orchestrator member …`: what is known of one member; handing it over; erasing it."""
+"""`orchestrator member …`: what is known of one member; handing it over; erasing it; two ids that are one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from orchestrator.cli.output import State, key_values, show, table, write_json
 from orchestrator.clocks import wall_clock
 from orchestrator.contact_log.sentences import ZONE_FROM
 from orchestrator.decide.member import Member
 from orchestrator.errors import UsageError
-from orchestrator.members import erase, erased, everything, known
+from orchestrator.members import erase, erased, everything, known, merge, merged
 from orchestrator.project import open_project
 from orchestrator.runtimes.embedded.project_runner import carry_out
 
-app = typer.Typer(no_args_is_help=True, help="See, hand over or erase what is known of one member.")
+app = typer.Typer(no_args_is_help=True, help="See, hand over, erase or merge what is known of members.")
 MemberId = Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]
 
 
@@ -65,13 +66,43 @@ def erase_(
     show(ctx, result)
 
 
+@app.command("merge")
+def merge_(
+    ctx: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The id that is an alias from now on.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The id that stands for both.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it can't be undone.")] = False,
+    actor: Annotated[str, typer.Option(help="Who orders it, for the log. Default: the account.")] = "",
+) -> None:
+    """Merge two ids of one person: histories are joined, the strictest consent stands, caps count both.
+
+    What comes for OLD is NEW's from then on. It can't be undone.
+
+    Example: orchestrator member merge member-0042 member-0107 --yes
+    """
+    state = State.of(ctx)
+    if not yes:
+        if state.json:
+            raise UsageError("merging can't be undone: say --yes")
+        typer.confirm(f"Make {old} an alias of {new} for good?", abort=True)
+    with open_project(state.project) as project:
+        store, vault = project.store, project.vault
+        result = merge(store, vault, old, new, actor or getpass.getuser(), wall_clock())
+        carry_out(project)
+        result = replace(result, done=merged(store, vault, old, new))
+    show(ctx, result)
+
+
 def _view(member: Member) -> RenderableType:
     """A member as people read one: what is empty is left out."""
+    if member.merged_into:
+        return Text(f"This id is an alias of {member.merged_into}: orchestrator member show {member.merged_into}")
     residence = member.residence
     zones = f"{', '.join(residence.zones)}, known from {ZONE_FROM[residence.zone_from]}" if residence.zones else ""
     profile = {
         "member": member.id,
         "reference": member.ref,
+        "also known as": sorted(member.absorbed),
         "status": member.status + (f" since {member.since:%Y-%m-%d}" if member.since else ""),
         "name": f"{member.given_name} {member.family_name}".strip(),
         "birthday": member.birthday,

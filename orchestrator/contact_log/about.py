@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,7 +16,7 @@ from orchestrator.contact_log.stops import about_addresses
 from orchestrator.decide.law import LawBook
 from orchestrator.decide.member import Member
 from orchestrator.events.partition import partition_of
-from orchestrator.stores.contract import Store
+from orchestrator.stores.contract import LogRow, Store
 from orchestrator.vault import Vault
 
 Why = Literal[
@@ -46,6 +47,9 @@ class Explanation(Struct, frozen=True, kw_only=True):
     silences: int
     waiting: int
     paragraphs: tuple[Paragraph, ...]
+    # the id that this one is an alias of, and those that are aliases of this one: their stories are told too
+    merged_into: str = ""
+    absorbed: tuple[str, ...] = ()
     # asked of one journey alone (`orchestrator.untriggered`)
     not_started: tuple[NotStarted, ...] = ()
 
@@ -65,10 +69,15 @@ def about(
     """
     ref = ref_of(store, vault, member_id)
     member = _member(store, vault, member_id)
+    others: tuple[str, ...] = ()
+    into = ""
+    if member is not None:
+        into, others = member.merged_into, tuple(sorted(member.absorbed))
+    story = [_rows(store, vault, name) for name in others]
     zone = None if member is None else _clock(member)
     house = list(store.log(partition=partition_of(member_id, store.partitions), ref=""))
     addresses = {point.fingerprint for point in member.contact_points} if member is not None else set()
-    rows = [*store.log(ref=ref), *about_addresses(house, addresses)]
+    rows = [*store.log(ref=ref), *chain.from_iterable(story), *about_addresses(house, addresses)]
     told = explain(sorted(rows), cite_of, zone, journey=journey, until=until, house=house)
     outcomes = [paragraph.outcome for paragraph in told]
     return Explanation(
@@ -77,7 +86,14 @@ def about(
         silences=outcomes.count("silence"),
         waiting=outcomes.count("waiting"),
         paragraphs=tuple(told),
+        merged_into=into,
+        absorbed=others,
     )
+
+
+def _rows(store: Store, vault: Vault, member_id: str) -> list[LogRow]:
+    row = store.member(vault.member(member_id))
+    return [] if row is None else list(store.log(ref=row.ref))
 
 
 def cites(book: LawBook) -> CiteOf:

@@ -54,6 +54,7 @@ REASONS: dict[str, str] = {
     "holdout": "the member is one of those whom nothing is sent to, so that the rest can be compared with them",
     "stopped": "the journey was stopped by an operator",
     "not_approved": "the journey had not been approved by then",
+    "merged": "the member turned out to be the same person as another, who is written to instead",
     "step_gone": "the step at which the member stood is not in the journey any more",
     "date_missing": "the date that it waited for is not known",
     "voucher_none_left": "no voucher code was left for it, or none that would be good for long enough",
@@ -75,6 +76,7 @@ TOUCH_REASONS: dict[str, str] = {
     "soft_bounced": "the contact point could not be reached for a while",
     "invalid": "the contact point does not exist",
     "switch": "sending was stopped by an operator",
+    "caps_joined": "another id turned out to be the same person, and what had reached both left no room for it then",
 }
 
 # what became of a touch; `{channel}` is the channel
@@ -131,6 +133,9 @@ HEALTH: dict[str, str] = {
 MEMBER: dict[str, str] = {
     "enrolled": "The member joined the programme",
     "cancelled": "The member left the programme",
+    "merged": "The member is the same person as another: everything goes on under the other id",
+    "absorbed": "Another id turned out to be the same person: what was known of it counts here too",
+    "merge_refused": "A merge changed nothing: both ids stood for this member already",
     "erased": "The member was forgotten: the key to all personal data was destroyed",
 }
 
@@ -148,6 +153,7 @@ COMMANDS: dict[str, str] = {
     "switch": "set or lifted a stop",
     "erase": "ordered that the member be forgotten",
     "restrict": "restricted what is done with the member's data",
+    "merge": "said that the member is the same person as another",
     "redrive": "had the inputs applied that were parked after an error",
 }
 

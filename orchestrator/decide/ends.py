@@ -19,7 +19,7 @@ ORDERED = "suppressed"
 SAME_END = frozenset(
     {
         *("expired", "provider_unavailable", "exited", "complaint_open", "goal_reached", "stopped", "step_gone"),
-        *("content_error", "date_missing"),
+        *("content_error", "date_missing", "merged"),
     }
 )
 # suppressions that a later consent ends

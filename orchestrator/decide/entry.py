@@ -26,10 +26,14 @@ def barred(member: Member, journey: Journey, facts: Mapping[str, object], views:
             return "where"
         if audience is not None and not audience(view):
             return "audience"
-    key = key_of(journey, facts)
+    return barred_by_others(member, journey, key_of(journey, facts), views.now)
+
+
+def barred_by_others(member: Member, journey: Journey, key: str, now: datetime) -> Bar:
+    """Which other run keeps the member from one of this key: one that was, or one that goes on; "": none."""
     entered = member.entered.get(mark_of(journey, key))
     if entered is not None and (
-        journey.reentry == "never" or (journey.gap is not None and views.now - entered < journey.gap)
+        journey.reentry == "never" or (journey.gap is not None and now - entered < journey.gap)
     ):
         return "reentry"
     if key or journey.at_once:

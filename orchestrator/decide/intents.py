@@ -17,7 +17,7 @@ from orchestrator.decide.consent import COMPLAINT
 from orchestrator.decide.decision import Spread, Weighed, barred_by, most_telling, spread_of, spread_out, weigh_by
 from orchestrator.decide.ends import cancel, settle
 from orchestrator.decide.hours import open_until
-from orchestrator.decide.journey import Journey, Send
+from orchestrator.decide.journey import Journey, Send, send_of
 from orchestrator.decide.member import ContactPoint, Instance, Member, Pending, Place
 from orchestrator.decide.panel import Panel, said
 from orchestrator.decide.points import contact_for
@@ -256,6 +256,23 @@ def _question(
         others=others_at(turn, contact.fingerprint),
         memo=memo,
     )
+
+
+def stands(turn: Turn, pending: Pending) -> bool:
+    """Whether the touch of an intent, were its place free, might still be sent to where it goes."""
+    member, content = turn.known(), turn.content
+    place, journey = place_of(member, pending.touch_id), content.journeys.get(pending.journey)
+    send = send_of(journey, pending.step)
+    if journey is None or send is None or place is None:
+        return True
+    there = (place.channel, place.contact)
+    point = next((each for each in member.contact_points if (each.channel, each.fingerprint) == there), None)
+    if point is None:
+        return True
+    rest = replace(member, places=tuple(each for each in member.places if each is not place))
+    question = _question(turn, rest, journey, send, point, pending, context.zones_of(content, rest), {})
+    panel = content.panel(rest.residence.jurisdictions, place.channel, journey.purpose, journey.name)
+    return panel.ask(question).says == "pass"
 
 
 def _reserve(

@@ -287,6 +287,10 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     complaints: tuple[str, ...] = ()
     # what is not called any more, as the outbox has it: "<member | contact fingerprint>/<channel>/<purpose>" -> why
     suppressed: dict[str, str] = field(default_factory=dict)
+    # who this id is an alias of; "": it is none
+    merged_into: str = ""
+    # ids that are aliases of this one
+    absorbed: frozenset[str] = frozenset()
 
     __repr__ = hiding("given_name", "family_name", "birthday")
 

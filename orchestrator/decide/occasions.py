@@ -19,12 +19,14 @@ from orchestrator.decide.journeys.triggers import crossed, ordered, silence_over
 from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Health, Member, Pending
+from orchestrator.decide.merging import absorb, hand_over
 from orchestrator.decide.result import Entry
 from orchestrator.decide.sharing import share
 from orchestrator.decide.turn import Turn, pending_of, place_of
 from orchestrator.decide.wishes import wished
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import (
+    Absorbed,
     Cancelled,
     Command,
     EventInput,
@@ -39,7 +41,10 @@ from orchestrator.events.inputs import (
     TimerDue,
     Withdrawal,
 )
+from orchestrator.events.types import MemberMerged
 
+# whom an order is for that names no member
+EVERYBODY = "everybody"
 # how long after `valid_until` a touch that is being called is looked at again
 STILL_CALLING = timedelta(minutes=5)
 
@@ -63,10 +68,35 @@ _encode = msgspec.json.Encoder().encode
 
 def take(turn: Turn, given: Input) -> None:
     """Applies one input; what is about nobody we know changes nothing, unless it is an event."""
-    if isinstance(given, EventInput):
+    if turn.member is not None and turn.member.merged_into:
+        _alias(turn, turn.member, given)
+    elif isinstance(given, EventInput):
         _event(turn, given.event)
+    elif isinstance(given, Absorbed):
+        absorb(turn, given)
     elif turn.member is not None and (change := _CHANGES.get(type(given))) is not None:
         change(turn, turn.member, given)
+
+
+def _alias(turn: Turn, member: Member, given: Input) -> None:
+    """An alias is nobody: it is forgotten with whom it stands for, or has handed itself over in a circle."""
+    if isinstance(given, Absorbed) and given.former == member.id:
+        absorb(turn, given)
+    elif isinstance(given, Command) and _forgets_alias(given):
+        _command(turn, member, given)
+
+
+def goes_on(given: Input) -> bool:
+    """Whether what came for an alias is meant for whom it stands for; the alias's own timers are void."""
+    if not isinstance(given, Command):
+        return isinstance(given, Outcome | Returned | Cancelled | Receipt | Withdrawal)
+    # an order to everybody reaches the other as well
+    return given.verb != "redrive" and not _forgets_alias(given) and given.arguments.get("to") != EVERYBODY
+
+
+def _forgets_alias(command: Command) -> bool:
+    """Whether this has an alias forgotten, for the one it stands for was."""
+    return command.verb == "erase" and "merged" in command.arguments
 
 
 def _event(turn: Turn, event: Event) -> None:
@@ -75,6 +105,9 @@ def _event(turn: Turn, event: Event) -> None:
     changed = apply_event(before, event, turn.content, turn.shared.fingerprint)
     turn.member = changed.member
     turn.entries.extend(changed.entries)
+    if isinstance(event.data, MemberMerged):
+        hand_over(turn, event.data.into)
+        return
     share(turn, turn.shared.points)
     for channel, purpose in changed.withdrawn:
         suppress(turn, "member", channel, purpose, "consent_withdrawn")
@@ -293,7 +326,12 @@ def _command(turn: Turn, member: Member, command: Command) -> None:
             end(turn, pending, "erased")
         turn.suppressions.append(("member", "*", "*", "erased", None))
         turn.entries.append(Entry(kind="member", state="erased"))
+        forget = Command(verb="erase", actor=command.actor, arguments={"merged": "yes"}, given_at=command.given_at)
+        if not member.merged_into:
+            turn.sent.extend((alias, forget) for alias in sorted(member.absorbed))
         turn.member, turn.erase = None, True
+    elif command.verb == "merge":
+        hand_over(turn, command.arguments["into"])
     elif command.verb == "start":
         journey = turn.content.journeys.get(command.arguments.get("journey", ""))
         if journey is not None and journey.trigger.kind == "manual":

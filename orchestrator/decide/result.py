@@ -143,5 +143,7 @@ class Result(Struct, frozen=True, kw_only=True):
     codes_back: tuple[str, ...] = ()
     # (pool, what an operator now heard of it): as `shared.Stock.told`
     told: tuple[tuple[str, int], ...] = ()
+    # (id, input) to put into the inboxes of other members
+    sent: tuple[tuple[str, InternalInput], ...] = ()
     # the member asked to be forgotten: destroy the key, leave a tombstone
     erase: bool = False

@@ -64,6 +64,7 @@ REASONS = (
     "journey_limit",
     "voucher_none_left",
     "erased",
+    "merged",
 )
 
 

@@ -22,6 +22,7 @@ from orchestrator.decide.shared import NOTHING, Needs, Shared, nobody
 from orchestrator.decide.sharing import share
 from orchestrator.decide.turn import Turn
 from orchestrator.events.inputs import (
+    Absorbed,
     Command,
     EventInput,
     Expired,
@@ -49,12 +50,14 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
             if given.event.type in ("member.enrolled", "member.updated", "contact.confirmed"):
                 before = known or Member(id=given.event.subject, ref=shared.new_ref)
                 known = apply_event(before, given.event, content, shared.fingerprint).member
-        elif isinstance(given, TimerDue | Returned) or (isinstance(given, Receipt | Outcome) and _has_deadline(known)):
+        elif isinstance(given, TimerDue | Returned | Absorbed) or (
+            isinstance(given, Receipt | Outcome) and _has_deadline(known)
+        ):
             weighs = True
         if (
             known is not None
             and known.pending
-            and isinstance(given, EventInput | Expired | Receipt | Withdrawal | Command | Outcome | Plan)
+            and isinstance(given, EventInput | Absorbed | Expired | Receipt | Withdrawal | Command | Outcome | Plan)
         ):
             touches = touches.union(intent.touch_id for intent in known.pending.values() if intent.touch_id)
     registries: frozenset[tuple[str, str]] = frozenset()
@@ -115,7 +118,7 @@ def _groups(turn: Turn, before: Member | None, inputs: tuple[Input, ...]) -> Non
             occurrence = ids.occurrence_of(turn.shared.key, given.event.source, given.event.id)
     for _ in range(MAX_ROUNDS):
         after = turn.member
-        if after is None or after is before:
+        if after is None or after is before or after.merged_into:
             return
         watch_groups(turn, before, occurrence)
         arbitrate(turn)

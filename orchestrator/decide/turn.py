@@ -47,6 +47,7 @@ class Turn:
         self.timers: list[tuple[datetime, InternalInput]] = []
         self.suppressions: list[tuple[str, str, str, str, datetime | None]] = []
         self.unsuppressed: list[tuple[str, str, str, datetime | None]] = []
+        self.sent: list[tuple[str, InternalInput]] = []
         self.totals: dict[str, int] = {}
         self.erase = False
         # intents to be weighed together, and those of them that took a place
@@ -77,6 +78,7 @@ class Turn:
             lacked=tuple(self.lacked.items()),
             codes_back=tuple(self.codes_back),
             told=tuple(self.told.items()),
+            sent=tuple(self.sent),
             erase=self.erase,
         )
 

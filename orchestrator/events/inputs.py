@@ -117,6 +117,32 @@ class Withdrawal(Struct, frozen=True, kw_only=True, tag="withdrawal"):
     occurred_at: datetime
 
 
+class Absorbed(Struct, frozen=True, kw_only=True, tag="absorbed"):
+    """The member is also who another id stood for until now, which hands over all that is known of it."""
+
+    # ids: who takes over, and who was taken over
+    into: str
+    former: str
+    # JSON of the former's record
+    state: msgspec.Raw
+    # ids that were aliases themselves by the time it came to them, and passed it on; the former's own, once a round
+    via: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without anything of the member."""
+        return "Absorbed()"
+
+
+class Forwarded(Struct, frozen=True, kw_only=True, tag="forwarded"):
+    """What came for an id that is an alias by now, or what it hands over; each is a turn of its own."""
+
+    # an event, with the id that it is for now; else an internal input
+    event: bool
+    # reference of the alias, with whose key it is sealed: whoever is forgotten meanwhile has nothing to say any more
+    ref: str
+    sealed: bytes
+
+
 class PointShared(Struct, frozen=True, kw_only=True, tag="point_shared"):
     """Another member came to a contact point of this one: from now on they share it."""
 
@@ -128,7 +154,17 @@ class Command(Struct, frozen=True, kw_only=True, tag="command"):
     """An operator's order, with its actor."""
 
     verb: Literal[
-        "activate", "suppress", "unsuppress", "switch", "erase", "restrict", "redrive", "start", "propose", "approve"
+        "activate",
+        "suppress",
+        "unsuppress",
+        "switch",
+        "erase",
+        "restrict",
+        "redrive",
+        "start",
+        "propose",
+        "approve",
+        "merge",
     ]
     actor: str
     arguments: dict[str, str] = field(default_factory=dict)
@@ -180,6 +216,8 @@ InternalInput = (
     | Receipt
     | Withdrawal
     | PointShared
+    | Absorbed
+    | Forwarded
     | Command
     | Tick
     | Plan

@@ -178,6 +178,12 @@ class MemberCancelled(Data, frozen=True, kw_only=True):
     reason: Code | None = None
 
 
+class MemberMerged(Data, frozen=True, kw_only=True):
+    """The member is the same person as another: the subject is an alias of `into` from now on."""
+
+    into: Code
+
+
 class ConsentGranted(ConsentData, frozen=True, kw_only=True):
     """A member agreed to be contacted."""
 
@@ -297,6 +303,7 @@ EVENT_TYPES: dict[str, type[Data]] = {
     "member.cancelled": MemberCancelled,
     "contact.requested": ContactRequested,
     "contact.confirmed": ContactConfirmed,
+    "member.merged": MemberMerged,
     "consent.granted": ConsentGranted,
     "consent.confirmed": ConsentConfirmed,
     "consent.withdrawn": ConsentWithdrawn,

@@ -34,7 +34,7 @@ from orchestrator.events.types import (
     Purpose,
 )
 from orchestrator.links import read_opt_out, read_preferences
-from orchestrator.members import opened
+from orchestrator.members import opened, stands_for
 from orchestrator.orders import NOBODY
 from orchestrator.serve.choices import CENTRE
 from orchestrator.serve.replies import Replies
@@ -178,7 +178,8 @@ class Hearing:
         rows.reports.append((touch.channel, report.state))
         rows.inbox.append(inbox_row(touch, told, heard))
         for row in suppressed_by(touch, told, heard):
-            rows.suppress(row)
+            for subject in self._names(touch.member) if row.subject == touch.member.hex() else [row.subject]:
+                rows.suppress(row._replace(subject=subject))
         rows.taken += 1
 
     def _stops(self, word: Inbound) -> str:
@@ -285,8 +286,13 @@ class Hearing:
         kept: Purpose = purpose  # type: ignore[assignment] # what calls this names one of ours
         said = Withdrawal(channel=channel, purpose=kept, method=method, occurred_at=instant(heard))
         rows.inbox.append(NewInbox(partition, heard, member, write_input(said)))
-        for each in _CHANNELS if channel == "*" else (channel,):
-            rows.suppress(SuppressionRow(member.hex(), each, purpose, heard, OPTED_OUT))
+        for subject in self._names(member):
+            for each in _CHANNELS if channel == "*" else (channel,):
+                rows.suppress(SuppressionRow(subject, each, purpose, heard, OPTED_OUT))
+
+    def _names(self, member: bytes) -> list[str]:
+        """The member as suppressions name them, and whom they are an alias of: who opts out does so as all of them."""
+        return [name.hex() for name in stands_for(self._store, self._vault, member)]
 
 
 def _key(source: str, key: str) -> bytes:

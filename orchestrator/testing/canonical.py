@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
+
+import msgspec
 
 from orchestrator.stores.contract import LogRow, Store
 
@@ -32,11 +35,19 @@ def canonical(store: Store) -> Canonical:
                 whose[turned.ref] = (turned.member, life)
     found: Canonical = {}
     for row in store.log():
-        found.setdefault(whose.get(row.ref, (b"", 0)), []).append(line(row))
+        found.setdefault(whose.get(row.ref, (b"", 0)), []).append(line(_named(row, whose)))
     if (b"", 0) in found:
         moment = column("at")
         found[b"", 0] = sorted({(*entry[:moment], 0, *entry[moment + 1 :]) for entry in found[b"", 0]})
     return found
+
+
+def _named(row: LogRow, whose: Mapping[str, tuple[bytes, int]]) -> LogRow:
+    """What tells of a member who was absorbed, by their keyed hash in the place of their reference."""
+    if (row.kind, row.state) != ("member", "absorbed"):
+        return row
+    member, life = whose[msgspec.json.decode(row.trail)["ref"]]
+    return row._replace(trail=f"{member.hex()} {life}")
 
 
 def line(row: LogRow) -> Line:

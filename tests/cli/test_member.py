@@ -85,3 +85,59 @@ def test_after_an_erasure_nothing_can_be_read_and_the_log_still_verifies(project
     kept = b"".join(path.read_bytes() for path in project.glob("orchestrator.db*"))
     assert b"ben@example.com" not in kept
     assert b"+1212555" not in kept
+
+
+# --- two ids that are one
+
+
+@pytest.fixture(scope="module")
+def merged_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which Dora, who joined and bought under two ids, is merged into the second."""
+    folder = tmp_path_factory.mktemp("merged") / "club"
+    starter.create(folder)
+    told = [enrolled(who, "2026-03-02T17:00:00Z") for who in ("dora", "dora-2", "eva")]
+    told += [purchase(who, "2026-03-03T17:00:00Z") for who in ("dora", "dora-2")]
+    assert 0 == call(folder, "run", str(lines(folder / "events.jsonl", told)), "--clock", "events").exit_code
+    merged = json.loads(call(folder, "--json", "member", "merge", "dora", "dora-2", "--yes").stdout)
+    assert {"old": "dora", "into": "dora-2", "done": True} == merged
+    return folder
+
+
+def test_a_merge_joins_what_was_known_and_leaves_an_alias(merged_project: Path) -> None:
+    member = json.loads(call(merged_project, "--json", "member", "show", "dora-2").stdout)
+    assert (["dora"], 2) == (member["absorbed"], member["aggregates"]["purchase.completed"]["count"])
+    assert "an alias of dora-2" in call(merged_project, "member", "show", "dora").stdout
+    handed = json.loads(call(merged_project, "member", "export", "dora").stdout)
+    assert "dora-2" == handed["member"]["id"]
+    assert {"dora", "dora-2"} == {entry["member"] for entry in handed["log"]}
+    assert 2 == json.loads(call(merged_project, "--json", "data-quality").stdout)["members"]
+    for words in (("log", "verify"), ("log", "reconcile"), ("replay",)):
+        assert 0 == call(merged_project, *words).exit_code
+
+
+def test_a_merge_asks_first_and_is_of_two_who_are_known_and_not_one(merged_project: Path) -> None:
+    asked = call(merged_project, "member", "merge", "eva", "dora-2", input="n\n")
+    assert (130, True) == (asked.exit_code, "Make eva an alias of dora-2 for good?" in asked.stdout)
+    assert 2 == call(merged_project, "--json", "member", "merge", "eva", "dora-2").exit_code
+    for old, new, said in (
+        ("eva", "nobody", "no member of this id"),
+        ("nobody", "eva", "no member of this id"),
+        ("eva", "eva", "one member already"),
+        ("dora-2", "dora", "one member already"),
+    ):
+        refused = call(merged_project, "member", "merge", old, new, "--yes")
+        assert (2, True) == (refused.exit_code, said in refused.stderr), (old, new)
+
+
+def test_who_is_suppressed_under_the_old_id_is_under_the_new_one(merged_project: Path) -> None:
+    call(merged_project, "suppress", "dora", "--channel", "sms")
+    standing = json.loads(call(merged_project, "--json", "suppress", "--list").stdout)
+    assert 2 == len({row["subject"] for row in standing if row["channel"] == "sms"})
+    assert 0 == call(merged_project, "suppress", "dora", "--channel", "sms", "--lift").exit_code
+
+
+def test_erasing_the_old_id_erases_the_person(merged_project: Path) -> None:
+    erased = json.loads(call(merged_project, "--json", "member", "erase", "dora", "--yes").stdout)
+    assert erased["key_destroyed"]
+    for who in ("dora", "dora-2"):
+        assert "was erased" in call(merged_project, "member", "show", who).stderr

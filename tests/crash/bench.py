@@ -53,6 +53,9 @@ STORY = (
     builders.purchase("ben", "2026-03-04T03:00:00Z"),
     builders.event("consent.withdrawn", "ben", "2026-03-04T06:00:00Z", {"method": "link"}),
     b"no event at all",
+    # in the other partition: handed over in one transaction, absorbed in another, as is what comes for the old id
+    builders.event("member.merged", "ben", "2026-03-04T18:00:00Z", {"into": "ana"}),
+    builders.purchase("ben", "2026-03-04T19:00:00Z"),
 )
 
 

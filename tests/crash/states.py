@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.contact_log.walk import Faults, walk
+from orchestrator.events.inputs import Forwarded, read_input
 from orchestrator.outbox_body import read_body
 from orchestrator.stores.contract import LogRow
 from orchestrator.vault import Sealer, Vault
@@ -104,6 +105,8 @@ def spelled_row(table: str, row: Row, sealers: dict[str, Sealer], vault: Vault) 
     elif table == "touches":
         plain["message"] = read_body(sealers[row["ref"]].open(row["message"]))
         plain["token"] = bool(row["token"])
+    elif table == "inbox" and isinstance(given := read_input(row["input"]), Forwarded):
+        plain["input"] = (given.event, sealers[given.ref].open(given.sealed))
     elif table in ("dead", "parked"):
         plain["raw"] = vault.open_dead(row["raw"])
     return plain

@@ -33,6 +33,9 @@ def test_the_scenario_sends_defers_silences_and_buries(bench: Bench) -> None:
     assert verdicts["suppress"] >= 1
     assert len(bench.expected_calls) == verdicts["send"]
     assert 1 == sum(n for (_, name), n in bench.expected_totals.items() if name == "dead")
+    assert {"merged": 1, "forwarded": 1} == {
+        name: n for (_, name), n in bench.expected_totals.items() if name in ("merged", "forwarded")
+    }
     assert bench.points > 200
 
 

@@ -16,6 +16,7 @@ from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.world import World, shipped_content
 from orchestrator.vault import KeyFile, Vault
+from tests.engine import workers
 
 PARTITIONS = 3
 
@@ -46,6 +47,20 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_world(vault: Vault, content: Content) -> Callable[[], World]:
     """`new_world()`: a further world in memory, under the same keys."""
     return lambda: World(MemoryStore(PARTITIONS), vault, content)
+
+
+@pytest.fixture
+def opened(postgres_url: str, vault: Vault, content: Content) -> Iterator[workers.Opened]:
+    """`opened()`: a further worker on one PostgreSQL."""
+    made: list[workers.Worker] = []
+
+    def opened() -> workers.Worker:
+        made.append(workers.Worker(SqlStore.open(postgres_url, workers.PARTITIONS), vault, content))
+        return made[-1]
+
+    yield opened
+    for worker in made:
+        worker.store.close()
 
 
 @pytest.fixture(params=["memory", "sqlite"])

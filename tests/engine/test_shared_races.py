@@ -3,89 +3,28 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 
 from orchestrator.decide.content import Content
-from orchestrator.errors import Interrupted
-from orchestrator.events.envelope import Event, write_event
-from orchestrator.events.partition import partition_of
-from orchestrator.pipeline import Arrival, Pipeline
-from orchestrator.stores.contract import Changes, HolderRow, Progress, Store, TouchRow
+from orchestrator.events.envelope import Event
+from orchestrator.stores.contract import Changes, HolderRow, Progress, TouchRow
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.memory.batch import MemoryBatch
-from orchestrator.stores.sql.store import SqlStore
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.store_rows import touch_row
-from orchestrator.testing.world import us
 from orchestrator.vault import Vault
+from tests.engine.workers import PARTITIONS, Opened, Worker, deadlocks, somebody, wait_for_a_waiter
 
-PARTITIONS = 4
 HOME = "home@example.com"
 NOON = "2026-03-02T17:00:00Z"
 A_WEEK_LATER = "2026-03-11T17:00:00Z"
-Opened = Callable[[], "Worker"]
-
-
-class Worker:
-    """A pipeline with sessions and a cache of its own, as a process has them."""
-
-    def __init__(self, store: Store, vault: Vault, content: Content) -> None:
-        self.store, self.pipeline = store, Pipeline(store, vault, content)
-        self.held: dict[int, Progress] = {}
-        self.interrupted = 0
-
-    def take(self, *partitions: int) -> None:
-        self.held = self.store.take(partitions)
-
-    def arrivals(self, events: Sequence[Event]) -> dict[int, list[Arrival]]:
-        found: dict[int, list[Arrival]] = {}
-        for given in events:
-            partition = partition_of(given.subject, PARTITIONS)
-            found.setdefault(partition, []).append(self.pipeline.arrival(write_event(given)))
-        return found
-
-    def run(self, events: Sequence[Event], tick: str | None = None) -> None:
-        """One batch, tried again as an engine does."""
-        while True:
-            try:
-                ran = self.pipeline.run(self.held, self.arrivals(events), None if tick is None else us(tick))
-            except Interrupted:
-                self.interrupted += 1
-                self.pipeline.forget()
-                stands = {row.partition: row for row in self.store.progress()}
-                self.held = {partition: stands[partition] for partition in self.held}
-            else:
-                self.held = ran.progress
-                return
-
-
-@pytest.fixture
-def opened(postgres_url: str, vault: Vault, content: Content) -> Iterator[Opened]:
-    workers: list[Worker] = []
-
-    def opened() -> Worker:
-        workers.append(Worker(SqlStore.open(postgres_url, PARTITIONS), vault, content))
-        return workers[-1]
-
-    yield opened
-    for worker in workers:
-        worker.store.close()
-
-
-def somebody(partition: int, number: int) -> str:
-    """A name in a partition."""
-    return next(
-        name for n in range(10_000) if partition_of(name := f"m{partition}-{number}-{n}", PARTITIONS) == partition
-    )
 
 
 def at_home(who: str, at: str, *addresses: str) -> Event:
@@ -105,13 +44,6 @@ def live(touches: Sequence[TouchRow]) -> dict[str, int]:
         if touch.purpose == "marketing" and touch.state not in ("cancelled", "rejected"):
             found[touch.contact] = found.get(touch.contact, 0) + 1
     return found
-
-
-def deadlocks(url: str) -> int:
-    with psycopg.connect(url, autocommit=True) as session:
-        session.execute("SELECT pg_stat_clear_snapshot()")
-        asked = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        return int(session.execute(asked).fetchall()[0][0])
 
 
 def test_partitions_whose_members_share_addresses_crosswise_keep_every_cap(opened: Opened, postgres_url: str) -> None:
@@ -173,15 +105,6 @@ def test_who_comes_second_waits_for_the_first_and_counts_what_the_first_reserved
             tx.write(Changes([(before, before._replace(turn=before.turn + 1))], reserved=[touch]))
         running.result(60)
     assert 1 == live(list(first.store.touches()))[contact]
-
-
-def wait_for_a_waiter(url: str) -> None:
-    """Returns when a session waits for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    with psycopg.connect(url, autocommit=True) as looking:
-        until = time.monotonic() + 30
-        while not looking.execute(waiting).fetchall()[0][0]:
-            assert time.monotonic() < until, "nobody waits"
 
 
 class Watched:

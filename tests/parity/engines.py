@@ -77,10 +77,10 @@ def tell(town: Town, records: Sequence[Record]) -> None:
     town.send([Send(r.value, r.key, r.partition, r.at // 1_000, r.headers) for r in records])
 
 
-def until_applied(town: Town, forwarded: int, within_s: float) -> None:
-    """Returns when all that was produced is applied, with so many events sent on to their own partitions."""
+def until_applied(town: Town, misplaced: int, within_s: float) -> None:
+    """Returns when all that was produced is applied, with so many misplaced events sent on to their own partitions."""
     workers, kafka = town.workers, town.settings.kafka
-    until(lambda: town.totals().get("forwarded", 0) == forwarded, "all was sent on", within_s, workers)
+    until(lambda: town.totals().get("misplaced", 0) == misplaced, "all was sent on", within_s, workers)
     ends = {partition: log.end for partition, log in find_ends(kafka, kafka.events, town.partitions).items()}
     until(lambda: town.next_offsets() == ends, "all was applied", within_s, workers)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
@@ -83,6 +84,8 @@ class _Generator:
         self.records: list[Record] = []
         self.spoilt: list[Record] = []
         self.n = 0
+        # ids that members were merged into
+        self.cards: list[str] = []
 
     def history(self) -> History:
         orders: list[NewInbox] = []
@@ -102,7 +105,7 @@ class _Generator:
         first = [record for record in self.records if record.at < HALF]
         second = [self._stepping_back(record) for record in self.records if record.at >= HALF]
         mark = marks(self.partitions, HALF)
-        return History(tuple(self.members), (*first, *mark), tuple(astray), tuple(second), tuple(orders))
+        return History((*self.members, *self.cards), (*first, *mark), tuple(astray), tuple(second), tuple(orders))
 
     # --- what happens
 
@@ -127,6 +130,13 @@ class _Generator:
         self.n += 1
         history = self.chance.random() < 0.03
         return event(kind, member, at, data, id=str(self.n), source=f"parity-{self.seed}", history=history)
+
+    def beside(self, member: str) -> str:
+        """An id of the same partition."""
+        ids = (f"{member}-card-{self.n}-{i}" for i in count())
+        home = partition_of(member, self.partitions)
+        self.cards.append(next(each for each in ids if partition_of(each, self.partitions) == home))
+        return self.cards[-1]
 
     def profile(self, member: str) -> Data:
         """A home, a language, ways to be reached and consents; some say a thing or two of themselves."""
@@ -246,6 +256,8 @@ KINDS: dict[str, _Maker] = {
     "member.enrolled": lambda made, member: made.profile(member),
     "member.updated": lambda made, member: made.profile(member),
     "member.cancelled": lambda _made, _: {"reason": "moved"},
+    # in the member's own partition: elsewhere it counts from when that partition comes to it
+    "member.merged": lambda made, member: {"into": made.beside(member)},
     "consent.granted": lambda made, _: made.consent(),
     "consent.confirmed": lambda made, _: made.confirmation(),
     "consent.withdrawn": lambda made, _: (

@@ -134,7 +134,16 @@ def test_every_reason_that_keeps_somebody_out_for_good_names_its_cure() -> None:
     passing = {"registry_listed", "registry_unknown", "frequency_cap", "law_cap", "minimum_gap", "member_limit"}
     of_intents = {"stale", "expired", "content_error", "exited", "journey_limit", "erased", "dispatch_window_closed"}
     of_intents |= {"provider_unavailable", "voucher_none_left"}
-    of_journeys = {"holdout", "goal_reached", "stopped", "step_gone", "date_missing", "channel_refused"}
+    of_journeys = {
+        "merged",
+        "not_approved",
+        "holdout",
+        "goal_reached",
+        "stopped",
+        "step_gone",
+        "date_missing",
+        "channel_refused",
+    }
     passing |= {"conversation_closed", "topic_declined"}
     assert set(REASONS) - set(CURES) <= passing | of_intents | of_journeys
     assert set(CURES) <= set(REASONS)

@@ -20,12 +20,13 @@ from orchestrator.channels.contract import Answer, Message
 from orchestrator.clocks import elapsed, wall_clock
 from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.events.partition import partition_of
 from orchestrator.links import OptOut, opt_out_token, read_opt_out
 from orchestrator.outbox_body import write_body
 from orchestrator.settings import DispatchSettings, Settings
 from orchestrator.stores.contract import Changes, Clock, KeyRow, MemberRow, Store, TouchRow
 from orchestrator.stores.sql.store import SqlStore
-from orchestrator.testing.builders import enrolled, purchase
+from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import Ledger, World, shipped_content
 from orchestrator.vault import Vault
 from tests.serve.inside import inside
@@ -149,6 +150,24 @@ def test_all_advertising_can_be_stopped_on_the_page(club: tuple[World, httpx.Cli
     member = world.member("ann")
     assert member is not None
     assert {"withdrawn"} == {consent.state for consent in member.consents.values()}
+
+
+@pytest.mark.parametrize("new", ["dan", "cid"], ids=["elsewhere", "beside"])
+def test_a_link_sent_to_an_id_that_is_an_alias_by_now_takes_the_person_out_at_once(
+    club: tuple[World, httpx.Client], new: str
+) -> None:
+    world, client = club
+    assert (partition_of(new, PARTITIONS) == partition_of("ann", PARTITIONS)) == (new == "cid")
+    merged = event("member.merged", "ann", "2026-11-20T15:10:00Z", {"into": new})
+    world.live(enrolled(new, "2026-11-20T15:00:00Z"), merged, dispatch=False)
+    assert ["reserved"] == [touch.state for touch in world.touches(new)]
+    assert 200 == client.post(way_out(world.vault, "ann")).status_code
+    assert ["cancelled"] == [touch.state for touch in world.touches(new)]
+    world.live(until="2026-12-31T00:00:00Z")
+    member = world.member(new)
+    assert member is not None
+    assert "withdrawn" == member.consents["email/marketing"].state
+    world.check()
 
 
 def test_a_token_that_is_none_is_404_and_can_t_be_tried_by_the_thousand(club: tuple[World, httpx.Client]) -> None:

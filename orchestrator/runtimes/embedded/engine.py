@@ -2,7 +2,8 @@
 
 Virtual clock: an event arrives at its own time; what falls due before it is taken first; after a turn that reserved a
 touch its partition waits until the outbox is drained, so that the outcome comes before anything later. How events are
-cut into batches changes nothing: each partition's turns follow from its own arrivals and rows alone.
+cut into batches changes nothing: each partition's turns follow from its own arrivals and rows alone. What an alias
+sends on to another partition is there before anything later: an event of an alias, or that makes one, is a batch alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msgspec import Struct
 from orchestrator.decide.content import Content
 from orchestrator.orders import activate
 from orchestrator.pipeline import Arrival, Pipeline, Ran
+from orchestrator.runtimes.embedded.aliases import Aliases
 from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
 from orchestrator.runtimes.turner import Turner
 from orchestrator.stores.contract import Clock, FilePosition, Progress, Store
@@ -78,6 +80,11 @@ class Engine:
         # file -> position up to which every partition has consumed, not written yet
         self.low_water: dict[bytes, FilePosition] = {}
         self.totals = Totals()
+        self.aliases = Aliases(store, vault)
+        # when the event arrives that has the engine to itself; None: none does
+        self.alone: int | None = None
+        # read, and to have the engine to itself when all before it is consumed
+        self.kept: Delivery | None = None
 
     # --- virtual clock
 
@@ -125,6 +132,8 @@ class Engine:
                 progressed(next(iter(given.values()))[-1])
             if ran.touched:
                 self._drain(drain, Clock.partition)
+            if self.alone is not None:
+                self._deliver(ran.elsewhere, self.alone, drain)
             # partitions stop at a touch: what a batch looks up for arrivals that it does not consume is for nothing
             size = min(SLICE, 1 + 2 * round(mean(ran.consumed.values() or (1,))))
         end = until if until is not None else max(p.clock for p in self.held.values())
@@ -134,6 +143,16 @@ class Engine:
 
     def _virtual(self, raw: bytes, file: bytes, length: int, byte: int) -> Arrival:
         return self.pipeline.arrival(raw, None, file, length, byte)
+
+    def _deliver(self, to: frozenset[int], at: int, drain: Drain | None) -> None:
+        """What an event sent on to other partitions, and all else that is due there by then."""
+        while to:
+            held = {partition: self.held[partition] for partition in to}
+            ran = self.turner.run(held, {}, at, stop_at_touch=drain is not None)
+            self._took(ran)
+            if ran.touched:
+                self._drain(drain, Clock.partition)
+            to = ran.elsewhere | (to if ran.turns else frozenset())
 
     def _finish(self, end: int, drain: Drain | None, positions: list[FilePosition]) -> None:
         """The last tick: everything due at or before `end`, and what follows from it."""
@@ -201,7 +220,16 @@ class Engine:
     def _refill(self, source: Iterator[Delivery]) -> bool:
         """Reads on while the window has room; whether anything waits. What was consumed makes room first."""
         self._settle()
-        for delivery in islice(source, max(0, WINDOW - len(self.outstanding))):
+        while len(self.outstanding) < WINDOW and (self.alone is None or not self.outstanding):
+            self.alone = None
+            delivery, self.kept = self.kept or next(source, None), None
+            if delivery is None:
+                break
+            if self.aliases.concerned(delivery.arrival):
+                if self.outstanding:
+                    self.kept = delivery
+                    break
+                self.alone = delivery.arrival.at
             self._enqueue(delivery)
         return any(self.queues.values())
 
