@@ -12,7 +12,7 @@ CODE := $(wildcard orchestrator tests benchmarks chaos)
 KAFKA_JARS := build/kafka-jars/.ready
 QUIX_ENV := build/quix-env/.ready
 
-.PHONY: help kafka-jars quix-env demo test bench bench-kafka bench-mail chaos soak lint format lock
+.PHONY: help broker kafka-jars quix-env demo test bench bench-kafka bench-mail chaos soak lint format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	  || { echo "Python 3.11 or later is needed; name it with: make PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || { echo "Setting up .venv (a minute or two, once)"; $(PYTHON) -m venv .venv; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	  -r requirements.lock
+	  --no-compile -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -38,13 +38,19 @@ $(KAFKA_JARS): tests/kafka/pom.xml
 	@mvn -q -B -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
-test: $(READY) ## format check, lint, types, import contracts, all tests
+# Maven and pip fetch side by side; types and contracts are checked while tests wait for servers.
+test: ## format check, lint, types, import contracts, all tests
+	@$(MAKE) -j 2 $(READY) broker
 	@$(BIN)/ruff format --check --quiet $(CODE) || { $(BIN)/ruff format --check $(CODE); exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
-	@$(BIN)/mypy --no-error-summary
-	@mkdir -p build; $(BIN)/lint-imports >build/import-contracts.txt 2>&1 || { cat build/import-contracts.txt; exit 1; }
+	@mkdir -p build
+	@{ $(BIN)/mypy --no-error-summary && $(BIN)/lint-imports; } >build/types.txt 2>&1 & checked=$$!; \
+	  $(BIN)/pytest -n 3 --dist loadfile $(PYTEST) || failed=1; \
+	  wait $$checked || { cat build/types.txt; failed=1; }; \
+	  test -z "$${failed:-}"
+
+broker:
 	@$(MAKE) kafka-jars || echo "Tests that need a broker will be skipped."
-	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 bench: $(READY) ## measure the embedded engine; a table, and build/bench.json
 	@mkdir -p build
