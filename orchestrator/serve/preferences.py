@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from orchestrator.decide.member import Member
 from orchestrator.dispatch.receipts import MARKETING
 from orchestrator.links import Own, preferences_token, read_preferences
-from orchestrator.members import stands_for
 from orchestrator.serve import choices, contacts, own
 from orchestrator.serve.hearing import OPTED_OUT
 from orchestrator.serve.limits import read_body
@@ -102,11 +101,10 @@ class _Pages:
     def _know(self, link: Own, request: Request) -> _Known | None:
         site = self._site
         # a link that was sent to an alias shows whom it stands for
-        whose = stands_for(site.store, site.vault, link.member)[-1]
-        member = site.member(whose)
+        member = site.member(link.member)
         if member is None:
             return None
-        subjects = {whose.hex(), *(point.fingerprint for point in member.contact_points)}
+        subjects = {site.vault.member(member.id).hex(), *(point.fingerprint for point in member.contact_points)}
         stand, now = tuple(site.store.suppressions_of(subjects)), instant(site.store.clock())
         return _Known(member, stand, own.reached(member, stand, now), site.language(request, member), now)
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.content.topics import Topics
 from orchestrator.decide.member import Member
-from orchestrator.members import opened
+from orchestrator.members import opened, stands_for
 from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.language import SPOKEN, asked_for
 from orchestrator.serve.pages import page
@@ -38,8 +38,8 @@ class Site(Struct, frozen=True, kw_only=True):
         )
 
     def member(self, member: bytes) -> Member | None:
-        """What is known of a member; None for nobody, and for one who was erased."""
-        row = self.store.member(member)
+        """What is known of a member, or of whom they are an alias of; None for nobody, and for one who was erased."""
+        row = self.store.member(stands_for(self.store, self.vault, member)[-1])
         return None if row is None else opened(self.store, self.vault, row)
 
     def page(self, name: str, language: str, view: Mapping[str, object], status: int = 200) -> Response:

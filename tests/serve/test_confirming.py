@@ -153,3 +153,16 @@ def test_no_message_asks_where_there_is_no_link_to_give(ann: Club) -> None:
     asks(bare, ASKED + timedelta(minutes=5), "sms")
     assert ("confirm-by-sms", "suppress", "content_error") in bare.decisions("ann", "confirm-consent")
     assert [] == bare.calls("ann")
+
+
+def test_a_link_sent_to_an_id_that_is_an_alias_by_now_confirms_for_the_person(ann: Club) -> None:
+    world, client = ann
+    merged = event("member.merged", "ann", ASKED + timedelta(minutes=5), {"into": "cid"})
+    joins = enrolled("cid", ASKED - timedelta(days=1), consents=())
+    world.live(joins, merged, until=(ASKED + timedelta(minutes=10)).isoformat())
+    assert 200 == client.post(link_of(world)).status_code
+    settle(world)
+    member = world.member("cid")
+    assert member is not None
+    assert "granted" == member.consents["email/marketing"].state
+    world.check()
