@@ -26,6 +26,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.decide.asking import ATTRIBUTE
 from orchestrator.decide.ends import cancel, end, suppress
 from orchestrator.decide.entry import barred_by_others
 from orchestrator.decide.facts import MAX_ATTRIBUTES, MAX_COMPLAINTS, PROFILE, ROLLING_DAYS
@@ -192,6 +193,9 @@ def _weighed_anew(turn: Turn, pending: Pending) -> None:
 def _joined(new: Member, old: Member, now: datetime) -> Member:
     """All that is added up or filled up."""
     profile = {name: getattr(old, name) for name in PROFILE if not getattr(new, name)}
+    names = (*profile, *(f"{ATTRIBUTE}{name}" for name in old.attributes if name not in new.attributes))
+    filled_up = {name: old.told.get(name, old.told_at) for name in names}
+    first = new.told_at or old.told_at
     places = {place.touch_id: place for place in (*old.places, *new.places)}
     keys = new.aggregates.keys() | old.aggregates.keys()
     return replace(
@@ -203,6 +207,8 @@ def _joined(new: Member, old: Member, now: datetime) -> Member:
         preferences=_wishes(new.preferences, old.preferences, now),
         contact_points=_points(new, old),
         # the alias was reached there, and stays among those who had it
+        told_at=first,
+        told={**new.told, **{name: since for name, since in filled_up.items() if since is not None and since != first}},
         shared=new.shared | {point.fingerprint for point in old.contact_points},
         aggregates={key: _sum(new.aggregates.get(key), old.aggregates.get(key)) for key in sorted(keys)},
         places=tuple(sorted(places.values(), key=lambda place: (place.at is None, place.at or now, place.touch_id))),

@@ -163,6 +163,21 @@ def test_the_strictest_consent_stands(world: World, new: str) -> None:
 
 
 @both
+def test_what_was_filled_up_from_the_old_one_was_told_when_it_was_told_there(world: World, new: str) -> None:
+    world.live(
+        event("member.enrolled", new, MONDAY, {"given_name": "Ana"}),
+        event("member.updated", "ana", TUESDAY, {"tier": "gold"}),
+        merged("ana", new, "2026-03-09T18:00:00Z"),
+        until="2026-03-09T19:00:00Z",
+    )
+    # late: said after the new one joined, and before the old one's tier was told
+    world.live(event("tier.changed", new, "2026-03-02T18:00:00Z", {"tier": "silver"}))
+    member = world.member(new)
+    assert member is not None
+    assert ("Ana", "gold") == (member.given_name, member.tier)
+
+
+@both
 def test_what_was_not_called_yet_is_decided_anew_and_said_once(world: World, new: str) -> None:
     world.live(enrolled("ana", MONDAY), until="2026-03-02T17:00:00Z", dispatch=False)
     assert ["reserved"] == [touch.state for touch in world.touches("ana")]
