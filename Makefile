@@ -12,7 +12,7 @@ CODE := $(wildcard orchestrator tests benchmarks chaos)
 KAFKA_JARS := build/kafka-jars/.ready
 QUIX_ENV := build/quix-env/.ready
 
-.PHONY: help broker kafka-jars quix-env demo test bench bench-kafka bench-mail chaos soak lint format lock
+.PHONY: help broker kafka-jars quix-env demo test types suite bench bench-kafka bench-mail chaos soak lint format lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,11 +43,14 @@ test: ## format check, lint, types, import contracts, all tests
 	@$(MAKE) -j 2 $(READY) broker
 	@$(BIN)/ruff format --check --quiet $(CODE) || { $(BIN)/ruff format --check $(CODE); exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
+	@$(MAKE) -j 2 types suite
+
+types:
 	@mkdir -p build
-	@{ $(BIN)/mypy --no-error-summary && $(BIN)/lint-imports; } >build/types.txt 2>&1 & checked=$$!; \
-	  $(BIN)/pytest -n 3 --dist loadfile $(PYTEST) || failed=1; \
-	  wait $$checked || { cat build/types.txt; failed=1; }; \
-	  test -z "$${failed:-}"
+	@{ $(BIN)/mypy --no-error-summary && $(BIN)/lint-imports; } >build/types.txt 2>&1 || { cat build/types.txt; exit 1; }
+
+suite:
+	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST)
 
 broker:
 	@$(MAKE) kafka-jars || echo "Tests that need a broker will be skipped."
