@@ -13,9 +13,10 @@ from orchestrator.channels.accounts import Account
 from orchestrator.channels.load import load_accounts
 from orchestrator.clocks import wall_clock
 from orchestrator.contact_log import checkpoint as checkpoints
-from orchestrator.content import tables
+from orchestrator.content import locate, tables
 from orchestrator.content.check import checked
 from orchestrator.content.disclosures import disclosures
+from orchestrator.content.journeys import load_pools, promised_by
 from orchestrator.content.laws import overdue
 from orchestrator.content.sender import examples
 from orchestrator.decide.law import LawBook
@@ -25,6 +26,7 @@ from orchestrator.errors import ContentError, OrchestratorError
 from orchestrator.project import Project, open_project
 from orchestrator.stores.outbox import at_account
 from orchestrator.times import instant, rfc3339
+from orchestrator.voucher_pools import standing
 
 ENOUGH_DISK = 1 << 30
 # seconds that the clocks of this machine and of the store may differ by
@@ -34,8 +36,8 @@ LARGEST_SKEW_S = 2.0
 def examine(path: Path, today: date, parts: Iterable[str] = ()) -> list[Check]:
     """The checks of a project folder, all of them or of some `parts`; `today` judges dates of laws and reviews.
 
-    Never raises for what it examines. Raises KeyError for a part that is none of keys, store, clocks, content,
-    approvals, channels, machine.
+    Never raises for what it examines. Raises KeyError for a part that is none of keys, store, vouchers, clocks,
+    content, approvals, channels, machine.
     """
     try:
         project = open_project(path)
@@ -99,6 +101,24 @@ def _store(project: Project, _today: date) -> Iterator[Check]:
     if entries and checkpoints.latest(project.store, project.vault) is None:
         cure = "orchestrator log checkpoint --out FILE, and keep FILE where the operator can't reach it"
         yield Check(name="checkpoint", state="warn", found="the log was never signed", cure=cure)
+
+
+def _vouchers(project: Project, today: date) -> Iterator[Check]:
+    """Only pools whose codes a journey promises: what is low, or can't be given any more."""
+    folder = locate.folder("templates", project.path)
+    for pool in standing(project.store, load_pools(folder), promised_by(folder)):
+        if not pool.journeys:
+            continue
+        codes = f"{pool.left:,} code{'' if pool.left == 1 else 's'} left"
+        name, cure = f"vouchers {pool.pool}", f"orchestrator voucher load {pool.pool} FILE"
+        if pool.last_day is not None and pool.last_day < today:
+            found = f"good until {pool.last_day} only, and {', '.join(pool.journeys)} promises them"
+            yield Check(name=name, state="fail", found=found, cure="name another pool, or another last_day")
+        elif pool.low or not pool.left:
+            state: Literal["warn", "fail"] = "warn" if pool.left else "fail"
+            yield Check(name=name, state=state, found=codes, cure=cure)
+        else:
+            yield Check(name=name, state="ok", found=f"{codes}, {pool.given:,} given")
 
 
 def _clocks(project: Project, _today: date) -> Iterator[Check]:
@@ -186,6 +206,7 @@ def _machine(project: Project, _today: date) -> Iterator[Check]:
 _EXAMINED: dict[str, Callable[[Project, date], Iterator[Check]]] = {
     "keys": _keys,
     "store": _store,
+    "vouchers": _vouchers,
     "clocks": _clocks,
     "content": _content,
     "approvals": _approvals,

@@ -13,7 +13,8 @@ from orchestrator.content import locate
 from orchestrator.project import open_project
 
 if TYPE_CHECKING:
-    from orchestrator.voucher_files import Loaded, Standing
+    from orchestrator.voucher_files import Loaded
+    from orchestrator.voucher_pools import Standing
 
 app = typer.Typer(no_args_is_help=True, help="Load voucher codes into their pools; see how many are left.")
 
@@ -63,7 +64,7 @@ def status_(ctx: typer.Context) -> None:
     Example: orchestrator voucher status --json
     """
     from orchestrator.content.journeys import load_pools, promised_by
-    from orchestrator.voucher_files import standing
+    from orchestrator.voucher_pools import standing
 
     with open_project(State.of(ctx).project) as project:
         folder = locate.folder("templates", project.path)

@@ -379,8 +379,8 @@ class Changes(NamedTuple):
     # written after `reserved` and `unsuppressed`; touches still reserved or claimed that they cover are cancelled, each
     # with a Cancelled inbox row due at `since`
     suppressions: Sequence[SuppressionRow] = ()
-    # touches whose codes go back to their pools where the touch is cancelled and was never attempted; done after
-    # `cancelled` and before `reserved`
+    # touches whose codes go back to their pools where the touch is cancelled and was never attempted, and the code was
+    # not emptied; done after `cancelled` and before `reserved`
     codes_back: Sequence[str] = ()
     # codes that this batch took with `vouchers`; done after `reserved`. Codes given to members whose keys are
     # `destroyed` are emptied last: what was given stays given

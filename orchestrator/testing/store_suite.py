@@ -1118,6 +1118,10 @@ class Vouchers(StoreFixtures):
         owner.commit(destroyed=[digest("ann").hex()])
         assert [("gifts", 1, 2, 0)] == self.stands(store)
         assert digest("a").hex() in store.load_vouchers([voucher("a")])
+        # nothing is left of it that could be given again
+        owner.commit(cancelled=["t1", "t2"], codes_back=["t1", "t2"])
+        assert [("gifts", 2, 1, 0)] == self.stands(store)
+        assert [b"sealed b", b"sealed c"] == [row.code for row in left_in(store)]
 
     def test_how_many_are_left_is_counted_no_farther_than_asked(self, store: Store) -> None:
         store.load_vouchers([voucher(f"{i}") for i in range(5)])

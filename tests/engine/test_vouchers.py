@@ -10,17 +10,18 @@ import pytest
 import structlog
 
 from orchestrator import suppression
-from orchestrator.channels.contract import Answer
+from orchestrator.channels.contract import Answer, Message
 from orchestrator.contact_log.about import about
-from orchestrator.decide.result import Trail
+from orchestrator.decide.result import Reservation, Trail
 from orchestrator.decide.vouchers import fingerprint_of
 from orchestrator.events.inputs import Command
 from orchestrator.stores.contract import NewVoucher, PoolRow
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.journeys import content_of
+from orchestrator.testing.store_rows import looking
 from orchestrator.testing.world import World
 from orchestrator.turns import opened
-from orchestrator.vouchers import put_codes
+from orchestrator.vouchers import Codes, put_codes
 
 JOINED = "2026-03-02T17:00:00Z"
 BOUGHT = "2026-03-03T17:00:00Z"
@@ -305,3 +306,40 @@ def test_no_code_stands_in_a_repr(gifts: World) -> None:
     gifts.live(purchase("ana", BOUGHT), dispatch=False)
     assert PoolRow("gifts", 1, 1, 1) == gifts.store.pools()[0]
     assert not [row for row in gifts.touches("ana") if "G-1" in repr(row)]
+
+
+# --- the codes of one batch
+
+
+def test_a_touch_reserved_and_cancelled_in_one_turn_takes_no_code_with_it(gifts: World) -> None:
+    fill(gifts, "G-1", "G-2")
+    with looking(gifts.store) as batch:
+        codes = Codes(batch, gifts.vault, gifts.content)
+        stocks = codes.offered({}, [("gifts", 1)])
+        assert (("G-1",), 2, 0) == (stocks["gifts"].codes, stocks["gifts"].left, stocks["gifts"].told)
+        assert "G-1" not in repr(stocks)
+        more = codes.offered(stocks, [("gifts", 5)])
+        assert ("G-1", "G-2") == more["gifts"].codes
+        assert more == codes.offered(more, [("gifts", 1)])
+        codes.give(reservation("t1", "G-1"), "ref")
+        codes.give(reservation("t2", "G-2"), "ref")
+        assert codes.cancel("t1")
+        assert not codes.cancel("t1")
+        assert ["t2"] == [row.touch_id for row in codes.given()]
+        assert ("G-1",) == codes.offered({}, [("gifts", 1)])["gifts"].codes
+        codes.take_back("of a former batch")
+        codes.take_back("t2")
+        assert (["of a former batch"], []) == (codes.back, codes.given())
+
+
+def reservation(touch: str, code: str) -> Reservation:
+    message = Message(
+        touch_id=touch, channel="sms", to="+12125550123", purpose="service", journey="test", locale="en", text=code
+    )
+    at = datetime.fromisoformat(BOUGHT)
+    made = Reservation(
+        touch_id=touch, intent_id="i", journey="test", channel="sms", purpose="service", contact="c", rank=1, due=at,
+        valid_until=at, call_by=None, call_rule="", message=message, pool="gifts", code=code,
+    )  # fmt: skip
+    assert code not in repr(made)
+    return made

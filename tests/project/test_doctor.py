@@ -16,8 +16,10 @@ from orchestrator.cli.app import app
 from orchestrator.clocks import wall_clock
 from orchestrator.doctor import examine
 from orchestrator.domain import Check
+from orchestrator.project import open_project
 from orchestrator.settings import FILE
 from orchestrator.stores.sql.sqlite import SqliteStore
+from orchestrator.vouchers import put_codes
 
 TODAY = date(2026, 11, 26)
 OWN = {
@@ -207,3 +209,20 @@ def test_the_command_ends_with_0_when_fit_and_3_when_not(project: Path) -> None:
     result = CliRunner().invoke(app, words)
     assert 3 == result.exit_code
     assert "channels" in {check["name"] for check in json.loads(result.stdout) if check["state"] == "fail"}
+
+
+def test_pools_of_voucher_codes_that_are_promised_and_low_empty_or_over_are_named(project: Path) -> None:
+    templates = project / "templates"
+    journey = templates / "birthday/journey.yaml"
+    journey.write_text(journey.read_text().replace("    valid_for: P1D\n", "    valid_for: P1D\n    voucher: gifts\n"))
+
+    def found(pools: str) -> list[tuple[str, str, str]]:
+        (templates / "vouchers.yaml").write_text(f"pools: {{{pools}, unused: {{low_water: 9}}}}\n")
+        return [(check.name, check.state, check.found) for check in examine(project, TODAY, ["vouchers"])[1:]]
+
+    assert [("vouchers gifts", "fail", "0 codes left")] == found("gifts: {low_water: 2}")
+    with open_project(project) as opened:
+        put_codes(opened.store, opened.vault, "gifts", ["G-1"])
+    assert [("vouchers gifts", "warn", "1 code left")] == found("gifts: {low_water: 2}")
+    assert [("vouchers gifts", "ok", "1 code left, 0 given")] == found("gifts: {low_water: 1, last_day: 2026-11-26}")
+    assert ["fail"] == [state for _, state, _ in found("gifts: {low_water: 1, last_day: 2026-11-25}")]

@@ -50,8 +50,11 @@ def apply_codes_back(tables: Tables, touch_ids: Iterable[str]) -> None:
         touch = tables.outbox.rows.get(touch_id)
         if touch is None or touch.state != "cancelled" or touch.attempts:
             continue
-        for number in tables.given_with.pop(touch_id, ()):
+        for number in sorted(tables.given_with.get(touch_id, ())):
             row, given = tables.vouchers[number]
+            if not row.code:
+                continue
+            tables.given_with[touch_id].discard(number)
             if given is not None:
                 tables.given_to[given.ref].discard(number)
             tables.vouchers[number] = row, None

@@ -288,7 +288,7 @@ SELECT holders.contact, touches.member, touch_id, channel, purpose, journey,
         "WHERE touch_id = ? AND state IN ('reserved', 'claimed')"
     ),
     code_back="""
-UPDATE vouchers SET touch_id = '', ref = '' WHERE touch_id <> '' AND touch_id = ?
+UPDATE vouchers SET touch_id = '', ref = '' WHERE touch_id <> '' AND touch_id = ? AND code <> x''
    AND EXISTS (SELECT 1 FROM touches
                 WHERE touches.touch_id = vouchers.touch_id AND state = 'cancelled' AND attempts = 0)""",
     give_voucher="UPDATE vouchers SET touch_id = ?, ref = ? WHERE seq = ? AND touch_id = ''",

@@ -255,7 +255,7 @@ UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
     ORDER BY touch_id FOR UPDATE))"""
 # ids; only the owner of a touch gives its code back, so nobody else holds these rows
 CODES_BACK = """
-UPDATE vouchers SET touch_id = '', ref = '' WHERE touch_id <> '' AND touch_id = ANY(%b::text[])
+UPDATE vouchers SET touch_id = '', ref = '' WHERE touch_id <> '' AND touch_id = ANY(%b::text[]) AND code <> ''
    AND EXISTS (SELECT FROM touches
                 WHERE touches.touch_id = vouchers.touch_id AND state || '' = 'cancelled' AND attempts = 0)"""
 GIVE_VOUCHERS = f"""
