@@ -65,10 +65,11 @@ def opened(store: Store, vault: Vault, row: MemberRow) -> Member | None:
 def alias_of(store: Store, vault: Vault, member: bytes) -> str:
     """The id that a member (keyed hash) is an alias of; "": of nobody, or nobody knows the member.
 
-    A record that can't be read is nobody's alias: whoever opts out is heard whatever state it is in.
+    A record that can't be read is nobody's alias: whoever opts out is heard whatever state it is in, and from a login
+    that may not read records (`inbox_writer`). What is ordered then reaches whom it stands for in that member's turn.
     """
-    row = store.member(member)
     try:
+        row = store.member(member)
         known = None if row is None else opened(store, vault, row)
     except (Tampered, SetupError, msgspec.MsgspecError):
         return ""
