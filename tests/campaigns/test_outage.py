@@ -101,7 +101,10 @@ def lived(size: Size, folder: Path, kafka: Kafka, postgres: Postgres) -> Ran:
     try:
         workers = [campaign.worker(), campaign.worker("dispatch")]
         campaign.join(f"early-{n}" for n in range(size.early))
-        until(lambda: len(first.taken()) >= size.early // 5, "the first account sends", size.within_s, workers)
+        # what is only on its way when the account breaks down is in doubt
+        until(
+            lambda: _accepted(campaign, "first") >= size.early // 5, "the first account sends", size.within_s, workers
+        )
 
         # connections break, and new ones are refused
         first.kill()
@@ -157,7 +160,7 @@ def judge(ran: Ran, size: Size) -> None:
     taken = Counter(mail.touch_id for mail in [*ran.first, *ran.second])
     state = {touch.touch_id: touch.state for touch in ran.touches}
     assert [] == [touch for touch, times in taken.items() if times > 1]
-    assert {"accepted", "unknown"} == {state[touch] for touch in taken}
+    assert {"accepted", "unknown"} >= {state[touch] for touch in taken}
     assert {touch for touch, its in state.items() if its == "accepted"} <= taken.keys()
 
     # what was past its time while nobody could be called: a silence with that reason, and never sent
@@ -213,6 +216,11 @@ def _nothing_due(campaign: Campaign) -> bool:
     waits = "SELECT count(*) FROM touches WHERE state IN ('claimed', 'attempting') OR state = 'reserved' AND due <= %s"
     report = lag(campaign.project, now)
     return not report.lag and not report.due and not campaign.ask(waits, now)[0][0]
+
+
+def _accepted(campaign: Campaign, account: str) -> int:
+    query = f"SELECT count(*) FROM touches WHERE state = 'accepted' AND account = '{account}'"
+    return int(campaign.ask(query)[0][0])
 
 
 def _out(campaign: Campaign) -> bool:

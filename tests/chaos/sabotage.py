@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine, event
 
 from orchestrator.errors import Refused
 from orchestrator.pipeline import Pipeline
@@ -144,14 +143,11 @@ class Sleepless(Passing):
         return [claim._replace(touch=claim.touch._replace(call_by=0)) for claim in claims]
 
 
-def rewrite_statements(pattern: re.Pattern[str], other: str) -> None:
-    """Statements about touches that match the pattern are sent with the other words."""
-
-    @event.listens_for(Engine, "before_cursor_execute", retval=True)
-    def rewrite(  # type: ignore[no-untyped-def]  # SQLAlchemy's own signature
-        connection, cursor, statement, parameters, context, executemany
-    ):
-        return pattern.sub(other, statement) if "touches" in statement else statement, parameters
+def keep_open() -> None:
+    """`recheck`, the attempt's half: its statement takes all hours for open."""
+    for name, statement in vars(statements).items():
+        if isinstance(statement, str) and "touches" in statement:
+            setattr(statements, name, _HOURS.sub("true", statement))
 
 
 def unfence_pipeline() -> None:
@@ -183,7 +179,7 @@ def apply(kind: str, store: Any) -> Any:
         unfence_pipeline()
         return Unfenced(store)
     if kind == "recheck":
-        rewrite_statements(_HOURS, "true")
+        keep_open()
     elif kind == "suppression":
         deafen()
     elif kind and kind not in KINDS:
