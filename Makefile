@@ -50,7 +50,7 @@ types:
 	@{ $(BIN)/mypy --no-error-summary && $(BIN)/lint-imports; } >build/types.txt 2>&1 || { cat build/types.txt; exit 1; }
 
 suite:
-	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 broker:
 	@$(MAKE) kafka-jars || echo "Tests that need a broker will be skipped."

@@ -81,10 +81,14 @@ def _altered(line: bytes, household: str, shift: timedelta, occasion: str = "") 
         event["time"] = (datetime.fromisoformat(event["time"]) + shift).isoformat().replace("+00:00", "Z")
     if "purchase_id" in data:
         data["purchase_id"] += household + occasion
-    # numbers are shared by the copies: no rule counts across members
-    for point in data.get("contact_points", ()):
+    # an address and a number of their own: caps count across members who share one
+    for point in data.get("contact_points", ()) if household else ():
+        address = point["address"]
         if point["channel"] == "email":
-            point["address"] = point["address"].replace("@", f"{household}@")
+            point["address"] = address.replace("@", f"{household}@")
+        else:
+            # +1, area, exchange 555, line
+            point["address"] = f"{address[:5]}{int(address[5:8]) + int(household[1:])}{address[8:]}"
     return msgspec.json.encode(event)
 
 

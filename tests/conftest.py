@@ -54,6 +54,12 @@ def reference_data() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a run of several processes files that wait for brokers begin first: none is left alone with one."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("kafka") is None)
+
+
 def skip_or_fail(missing: str) -> None:
     """A laptop without the server skips; where ORCHESTRATOR_REQUIRE_KAFKA=1 that is a failure."""
     if missing and os.environ.get("ORCHESTRATOR_REQUIRE_KAFKA") == "1":

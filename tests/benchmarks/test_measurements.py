@@ -37,6 +37,9 @@ def test_more_members_are_the_same_year_once_for_each_copy(year: Path, tmp_path:
     assert 3 * len({event.subject for event in once}) == len({event.subject for event in thrice})
     assert 3 * len(once) == len({(event.source, event.id) for event in thrice})
     assert [event.time for event in once for _ in range(3)] == [event.time for event in thrice]
+    joined = [event.data for event in thrice if event.type == "member.enrolled"]
+    points = [point.address for data in joined for point in data.contact_points]  # type: ignore[union-attr]
+    assert len(points) == len(set(points))
 
 
 def test_a_later_year_has_the_same_members_the_same_weekdays_and_ids_of_its_own(year: Path, tmp_path: Path) -> None:
