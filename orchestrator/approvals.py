@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -29,6 +28,7 @@ from orchestrator.events.inputs import Command
 from orchestrator.located import nearest
 from orchestrator.orders import to_all
 from orchestrator.person_keys import PersonKey
+from orchestrator.records import pages
 from orchestrator.render.contract import RenderError
 from orchestrator.settings import ApprovalSettings
 from orchestrator.stores.contract import Store
@@ -38,10 +38,7 @@ from orchestrator.vault import Vault
 # beside the author
 NEEDED = 2
 KIND = "approval"
-PAGE = 500
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64}) (?P<key>[A-Za-z0-9+/]{43}=)")
-
-_read_member = msgspec.json.Decoder(Member).decode
 
 State = Literal["open", "waiting", "not_proposed"]
 
@@ -229,14 +226,9 @@ class Approvals:
 
         What hangs on the event that would start it is in doubt. `progress` is told of members looked at.
         """
-        rows = iter(self.store.members())
         reached = 0
-        while page := list(islice(rows, PAGE)):
-            wrapped: Mapping[str, bytes] = self.store.keys([row.ref for row in page])
-            for row in page:
-                if row.ref in wrapped:
-                    member = _read_member(self.vault.sealer(row.ref, wrapped[row.ref]).open(row.state))
-                    reached += self._may_enter(member, journey, at)
+        for page in pages(self.store, self.vault):
+            reached += sum(member is not None and self._may_enter(member, journey, at) for _, member in page)
             progress(len(page))
         return reached
 

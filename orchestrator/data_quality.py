@@ -10,14 +10,12 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
 from msgspec import Struct
 
 from orchestrator.contact_log.sentences import because
@@ -27,15 +25,14 @@ from orchestrator.decide.journey import Journey, Send
 from orchestrator.decide.member import SECOND_CHOICE, Member
 from orchestrator.decide.points import DEAD, contact_for
 from orchestrator.decide.rules import Question, RegistryState
+from orchestrator.records import pages
 from orchestrator.render.templates import CompiledTemplates
-from orchestrator.stores.contract import MemberRow, Store
+from orchestrator.stores.contract import Store
 from orchestrator.vault import Vault
 
-PAGE = 500
 # `progress` is told in these parts: members come in the order of their keyed hash, which is even
 PARTS = 256
 _ALWAYS_THERE = frozenset({"member.attributes", "member.status"})
-_read = msgspec.json.Decoder(Member).decode
 
 # reason code -> what cures it
 CURES: dict[str, str] = {
@@ -125,29 +122,19 @@ def data_quality(
     pass_ = _Pass(content, now)
     done = 0
     with _Shared() as shared:
-        for page in _pages(store.members()):
-            wrapped = store.keys([row.ref for row in page])
-            for row in page:
-                if row.ref not in wrapped:
+        for page in pages(store, vault):
+            for _, member in page:
+                if member is None:
                     pass_.unreadable += 1
-                    continue
-                member = _read(vault.sealer(row.ref, wrapped[row.ref]).open(row.state))
-                if member.merged_into:
-                    # counted as whom it stands for
-                    continue
-                pass_.take(member)
-                shared.take(member)
-            part = page[-1].member[0]
+                # an alias is counted as whom it stands for
+                elif not member.merged_into:
+                    pass_.take(member)
+                    shared.take(member)
+            part = page[-1][0].member[0]
             progress(part - done)
             done = part
         progress(PARTS - done)
         return pass_.result(shared.result())
-
-
-def _pages(rows: Iterable[MemberRow]) -> Iterator[list[MemberRow]]:
-    rows = iter(rows)
-    while page := list(islice(rows, PAGE)):
-        yield page
 
 
 class _Pass:

@@ -11,11 +11,10 @@ from orchestrator.decide.member import Member
 from orchestrator.errors import SetupError, Tampered, UsageError
 from orchestrator.events.inputs import Command
 from orchestrator.orders import to_member
-from orchestrator.stores.contract import MemberRow, Store, SuppressionRow
+from orchestrator.records import opened
+from orchestrator.stores.contract import Store, SuppressionRow
 from orchestrator.times import instant
 from orchestrator.vault import Vault
-
-_read = msgspec.json.Decoder(Member).decode
 
 
 class Everything(Struct, frozen=True, kw_only=True):
@@ -54,12 +53,6 @@ def known(store: Store, vault: Vault, member_id: str) -> Member:
     if member is None:
         raise UsageError("this member was erased: nothing can be read any more")
     return member
-
-
-def opened(store: Store, vault: Vault, row: MemberRow) -> Member | None:
-    """The state that a row holds; None where the member was erased."""
-    wrapped = store.key(row.ref)
-    return None if row.erased or wrapped is None else _read(vault.sealer(row.ref, wrapped).open(row.state))
 
 
 def alias_of(store: Store, vault: Vault, member: bytes) -> str:

@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -774,8 +775,7 @@ class _Partition:
             self._forwarded(key, now, member, inputs[0])
             return
         if into := batch.alias(member):
-            rows = self._pass_on(now, into, rows)
-            inputs = tuple([read_input(row[4]) for row in rows])
+            rows, inputs = self._pass_on(now, into, rows, inputs)
             if not rows:
                 return
         batch.totals[self.partition, "applied"] += len(rows)
@@ -789,18 +789,19 @@ class _Partition:
         self._run(key, now, member, inputs, recorded, "")
 
     def _pass_on(
-        self, now: int, into: str, rows: Sequence[tuple[int, bytes, int, int, bytes]]
-    ) -> list[tuple[int, bytes, int, int, bytes]]:
-        """Sends on what came for an alias and concerns whom it stands for; what is left."""
-        left = []
-        for row in rows:
-            given = read_input(row[4])
-            if goes_on(given):
+        self,
+        now: int,
+        into: str,
+        rows: list[tuple[int, bytes, int, int, bytes]],
+        inputs: tuple[InternalInput, ...],
+    ) -> tuple[list[tuple[int, bytes, int, int, bytes]], tuple[InternalInput, ...]]:
+        """Sends on what came for an alias and concerns whom it stands for; the rows that are left, and their inputs."""
+        stays = [not goes_on(given) for given in inputs]
+        for row, given, mine in zip(rows, inputs, stays, strict=True):
+            if not mine:
                 self._send(now, into, given, row[1])
-            else:
-                left.append(row)
-        self.batch.totals[self.partition, "forwarded"] += len(rows) - len(left)
-        return left
+        self.batch.totals[self.partition, "forwarded"] += len(rows) - sum(stays)
+        return list(compress(rows, stays)), tuple(compress(inputs, stays))
 
     def _forwarded(self, key: int, now: int, member: bytes, sent: Forwarded) -> None:
         """What came for an alias, or is handed over by one; whoever is an alias themselves sends it on again."""

@@ -56,9 +56,7 @@ def erase_(
     """
     state = State.of(ctx)
     if not yes:
-        if state.json:
-            raise UsageError("erasing can't be undone: say --yes")
-        typer.confirm(f"Erase {member} for good?", abort=True)
+        _confirm(state, "erasing", f"Erase {member} for good?")
     with open_project(state.project) as project:
         result = erase(project.store, project.vault, member, getpass.getuser(), wall_clock())
         carry_out(project)
@@ -82,15 +80,20 @@ def merge_(
     """
     state = State.of(ctx)
     if not yes:
-        if state.json:
-            raise UsageError("merging can't be undone: say --yes")
-        typer.confirm(f"Make {old} an alias of {new} for good?", abort=True)
+        _confirm(state, "merging", f"Make {old} an alias of {new} for good?")
     with open_project(state.project) as project:
         store, vault = project.store, project.vault
         result = merge(store, vault, old, new, actor or getpass.getuser(), wall_clock())
         carry_out(project)
         result = replace(result, done=merged(store, vault, old, new))
     show(ctx, result)
+
+
+def _confirm(state: State, doing: str, question: str) -> None:
+    """Goes on where a person agrees; a program must have said so already."""
+    if state.json:
+        raise UsageError(f"{doing} can't be undone: say --yes")
+    typer.confirm(question, abort=True)
 
 
 def _view(member: Member) -> RenderableType:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.decide import context
 from orchestrator.decide.decision import Weighed
 from orchestrator.decide.journey import ReachBy, send_of
 from orchestrator.decide.member import Member, Pending
-from orchestrator.decide.result import Entry
 from orchestrator.decide.turn import Turn, Wanted
 from orchestrator.render.contract import RenderError
 
 # accepted ones that are watched for a bounce; the oldest are forgotten first
 MAX_WATCHED = 20
-
-_encode = msgspec.json.Encoder().encode
 
 
 def given(turn: Turn, by: ReachBy, intent: Pending) -> Pending:
@@ -46,21 +42,10 @@ def endangered(intent: Pending, weighed: Sequence[Weighed]) -> bool:
 
 
 def alarm(turn: Turn, intent: Pending, because: str, reason: str = "deadline_endangered") -> None:
-    """An operator hears of it: a line in the log, and a warning from whoever runs this turn."""
+    """An operator hears that a deadline is in danger, or was missed."""
     journey = turn.content.journeys.get(intent.journey)
-    turn.entries.append(
-        Entry(
-            kind="alarm",
-            journey=intent.journey,
-            step=intent.step,
-            occurrence=intent.occurrence,
-            intent_id=intent.intent_id,
-            touch_id=intent.instead_of,
-            purpose=journey.purpose if journey else "",
-            reason=reason,
-            trail=_encode({"reach_by": intent.reach_by, "because": because}).decode(),
-        )
-    )
+    told = {"reach_by": intent.reach_by, "because": because}
+    turn.alarm(intent, reason, told, touch=intent.instead_of, purpose=journey.purpose if journey else "")
 
 
 def came(turn: Turn, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -162,6 +163,24 @@ class Turn:
             purpose=journey.purpose if journey else "",
             reason=reason,
             state=state,
+        )
+
+    def alarm(
+        self, intent: Pending, reason: str, told: Mapping[str, object], *, touch: str = "", purpose: str = ""
+    ) -> None:
+        """An operator hears of it: a line in the log, and a warning from whoever runs this turn."""
+        self.entries.append(
+            Entry(
+                kind="alarm",
+                journey=intent.journey,
+                step=intent.step,
+                occurrence=intent.occurrence,
+                intent_id=intent.intent_id,
+                touch_id=touch,
+                purpose=purpose,
+                reason=reason,
+                trail=_encode(told).decode(),
+            )
         )
 
     def end_entry(self, pending: Pending, reason: str) -> None:

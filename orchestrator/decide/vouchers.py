@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
-import msgspec
 from msgspec import Struct
 
 from orchestrator.decide.content import Pool
 from orchestrator.decide.context import clock_of
 from orchestrator.decide.member import Pending
-from orchestrator.decide.result import Entry, Promised
+from orchestrator.decide.result import Promised
 from orchestrator.decide.shared import Stock
 from orchestrator.decide.turn import Turn
 from orchestrator.masked import hiding
@@ -29,8 +28,6 @@ NONE_LEFT = "voucher_none_left"
 FEW, NONE = 1, 2
 ALARMS = {FEW: "vouchers_low", NONE: "vouchers_gone"}
 NO_STOCK = Stock()
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Voucher(Struct, frozen=True, kw_only=True):
@@ -104,14 +101,4 @@ def _alarm(turn: Turn, intent: Pending, pool: str, level: int, left: int, becaus
     if told >= level:
         return
     turn.told[pool] = level
-    turn.entries.append(
-        Entry(
-            kind="alarm",
-            journey=intent.journey,
-            step=intent.step,
-            occurrence=intent.occurrence,
-            intent_id=intent.intent_id,
-            reason=ALARMS[level],
-            trail=_encode({"pool": pool, "left": left, "because": because}).decode(),
-        )
-    )
+    turn.alarm(intent, ALARMS[level], {"pool": pool, "left": left, "because": because})

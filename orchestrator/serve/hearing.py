@@ -34,8 +34,9 @@ from orchestrator.events.types import (
     Purpose,
 )
 from orchestrator.links import read_opt_out, read_preferences
-from orchestrator.members import opened, stands_for
+from orchestrator.members import stands_for
 from orchestrator.orders import NOBODY
+from orchestrator.records import opened
 from orchestrator.serve.choices import CENTRE
 from orchestrator.serve.replies import Replies
 from orchestrator.stores.contract import HeardBefore, HeardRow, NewInbox, Store, SuppressionRow

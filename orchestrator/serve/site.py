@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from orchestrator.content.topics import Topics
 from orchestrator.decide.member import Member
-from orchestrator.members import opened, stands_for
+from orchestrator.members import stands_for
+from orchestrator.records import opened
 from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.language import SPOKEN, asked_for
 from orchestrator.serve.pages import page

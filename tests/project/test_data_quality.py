@@ -16,7 +16,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.engine import Engine
 from typer.testing import CliRunner
 
-from orchestrator import data_quality as module
+from orchestrator import records as module
 from orchestrator import starter
 from orchestrator.cli.app import app
 from orchestrator.contact_log.sentences import REASONS
