@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from orchestrator import secret_files
 from orchestrator.errors import SetupError
 
 _BYTES = 32
@@ -42,9 +42,7 @@ class PersonKey:
         """A new key at `path` (0600); raises SetupError where something is there, or it can't be written."""
         raw = os.urandom(_BYTES)
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(base64.b64encode(raw).decode() + "\n")
+            secret_files.put(path, base64.b64encode(raw) + b"\n", new=True)
         except FileExistsError:
             raise SetupError(f"{path} exists and is not overwritten; name another file") from None
         except OSError as error:
@@ -60,8 +58,7 @@ class PersonKey:
             raise SetupError(
                 f"{path} can't be read: {error.strerror}; make one: orchestrator content new-key"
             ) from None
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            raise SetupError(f"{path} can be read by others; cure: chmod 600 {path}")
+        secret_files.refuse_open(path, mode)
         try:
             raw = base64.b64decode(text.strip(), validate=True)
         except ValueError:

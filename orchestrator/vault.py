@@ -16,8 +16,6 @@ import hashlib
 import hmac
 import os
 import secrets
-import stat
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from orchestrator import secret_files
 from orchestrator.errors import SetupError, Tampered
 from orchestrator.times import micros
 
@@ -85,7 +84,7 @@ class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _put(path, key_file, new=True)
+            secret_files.put(path, _written(key_file), new=True)
         except FileExistsError:
             raise SetupError(
                 f"{path} exists and is not overwritten, since all members' data hangs on it; "
@@ -112,8 +111,7 @@ class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise SetupError(f"{path} can't be read by this user; cure: chown $(id -un) {path}") from None
         except OSError as error:
             raise SetupError(f"{path} can't be read ({error.strerror}); see keys.file in orchestrator.toml") from None
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            raise SetupError(f"{path} can be read by others; cure: chmod 600 {path}")
+        secret_files.refuse_open(path, mode)
         try:
             return msgspec.json.decode(raw, type=KeyFile)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -129,7 +127,7 @@ class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if week <= self.dead_week:
             return self
         later = msgspec.structs.replace(self, dead=_ratchet(self.dead, week - self.dead_week), dead_week=week)
-        _put(path, later, new=False)
+        secret_files.put(path, _written(later), new=False)
         return later
 
 
@@ -336,26 +334,5 @@ def _ratchet(key: bytes, weeks: int) -> bytes:
     return key
 
 
-def _put(path: Path, key_file: KeyFile, *, new: bool) -> None:
-    """Writes the whole file or nothing, readable by its owner alone, and on disk when this returns."""
-    fields = msgspec.json.format(msgspec.json.encode(key_file), indent=2)
-    # mkstemp makes it 0600 from its first byte on
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".key-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(fields + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            # unlike a rename, a link refuses to replace what is there
-            Path(path).hardlink_to(name)
-        else:
-            Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def _written(key_file: KeyFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(key_file), indent=2) + b"\n"
