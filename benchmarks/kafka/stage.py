@@ -39,7 +39,9 @@ def servers() -> Iterator[Stage]:
     # the account that PostgreSQL runs under looks through it
     folder.chmod(0o755)
     kafka = Kafka(folder / "kafka", heap_mb=768, quick_start=False)
-    postgres = Postgres(_made(folder / "postgres"), shared_buffers="1GB", max_wal_size="4GB")
+    postgres = Postgres(
+        _made(folder / "postgres"), shared_buffers="1GB", max_wal_size="4GB", track_commit_timestamp="on"
+    )
     try:
         kafka.start()
         postgres.start()

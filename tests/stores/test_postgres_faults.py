@@ -27,6 +27,8 @@ from orchestrator.testing.store_rows import (
     Owner,
     digest,
     everything,
+    full_changes,
+    furnish,
     journal_row,
     log_row,
     member_row,
@@ -35,7 +37,7 @@ from orchestrator.testing.store_rows import (
     touch_of,
     touch_row,
 )
-from orchestrator.testing.store_suite import full_changes, furnish, ids, reserve
+from orchestrator.testing.store_suite import ids, reserve
 from tests.servers import Postgres
 
 CHILD = Path(__file__).with_name("postgres_child.py")

@@ -18,8 +18,19 @@ from orchestrator.stores.contract import CursorMove, SuppressionRow, SwitchRow
 from orchestrator.stores.sql import SqlStore, schema
 from orchestrator.stores.sql.postgres.grants import RIGHTS, grant, grants
 from orchestrator.stores.sql.postgres.store import PostgresStore
-from orchestrator.testing.store_rows import Owner, journal_row, log_row, looking, outcome, told, touch_row, voucher
-from orchestrator.testing.store_suite import attempted, full_changes, furnish, reserve
+from orchestrator.testing.store_rows import (
+    Owner,
+    full_changes,
+    furnish,
+    journal_row,
+    log_row,
+    looking,
+    outcome,
+    told,
+    touch_row,
+    voucher,
+)
+from orchestrator.testing.store_suite import attempted, reserve
 from orchestrator.times import micros
 from tests.servers import Postgres
 
