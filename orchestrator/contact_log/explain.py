@@ -213,7 +213,7 @@ def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo 
         yield Sentence("The ground of this decision can't be read.")
         return
     if trail.instead_of:
-        yield Sentence(f"It is decided again in the place of touch {trail.instead_of}, which did not arrive.")
+        yield Sentence(_instead(trail))
     if trail.outranked_by is not None:
         winner = trail.outranked_by
         name = f"{winner.journey} / {winner.step}"
@@ -235,6 +235,19 @@ def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo 
         yield Sentence(f"{sentences.zones(trail.zones, trail.zone_from)}{packs}{revision}")
     for tried in trail.tried:
         yield from _tried(tried, cite_of, zone)
+
+
+def _instead(trail: Trail) -> str:
+    """Which touch it is decided again in the place of, what became of that, and who has it decided again."""
+    former = f"It is decided again in the place of touch {trail.instead_of}"
+    if trail.instead_because in sentences.REFUSALS:
+        former += f", which was refused: {because(trail.instead_because)}"
+    else:
+        former += ", which did not arrive"
+    if trail.instead_by:
+        rules = sentences.listed(tuple(f"{rule} ({version})" for rule, version in trail.instead_by))
+        return f"{former}; that it goes by another channel then is said by {rules}."
+    return f"{former}."
 
 
 def _tried(tried: Tried, cite_of: CiteOf, zone: ZoneInfo | None) -> Iterable[Sentence]:

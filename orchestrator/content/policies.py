@@ -27,6 +27,7 @@ from orchestrator.content.policy_file import (
     PreferenceWords,
     ProfileWords,
     QuietHoursWords,
+    RefusedWords,
 )
 from orchestrator.decide.asking import ATTRIBUTE, CHANNELS, PROFILE, Asking
 from orchestrator.decide.caps import CapRule, GapRule
@@ -37,6 +38,7 @@ from orchestrator.decide.conversation import ConversationRule
 from orchestrator.decide.hours import HOLIDAY, MIDNIGHT, QuietHoursRule, Week, Windows, opened
 from orchestrator.decide.policies import Bound, DatedRule, HousePolicies
 from orchestrator.decide.preferences import LONGEST, LimitRule, PauseRule, TopicRule
+from orchestrator.decide.refused import RefusalRule
 from orchestrator.decide.rules import Rule
 from orchestrator.decide.touches import Scope
 from orchestrator.decide.windows import Window
@@ -87,7 +89,8 @@ def load_policies(folder: Path, journeys: Mapping[str, str] | None = None) -> Ho
     for file in read:
         rules |= file.rules
     return HousePolicies(
-        rules=tuple(DatedRule(id=name, versions=tuple(versions)) for name, versions in rules.items()),
+        rules=_dated(rules),
+        refusals=tuple(rule for file in read for rule in _dated(file.refusals)),
         categories=dict(journeys or {}),
         senders={file.scope: tuple(file.senders) for file in read if file.senders},
         ranks={purpose: tuple(ranks) for file in read for purpose, ranks in file.ranks.items()},
@@ -99,6 +102,10 @@ def load_policies(folder: Path, journeys: Mapping[str, str] | None = None) -> Ho
         holiday_in=is_holiday,
         longest_window=max((file.longest for file in read), default=timedelta(0)),
     )
+
+
+def _dated(rules: dict[str, list[tuple[datetime, Bound | None]]]) -> tuple[DatedRule, ...]:
+    return tuple(DatedRule(id=name, versions=tuple(versions)) for name, versions in rules.items())
 
 
 def policy_files(folder: Path) -> list[Path]:
@@ -136,6 +143,7 @@ class _File:
         self.channel: str = words.channel
         self.scope = ALL if words.channel == HOUSE else words.channel
         self.rules: dict[str, list[tuple[datetime, Bound | None]]] = {}
+        self.refusals: dict[str, list[tuple[datetime, Bound | None]]] = {}
         self.senders: list[tuple[datetime, Sender]] = []
         self.margins: list[tuple[datetime, timedelta]] = []
         self.spreads: list[tuple[datetime, timedelta]] = []
@@ -192,6 +200,7 @@ class _File:
         self._family("quiet_hours", entry.quiet_hours, since, at, self._quiet_hours)
         self._family("caps", entry.caps, since, at, self._cap)
         self._family("gaps", entry.gaps, since, at, self._gap)
+        self._family("refused", entry.refused, since, at, self._refused)
 
     def _groups(self, entry: EntryWords, since: datetime, at: Steps) -> None:
         """The groups of channels as the house names them on this day."""
@@ -227,7 +236,8 @@ class _File:
             if self._families.setdefault(word, family) != family:
                 self._problem(f"`{word}` is also a rule of {self._families[word]}", "give it a name of its own", *here)
             name = f"{HOUSE}.{word}" if self.channel == HOUSE else f"{HOUSE}.{self.channel}.{word}"
-            self.rules.setdefault(name, []).append((since, compile_(name, rule, here)))
+            kept = self.refusals if family == "refused" else self.rules
+            kept.setdefault(name, []).append((since, compile_(name, rule, here)))
 
     # --- families
 
@@ -353,6 +363,16 @@ class _File:
         rule = GapRule(id=name, version=self.version, gap=gap, gap_name=words.at_least, scope=scope)
         says = f"at least {words.at_least} between two over {_and(scope.channels) or 'all channels'}"
         return self._counting(rule, words, says, at, scope)
+
+    def _refused(self, name: str, words: RefusedWords, at: Steps) -> Bound | None:
+        self._known(words.journeys or (), (*at, "journeys"))
+        after = frozenset(words.after) if words.after else None
+        rule = RefusalRule(id=name, version=self.version, elsewhere=words.then == "other_channel", after=after)
+        says = "what a provider refused goes by another channel" if rule.elsewhere else "what a provider refused ends"
+        if after:
+            says += f", if it was {_and(after)}"
+        bound = self._bound(rule, words.purposes, says, words.why, at)
+        return replace(bound, journeys=frozenset(words.journeys) if words.journeys else None)
 
     # --- parts
 

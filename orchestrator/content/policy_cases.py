@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from orchestrator.content import tables
 from orchestrator.content.files import read_yaml
 from orchestrator.content.policies import EVER, HOUSE, load_policies
-from orchestrator.content.policy_file import Words
+from orchestrator.content.policy_file import Refusal, Words
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.facts import preferences_of
 from orchestrator.decide.member import (
@@ -28,6 +28,7 @@ from orchestrator.decide.member import (
     Residence,
 )
 from orchestrator.decide.policies import HousePolicies
+from orchestrator.decide.refused import RefusalRule
 from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import REASONS, Question
 from orchestrator.errors import ContentError, Problem
@@ -35,6 +36,8 @@ from orchestrator.events.types import Attributes, Channel, PreferencesData, Purp
 from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import rfc3339
 
+# where no rule is about it, what a provider refused stays refused
+NO_RULE = RefusalRule(id="house.refusal", version="engine", elsewhere=False)
 Moment = Annotated[datetime, Meta(tz=True)]
 
 # what house rules may answer with; the others come from laws, dispatch and journeys
@@ -59,6 +62,7 @@ HOUSE_REASONS = (
     "member_paused",
     "topic_declined",
     "complaint_open",
+    "channel_refused",
 )
 
 
@@ -114,6 +118,8 @@ class Given(Words, frozen=True, kw_only=True):
     attributes: Attributes = field(default_factory=dict)
     # the member's own wishes, as `member.updated` tells them
     preferences: PreferencesData | None = None
+    # a message was refused so, by all accounts of the channel: does it go by another channel?
+    refused: Refusal | None = None
     # complaints that are open
     complaints: Annotated[int, Meta(ge=0, le=20)] = 0
 
@@ -163,7 +169,7 @@ class PolicyTest(Struct, frozen=True, kw_only=True):
     files: int
     cases: int
     failures: tuple[Failure, ...] = ()
-    # rules that no case made defer or suppress
+    # rules that no case made defer or suppress; of those on refusals, that no case had decided anew
     unreached_rules: tuple[str, ...] = ()
     # reason codes of the house that no case reached
     unreached_reasons: tuple[str, ...] = ()
@@ -198,10 +204,13 @@ def run_cases(folder: Path, journeys: Mapping[str, str] | None = None) -> Policy
         raise ContentError(problems)
     failures: list[Failure] = []
     reached: set[str] = set()
+    decided_anew: set[str] = set()
     for located, channel, file in read:
         for i, case in enumerate(file.cases):
             tried = ask(policies, case, channel)
             reached |= {part for f in tried.findings if f.says != "pass" for part in (f.rule, f.reason)}
+            if case.given.refused and tried.says == "pass":
+                decided_anew |= {found.rule for found in tried.findings}
             expected, got = _words(case, tried)
             if expected != got:
                 place = f"{located.file}:{located.line('cases', i)}"
@@ -212,7 +221,8 @@ def run_cases(folder: Path, journeys: Mapping[str, str] | None = None) -> Policy
         files=len(read),
         cases=sum(len(file.cases) for _, _, file in read),
         failures=tuple(failures),
-        unreached_rules=tuple(rule.id for rule in policies.rules if rule.id not in reached),
+        unreached_rules=tuple(rule.id for rule in policies.rules if rule.id not in reached)
+        + tuple(rule.id for rule in policies.refusals if rule.id not in decided_anew),
         unreached_reasons=tuple(reason for reason in HOUSE_REASONS if reason not in reached),
         without_cases=tuple(sorted(stems - with_cases)),
     )
@@ -266,7 +276,10 @@ def ask(policies: HousePolicies, case: Case, channel: str) -> Tried:
         closed=given.closed,
         free_text=given.free_text,
         category=policies.categories.get(given.journey, "") if given.category is None else given.category,
+        refused=given.refused or "",
     )
+    if given.refused:
+        return weigh(policies.refusals_for(channel, given.purpose, given.journey) or (NO_RULE,), question)
     return weigh(policies.rules_for(channel, given.purpose, given.journey), question)
 
 
@@ -332,7 +345,7 @@ def _unknown_words(located: Located, file: CaseFile, channel: str, policies: Hou
         problems.append(located.problem(what, cure, at=steps))
 
     zones = tables.zones()
-    rules = [rule.id for rule in policies.rules]
+    rules = [rule.id for rule in (*policies.rules, *policies.refusals)]
     for i, case in enumerate(file.cases):
         expect = case.expect
         if not (case.given.channel or channel):
@@ -365,9 +378,10 @@ class RuleLine(Struct, frozen=True):
 
 
 def list_rules(folder: Path, journeys: Mapping[str, str] | None = None) -> tuple[RuleLine, ...]:
-    """Every version of every house rule, in the order in which they are asked."""
+    """Every version of every house rule, in the order in which they are asked; last those on refused messages."""
     lines = []
-    for rule in load_policies(folder, journeys).rules:
+    policies = load_policies(folder, journeys)
+    for rule in (*policies.rules, *policies.refusals):
         for since, bound in rule.versions:
             effective = since.date().isoformat() if since > EVER else "always"
             if bound is None:

@@ -15,6 +15,8 @@ Why = Annotated[str, Meta(min_length=10, max_length=500)]
 Count = Annotated[int, Meta(ge=0, le=1000)]
 Purposes = Annotated[tuple[Purpose, ...], Meta(min_length=1)]
 MARKETING: tuple[Purpose, ...] = ("marketing",)
+# what a provider's refusal for good comes to: channels.contract.Answer
+Refusal = Literal["rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient"]
 
 
 class Words(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,6 +173,19 @@ class ComplaintWords(Words, frozen=True, kw_only=True):
     why: Why
 
 
+class RefusedWords(Words, frozen=True, kw_only=True):
+    """What becomes of a message that a provider refused for good, on all its accounts."""
+
+    purposes: Annotated[tuple[Purpose, ...], Meta(min_length=1)]
+    # other_channel: it is decided anew on the channels that are left; none: the refusal stands
+    then: Literal["other_channel", "none"]
+    # refusals after which it goes by another channel; left out: any
+    after: Annotated[tuple[Refusal, ...], Meta(min_length=1)] | None = None
+    # left out: those of all journeys
+    journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    why: Why
+
+
 class ProfileWords(Words, frozen=True, kw_only=True):
     """What the house would like to know of its members, and who asks for it."""
 
@@ -212,6 +227,7 @@ class EntryWords(Words, frozen=True, kw_only=True):
     quiet_hours: dict[str, QuietHoursWords] = {}
     caps: dict[str, CapWords] = {}
     gaps: dict[str, GapWords] = {}
+    refused: dict[str, RefusedWords] = {}
 
 
 class PolicyWords(Words, frozen=True, kw_only=True):

@@ -56,6 +56,9 @@ class Policies(Protocol):
     def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Every house rule that such a contact is asked, in a stable order."""
 
+    def refusals_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
+        """Every rule on what becomes of a message that this channel's provider refused."""
+
     def hours_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Those of them that may name the end of permitted hours."""
 

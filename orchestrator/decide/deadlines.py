@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from orchestrator.decide import context
 from orchestrator.decide.decision import Weighed
-from orchestrator.decide.journey import ReachBy, send_of
+from orchestrator.decide.journey import ReachBy
 from orchestrator.decide.member import Member, Pending
-from orchestrator.decide.turn import Turn, Wanted
+from orchestrator.decide.turn import Turn
 from orchestrator.render.contract import RenderError
 
 # accepted ones that are watched for a bounce; the oldest are forgotten first
@@ -54,12 +54,12 @@ def came(turn: Turn, name: str) -> None:
     intent = member.pending.get(name)
     if intent is not None:
         alarm(turn, intent, "waiting" if not intent.touch_id else "not_called", "deadline_missed")
-    _forget(turn, name)
+    forget(turn, name)
 
 
 def accepted(turn: Turn, intent: Pending, state: str) -> None:
     """A touch was accepted, or left in doubt: it is watched until its deadline, or until it is delivered."""
-    if intent.reach_by is None or intent.reach_by <= turn.now:
+    if not to_come(intent, turn.now):
         return
     member = turn.known()
     watched = {**member.watched, intent.intent_id: intent}
@@ -73,7 +73,7 @@ def delivered(turn: Turn, touch: str) -> None:
     """The member has it."""
     for name, intent in turn.known().watched.items():
         if intent.touch_id == touch:
-            _forget(turn, name)
+            forget(turn, name)
             return
 
 
@@ -82,24 +82,19 @@ def watched_of(member: Member, touch: str) -> Pending | None:
     return next((intent for intent in member.watched.values() if intent.touch_id == touch), None)
 
 
-def again(turn: Turn, intent: Pending, channel: str, because: str) -> None:
-    """A touch was refused, or bounced, before the deadline: decided again on the channels that are left."""
-    journey = turn.content.journeys.get(intent.journey)
-    send = send_of(journey, intent.step)
-    _forget(turn, intent.intent_id)
-    if intent.reach_by is None or intent.reach_by <= turn.now or journey is None or send is None:
-        return
-    former = intent.touch_id
-    intent = replace(intent, touch_id="", voucher="", instead_of=former, refused=(*intent.refused, channel), closed=())
-    alarm(turn, intent, because)
-    intent = replace(intent, alarmed=True)
-    turn.keep(intent)
-    turn.add("touched", -1)
-    turn.add("waiting", 1)
-    turn.wanted.append(Wanted(journey, send, intent, waiting=True))
+def to_come(intent: Pending, now: datetime) -> bool:
+    """Whether there is still time until a deadline."""
+    return intent.reach_by is not None and now < intent.reach_by
 
 
-def _forget(turn: Turn, name: str) -> None:
+def endangered_by(turn: Turn, intent: Pending, because: str) -> Pending:
+    """A touch was refused, or bounced, before the deadline: an operator hears of it."""
+    alarm(turn, replace(intent, instead_of=intent.touch_id), because)
+    return replace(intent, alarmed=True)
+
+
+def forget(turn: Turn, name: str) -> None:
+    """The deadline of this intent is watched no longer."""
     member = turn.known()
     if name in member.watched:
         turn.member = replace(member, watched={key: kept for key, kept in member.watched.items() if key != name})

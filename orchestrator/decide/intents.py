@@ -44,7 +44,7 @@ _encode = msgspec.json.Encoder().encode
 
 def intend(turn: Turn, journey: Journey, send: Send, instance: Instance) -> None:
     """A send step is reached: its intent is weighed at the end of the turn, with all others of the same moment."""
-    occurrence = instance.occurrence if not instance.counters else _round(instance)
+    occurrence = occurrence_of(instance)
     intent = Pending(
         intent_id=ids.intent_id(turn.shared.key, turn.known().id, journey.name, send.label, occurrence),
         journey=journey.name,
@@ -82,8 +82,10 @@ def _end_at_once(turn: Turn, base: Entry, occurrence: str, reason: str, note: st
     turn.entries.append(replace(base, intent_id=intent, verdict="suppress", reason=reason, trail=trail))
 
 
-def _round(instance: Instance) -> str:
+def occurrence_of(instance: Instance) -> str:
     """The occurrence with the rounds of its repetitions, from the second on: each round has intents of its own."""
+    if not instance.counters:
+        return instance.occurrence
     rounds = list(instance.counters.values())
     return instance.occurrence if max(rounds) == 1 else f"{instance.occurrence}#{'.'.join(map(str, rounds))}"
 

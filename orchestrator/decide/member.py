@@ -226,6 +226,12 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     # channels that refused it for good, or on which it bounced, and the last of these touches
     refused: tuple[str, ...] = ()
     instead_of: str = ""
+    # what became of that touch (outcome, or a provider's later word), and (rule, version) of the policies that have it
+    # decided again; none: it must reach the member by a date
+    because: str = ""
+    by: tuple[tuple[str, str], ...] = ()
+    # its run ended while its touch was being called, for this reason: whatever becomes of that, it is not decided again
+    over: str = ""
     # the pool whose code its touch carries
     voucher: str = ""
     # an operator heard that the deadline is in danger

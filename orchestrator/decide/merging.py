@@ -31,7 +31,7 @@ from orchestrator.decide.ends import cancel, end, suppress
 from orchestrator.decide.entry import barred_by_others
 from orchestrator.decide.facts import MAX_ATTRIBUTES, MAX_COMPLAINTS, PROFILE, ROLLING_DAYS
 from orchestrator.decide.intents import hushed, stands
-from orchestrator.decide.journey import send_of
+from orchestrator.decide.journey import Journey, send_of
 from orchestrator.decide.journeys.planning import plan
 from orchestrator.decide.journeys.triggers import held_out, holdouts
 from orchestrator.decide.journeys.walking import end_run, run_of, timer_of
@@ -134,10 +134,7 @@ def absorb(turn: Turn, given: Absorbed) -> None:
     known = _joined(new, old, turn.now)
     turn.member = replace(known, residence=residence_of(known, turn.content))
     _strictest(turn, new, old)
-    for pending in (*old.pending.values(), *old.watched.values()):
-        if pending.touch_id:
-            # in flight; one that is never called is over at its end
-            turn.timers.append((pending.valid_until, Expired(touch_id=pending.touch_id)))
+    _in_flight(turn, new, old)
     if old.complaints:
         hushed(turn)
     for name, due in old.timers.items():
@@ -157,8 +154,7 @@ def absorb(turn: Turn, given: Absorbed) -> None:
 
 def _go_on(turn: Turn, new: Member, run: Instance, due: datetime | None) -> None:
     journey = turn.content.journeys.get(run.journey)
-    known = replace(turn.known(), entered=new.entered)
-    if journey is not None and barred_by_others(known, journey, run.key, turn.now):
+    if journey is not None and _entered(turn, new, journey, run.key):
         end_run(turn, run, MERGED)
     elif journey is not None and any(
         held_out(turn.shared.key, new.id, each) for each in holdouts(turn.content, journey)
@@ -171,6 +167,24 @@ def _go_on(turn: Turn, new: Member, run: Instance, due: datetime | None) -> None
     else:
         turn.keep_instance(run)
         turn.arm(timer_of(run), due)
+
+
+def _in_flight(turn: Turn, new: Member, old: Member) -> None:
+    """What was being called, or was accepted and may still bounce, as the old id handed over."""
+    for pending in (*old.pending.values(), *old.watched.values()):
+        if pending.touch_id:
+            # one that is never called is over at its end
+            turn.timers.append((pending.valid_until, Expired(touch_id=pending.touch_id)))
+    for pending in old.pending.values():
+        journey = turn.content.journeys.get(pending.journey)
+        if journey is not None and _entered(turn, new, journey, pending.key):
+            # should it be refused, the new id's own run goes on alone
+            turn.keep(replace(pending, over=MERGED))
+
+
+def _entered(turn: Turn, new: Member, journey: Journey, key: str) -> bool:
+    """Whether the new id entered the same journey by itself."""
+    return bool(barred_by_others(replace(turn.known(), entered=new.entered), journey, key, turn.now))
 
 
 def _weighed_anew(turn: Turn, pending: Pending) -> None:

@@ -20,6 +20,7 @@ from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Health, Member, Pending
 from orchestrator.decide.merging import absorb, hand_over
+from orchestrator.decide.refused import after_bounce, after_refusal
 from orchestrator.decide.result import Entry
 from orchestrator.decide.sharing import share
 from orchestrator.decide.turn import Turn, pending_of, place_of
@@ -117,7 +118,7 @@ def _event(turn: Turn, event: Event) -> None:
         hushed(turn)
     elif event.type in PROFILE:
         wished(turn, former)
-    if turn.member.instances or turn.member.pending:
+    if turn.member.instances or turn.member.pending or turn.member.watched:
         _inside(turn, event)
     _starts(turn, former, event)
 
@@ -224,8 +225,8 @@ def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
         _opted_out(turn, place.channel, "opted_out", outcome.occurred_at)
     elif outcome.kind == "rejected_recipient" and place is not None:
         bounced(turn, place.contact, place.channel, "invalid", outcome.occurred_at)
-    if pending is not None and pending.reach_by is not None and state == "rejected" and place is not None:
-        deadlines.again(turn, pending, place.channel, outcome.kind)
+    if state == "rejected" and pending is not None and place is not None:
+        _resume(turn, after_refusal(turn, pending, place, outcome))
 
 
 def _returned(turn: Turn, member: Member, returned: Returned) -> None:
@@ -292,13 +293,16 @@ def _receipt(turn: Turn, member: Member, receipt: Receipt) -> None:
     health = _HEALTH.get(receipt.state)
     if health is not None:
         bounced(turn, place.contact, place.channel, health, receipt.occurred_at)
-    watched = deadlines.watched_of(turn.known(), receipt.touch_id)
-    if watched is None:
-        return
     if receipt.state in FELL_SHORT:
-        deadlines.again(turn, watched, place.channel, receipt.state)
+        _resume(turn, after_bounce(turn, receipt.touch_id, place.channel, receipt.state))
     elif health == "ok":
         deadlines.delivered(turn, receipt.touch_id)
+
+
+def _resume(turn: Turn, opened: Pending | None) -> None:
+    """Has an intent decided again that was opened again."""
+    if opened is not None:
+        resume(turn, opened)
 
 
 def _withdrawal(turn: Turn, _: Member, given: Withdrawal) -> None:

@@ -127,6 +127,8 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     """Everything the house wants, in the order of its files: house first, then channels by name."""
 
     rules: tuple[DatedRule, ...] = ()
+    # what becomes of a message that a provider refused: asked then alone
+    refusals: tuple[DatedRule, ...] = ()
     # journey -> its category; one that is not named here has none
     categories: Mapping[str, str] = {}
     # key: channel; "all" stands for channels without an own one
@@ -158,10 +160,17 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
         key = (channel, purpose, journey)
         rules = self.picked.get(key)
         if rules is None:
-            category = self.categories.get(journey, "")
-            asked = (rule.asked(channel, purpose, journey, category) for rule in self.rules)
-            rules = self.picked[key] = tuple(rule for rule in asked if rule is not None)
+            rules = self.picked[key] = self._pick(self.rules, *key)
         return rules
+
+    def refusals_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
+        """Every rule on what becomes of a message that this channel's provider refused."""
+        return self._pick(self.refusals, channel, purpose, journey)
+
+    def _pick(self, rules: tuple[DatedRule, ...], channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
+        category = self.categories.get(journey, "")
+        asked = (rule.asked(channel, purpose, journey, category) for rule in rules)
+        return tuple(rule for rule in asked if rule is not None)
 
     def hours_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Those of `rules_for` that may name the end of permitted hours."""

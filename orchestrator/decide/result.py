@@ -62,6 +62,10 @@ class Trail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outranked_by: Winner | None = None
     # the touch that was refused, or bounced, and in whose place this one is decided
     instead_of: str = ""
+    # what became of that touch: an outcome, or a provider's later word
+    instead_because: str = ""
+    # (rule, version) of the policies that have it decided again; none: it must reach the member by a date
+    instead_by: tuple[tuple[str, str], ...] = ()
     # the member must have it by then
     reach_by: datetime | None = None
     # None: it promises no code

@@ -120,6 +120,8 @@ class Question(Struct, frozen=True, kw_only=True):
     category: str = ""
     # touches to this contact point of others who share it: they count like the member's own
     others: tuple[Place, ...] = ()
+    # why the channel's provider refused it, for the rules that say what becomes of a refused message alone
+    refused: str = ""
     # what the rules worked out of this question and share: the wall clock of a zone, the places that a scope counts;
     # a question about another instant may share it too, so what hangs on `at` is kept under it
     memo: dict[object, Any] = field(default_factory=dict)

@@ -51,7 +51,7 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
                 before = known or Member(id=given.event.subject, ref=shared.new_ref)
                 known = apply_event(before, given.event, content, shared.fingerprint).member
         elif isinstance(given, TimerDue | Returned | Absorbed) or (
-            isinstance(given, Receipt | Outcome) and _has_deadline(known)
+            isinstance(given, Receipt | Outcome) and _decided_again(given, known)
         ):
             weighs = True
         if (
@@ -77,11 +77,13 @@ def needs(member: Member | None, inputs: tuple[Input, ...], content: Content, sh
     return Needs(registries=registries, touches=touches, outages=outages, points=points)
 
 
-def _has_deadline(member: Member | None) -> bool:
-    """Whether a bounce or a refusal may be decided anew."""
+def _decided_again(given: Receipt | Outcome, member: Member | None) -> bool:
+    """Whether a touch that was refused, or bounced, may be decided anew."""
     if member is None:
         return False
-    return bool(member.watched) or any(intent.reach_by is not None for intent in member.pending.values())
+    if isinstance(given, Receipt):
+        return bool(member.watched)
+    return given.final and given.kind not in ("accepted", "unknown") and bool(member.pending)
 
 
 def registries_of(member: Member, content: Content) -> frozenset[tuple[str, str]]:

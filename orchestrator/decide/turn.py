@@ -225,6 +225,8 @@ class Turn:
             tried=tuple([each.tried for each in weighed]),
             outranked_by=outranked_by,
             instead_of=intent.instead_of,
+            instead_because=intent.because,
+            instead_by=intent.by,
             reach_by=intent.reach_by,
             voucher=voucher,
             note=note,

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from orchestrator.decide import deadlines
 from orchestrator.decide.ends import cancel, end
 from orchestrator.decide.entry import key_of
-from orchestrator.decide.intents import intend, silence_at
+from orchestrator.decide.intents import intend, occurrence_of, silence_at
 from orchestrator.decide.journey import Journey, Send, WaitEvent, send_of
 from orchestrator.decide.journeys.carrying import CARRY_OUT
 from orchestrator.decide.member import Instance, Member, Pending
@@ -93,9 +94,9 @@ def resume(turn: Turn, pending: Pending) -> None:
 
 
 def go_on(turn: Turn, journey: Journey, send: Send, intent: Pending) -> None:
-    """An intent ended as a touch or as a silence: its run goes on, where it stands at that step."""
+    """An intent ended as a touch or as a silence: its run goes on, where it stands at that step for that intent."""
     run = run_of(turn.known(), intent)
-    if run is not None and run.step == send.label:
+    if run is not None and run.step == send.label and occurrence_of(run) == intent.occurrence:
         _go_on(turn, journey, run)
 
 
@@ -134,6 +135,11 @@ def close_run(turn: Turn, instance: Instance, reason: str) -> bool:
         elif turn.uncalled(pending.touch_id):
             cancel(turn, pending, reason)
             told = True
+        else:
+            turn.keep(replace(pending, over=reason))
+    for name, watched in member.watched.items():
+        if _name_of_run(watched) == (instance.journey, instance.occurrence):
+            deadlines.forget(turn, name)
     turn.drop_instance(instance)
     return told
 
@@ -201,7 +207,7 @@ def _walk(turn: Turn, journey: Journey, run: Instance) -> None:
 
 def leave(turn: Turn, member: Member, event_type: str, facts: Mapping[str, object]) -> None:
     """Ends the runs, and what waits, of every journey that this event type ends."""
-    if not member.instances and not member.pending:
+    if not member.instances and not member.pending and not member.watched:
         return
     ended = {name for name, journey in turn.content.journeys.items() if event_type in journey.exit}
     if not ended:
@@ -213,6 +219,11 @@ def leave(turn: Turn, member: Member, event_type: str, facts: Mapping[str, objec
             end(turn, pending, "exited")
         elif turn.uncalled(pending.touch_id):
             cancel(turn, pending, "exited")
+        else:
+            turn.keep(replace(pending, over="exited"))
+    for name, watched in member.watched.items():
+        if watched.journey in ended and _concerns(turn, watched.journey, watched.key, facts):
+            deadlines.forget(turn, name)
     kept = tuple(
         run
         for run in turn.known().instances
