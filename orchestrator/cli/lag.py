@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def command(ctx: typer.Context) -> None:
     """Show how far the workers are behind: events not yet applied, timers due, messages waiting, rows untold.
 
+    Of each provider account it shows whether it is left alone, its rate, and what waits for it.
+
     Example: orchestrator lag --json
     """
     from orchestrator.runtimes.kafka.lag import lag
@@ -34,8 +36,29 @@ def view(result: LagReport) -> RenderableType:
         (p.partition, p.lag, p.next_offset, p.end, p.clock, p.epoch, p.due, p.waiting, p.reserved, p.in_flight)
         for p in result.partitions
     ]
+    of_accounts = (
+        "channel",
+        "account",
+        "breaker",
+        "until",
+        "switched off",
+        "rate",
+        "leased",
+        "calling",
+        "waiting",
+        "later",
+    )
+    accounts = [
+        (
+            *(a.channel, a.account or "none", f"{a.breaker} ({a.said})" if a.said else a.breaker, a.until or ""),
+            *(", ".join(a.off), f"{a.per_second:g}/s" if a.per_second else "", f"{a.leased} of {a.of}" if a.of else ""),
+            *(a.calling, a.waiting, a.later),
+        )
+        for a in result.accounts
+    ]
     return Group(
         table(columns, rows, title=result.topic),
+        table(of_accounts, accounts, title="accounts"),
         f"{result.lag:,} events behind, {result.due:,} timers due, {result.reserved:,} touches waiting for their call, "
         f"{result.untold:,} log rows not yet told",
     )

@@ -42,6 +42,12 @@ class Standing(Struct, frozen=True, omit_defaults=True):
     # what the account answered last: outcome and code
     said: str = ""
 
+    def state(self, at: int) -> Literal["closed", "open", "half_open"]:
+        """Half open: its rest is over, and one call may find out."""
+        if not self.since:
+            return "closed"
+        return "open" if at < self.until else "half_open"
+
 
 CLOSED = Standing()
 _encode = msgspec.json.Encoder().encode
@@ -91,10 +97,8 @@ class Breaker:
                 self.probing = False
 
     def state(self, at: int) -> Literal["closed", "open", "half_open"]:
-        """Half open: its rest is over, and one call may find out."""
-        if not self.stands.since:
-            return "closed"
-        return "open" if at < self.stands.until else "half_open"
+        """As `Standing.state`, of what was last seen."""
+        return self.stands.state(at)
 
     def seize(self, at: int) -> bool:
         """Takes the call that finds out, for as long as a rest; False where another worker has it, or it moved."""

@@ -36,6 +36,18 @@ _decode = msgspec.json.Decoder(_Blocks).decode
 _encode = msgspec.json.Encoder().encode
 
 
+def span_of(per_second: float) -> tuple[int, int]:
+    """(calls, microseconds): so many lie in blocks that close to each other at most. A rate below one is one call."""
+    most = max(1, int(per_second))
+    return most, int(most / per_second * SECOND) + USE
+
+
+def leased(store: Store, account: str, per_second: float, at: int) -> int:
+    """Calls that workers hold or began and that still count at `at`, the store's clock, in microseconds."""
+    raw, span = store.get_document(KIND, account), span_of(per_second)[1]
+    return 0 if raw is None else sum(calls for since, calls in _decode(raw) if at - span < since < at + span)
+
+
 class Pace:
     """One account's rate, as one dispatcher leases from it; its async methods belong to one event loop."""
 
@@ -49,9 +61,7 @@ class Pace:
     ) -> None:
         """`elapsed` gives microseconds that pass always; `do` carries out a synchronous call."""
         self._store, self._account, self._elapsed, self._do = store, account, elapsed, do
-        # a rate below one is one call in so many seconds
-        self._most = max(1, int(per_second))
-        self._span = int(self._most / per_second * SECOND) + USE
+        self._most, self._span = span_of(per_second)
         self._block = max(1, self._most // SHARE)
         # (good until, calls) leased and not begun
         self._held: list[tuple[int, int]] = []

@@ -513,6 +513,21 @@ class Backlog(NamedTuple):
     in_flight: int
 
 
+class Queue(NamedTuple):
+    """What is yet to be answered of one channel; or, with an account, of the calls that it has under way."""
+
+    channel: str
+    # "": that of none yet
+    account: str
+    # touches that may be called at the instant asked for, and those that are put off beyond it
+    waiting: int = 0
+    later: int = 0
+    # taken up by a dispatcher, not called yet
+    claimed: int = 0
+    # called, not yet answered
+    calling: int = 0
+
+
 class Store(Protocol):
     """What is remembered, and who may write it."""
 
@@ -629,6 +644,9 @@ class Store(Protocol):
 
     def backlog(self, now: int) -> dict[int, Backlog]:
         """What waits, by partition; partitions without anything are left out. It counts rows: for people, not loops."""
+
+    def queues(self, now: int) -> list[Queue]:
+        """What waits in the outbox, by (channel, account); without what has nothing. It counts rows: for people."""
 
     def totals(self) -> dict[tuple[int, str], int]:
         """The running totals by (partition, name)."""

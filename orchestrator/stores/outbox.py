@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from orchestrator.errors import UsageError
 from orchestrator.events.inputs import Cancelled, write_input
-from orchestrator.stores.contract import NewInbox, SuppressionRow, TouchRow
+from orchestrator.stores.contract import NewInbox, Queue, SuppressionRow, TouchRow
 from orchestrator.times import instant
 
 # not yet called
@@ -85,6 +85,13 @@ def known_scope(scope: str) -> str:
 def reserved_again(row: TouchRow) -> TouchRow:
     """A claim given back: reserved, held by nobody."""
     return row._replace(state="reserved", token="", lease_until=0)
+
+
+def queues_of(counts: Mapping[tuple[str, str, str], int]) -> list[Queue]:
+    """Counts by (channel, account, field of Queue) as rows, in order."""
+    found = sorted({key[:2] for key in counts})
+    fields = Queue._fields[2:]
+    return [Queue(*key, *(counts.get((*key, field), 0) for field in fields)) for key in found]
 
 
 def told_now(left: int, enough: int, told: int) -> int:

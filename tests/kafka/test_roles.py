@@ -156,6 +156,8 @@ def test_orders_are_in_the_log_with_their_actor_and_explained(story: dict[str, A
 def test_who_may_read_sees_the_log_verify_and_the_lag(story: dict[str, Any]) -> None:
     assert (0, 0) == (story["verify"][0], story["lag"][0])
     assert 0 == story["lag"][1]["lag"]
+    accounts = {each["account"]: (each["breaker"], each["calling"]) for each in story["lag"][1]["accounts"]}
+    assert {("closed", 0)} == set(accounts.values())
 
 
 def test_each_worker_tells_figures_within_its_rights(story: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from orchestrator.dispatch.standing import AccountStanding, accounts
 from orchestrator.project import Project
 from orchestrator.runtimes.kafka.cluster import Ends, find_ends, find_logs
 from orchestrator.stores.contract import Backlog, Progress
@@ -49,11 +50,13 @@ class LagReport(Struct, frozen=True, kw_only=True):
     reserved: int
     untold: int
     partitions: list[PartitionLag]
+    accounts: list[AccountStanding]
 
 
 def lag(project: Project, now: int) -> LagReport:
-    """The lag of each partition; `now` (microseconds since 1970) says which inbox rows are due.
+    """The lag of each partition, and how each provider account stands.
 
+    `now` (microseconds since 1970) says which inbox rows are due.
     Raises SetupError where the cluster does not answer or the topic is missing.
     """
     kafka, store = project.settings.kafka, project.store
@@ -80,6 +83,7 @@ def lag(project: Project, now: int) -> LagReport:
         reserved=sum(row.reserved for row in partitions),
         untold=sum(row.untold for row in partitions),
         partitions=partitions,
+        accounts=accounts(store, project.settings.dispatch),
     )
 
 

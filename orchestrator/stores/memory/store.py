@@ -25,6 +25,7 @@ from orchestrator.stores.contract import (
     PoolRow,
     Progress,
     QuarantineRow,
+    Queue,
     SuppressionRow,
     SwitchRow,
     TouchRow,
@@ -32,7 +33,7 @@ from orchestrator.stores.contract import (
 from orchestrator.stores.memory import vouchers
 from orchestrator.stores.memory.batch import MemoryBatch, guard
 from orchestrator.stores.memory.outbox import MemoryOutbox
-from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known
+from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known, queues_of
 from orchestrator.stores.partitions import in_range, same_source
 
 
@@ -144,6 +145,17 @@ class MemoryStore(MemoryOutbox):
             live = (row for row in touches if row.state in WAITING | IN_FLIGHT)
             counts.update((row.partition, "reserved" if row.state == "reserved" else "in_flight") for row in live)
         return {p: Backlog(*(counts[p, name] for name in Backlog._fields)) for p in sorted({p for p, _ in counts})}
+
+    def queues(self, now: int) -> list[Queue]:
+        counts: Counter[tuple[str, str, str]] = Counter()
+        with self._looking:
+            for row in self._tables.outbox.rows.values():
+                if row.state == "attempting":
+                    counts[row.channel, row.account, "calling"] += 1
+                elif row.state in WAITING:
+                    later = "later" if row.due > now else "waiting"
+                    counts[row.channel, "", "claimed" if row.state == "claimed" else later] += 1
+        return queues_of(counts)
 
     def totals(self) -> dict[tuple[int, str], int]:
         with self._looking:

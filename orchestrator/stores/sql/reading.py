@@ -27,11 +27,12 @@ from orchestrator.stores.contract import (
     PoolRow,
     Progress,
     QuarantineRow,
+    Queue,
     SuppressionRow,
     SwitchRow,
     TouchRow,
 )
-from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known
+from orchestrator.stores.outbox import IN_FLIGHT, WAITING, known, queues_of
 from orchestrator.stores.sql import schema
 from orchestrator.stores.sql.engine import Sessions
 
@@ -154,6 +155,21 @@ class SqlReading(Sessions):
             name = "reserved" if state == "reserved" else "in_flight"
             counts.update({(partition, name): n for partition, n in self._rows(query)})
         return {p: Backlog(*(counts[p, name] for name in Backlog._fields)) for p in sorted({p for p, _ in counts})}
+
+    def queues(self, now: int) -> list[Queue]:
+        table, counts = schema.touches, Counter[tuple[str, str, str]]()
+        for state, account, named in (
+            ("reserved", literal_column("''"), case((table.c.due > now, "later"), else_="waiting")),
+            ("claimed", literal_column("''"), literal_column("'claimed'")),
+            ("attempting", table.c.account, literal_column("'calling'")),
+        ):
+            # written out, so that the indexes over live states serve
+            condition = table.c.state == literal_column(f"'{state}'")
+            counted = select(table.c.channel, account.label("at"), named.label("named")).where(condition).subquery()
+            columns = [counted.c.channel, counted.c.at, counted.c.named]
+            for *key, n in self._rows(select(*columns, func.count()).group_by(*columns)):
+                counts[key[0], key[1], key[2]] += n
+        return queues_of(counts)
 
     def totals(self) -> dict[tuple[int, str], int]:
         return {(row[0], row[1]): row[2] for row in self._rows(select(schema.totals))}

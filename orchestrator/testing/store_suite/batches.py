@@ -12,6 +12,7 @@ from orchestrator.stores.contract import (
     KeyRow,
     NewInbox,
     Progress,
+    Queue,
     Store,
 )
 from orchestrator.testing.store_rows import (
@@ -25,12 +26,13 @@ from orchestrator.testing.store_rows import (
     log_row,
     looking,
     member_row,
+    outcome,
     seen_row,
     states,
     told,
     touch_row,
 )
-from orchestrator.testing.store_suite.fixtures import PARTITIONS, Reopen, StoreFixtures, write
+from orchestrator.testing.store_suite.fixtures import PARTITIONS, Reopen, StoreFixtures, reserve, write
 
 
 class Partitions(StoreFixtures):
@@ -331,3 +333,20 @@ class Inboxes(StoreFixtures):
         )
         store.claim(10, 90, "token", 1)
         assert {0: Backlog(0, 0, 2, 1), 3: Backlog(2, 1, 0, 0)} == store.backlog(60)
+
+    def test_the_queues_tell_what_waits_for_a_channel_and_what_its_accounts_are_calling(self, store: Store) -> None:
+        assert [] == store.queues(60)
+        rows = [touch_row(f"t-{member}", member=member) for member in ("ann", "bob", "cid")]
+        text = touch_row("t-eve", member="eve")._replace(channel="sms", due=70)
+        Owner(store).commit(reserved=[*rows, text])
+        claims = store.claim(10, 90, "token", 2, "email")
+        store.attempt(claims[:1], 20, "relay")
+        queues = [Queue("email", "", waiting=1, claimed=1), Queue("email", "relay", calling=1)]
+        assert [*queues, Queue("sms", "", later=1)] == store.queues(60)
+        assert [*queues, Queue("sms", "", waiting=1)] == store.queues(70)
+
+    def test_what_an_account_has_refused_for_now_waits_for_any(self, store: Store) -> None:
+        reserve(store, touch_row("t"))
+        ((touch, _),) = store.attempt(store.claim(10, 90, "token", 1), 10, "relay")
+        store.outcomes([outcome(touch, "reserved")])
+        assert [("email", "")] == [row[:2] for row in store.queues(60)]
