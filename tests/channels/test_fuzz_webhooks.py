@@ -47,6 +47,7 @@ class Case:
     sign: Callable[[bytes], dict[str, str]]
     # what two bodies have in common that are the same to the signature
     same: Callable[[bytes], object] = bytes
+    url: str = URL
 
 
 def ecdsa(body: bytes) -> dict[str, str]:
@@ -62,8 +63,8 @@ def run_together(body: bytes) -> str:
     return "".join(name + value for name, value in sorted(set(pairs)))
 
 
-def sha1(body: bytes) -> dict[str, str]:
-    mac = hmac.new(SECRET.reveal().encode(), (URL + run_together(body)).encode(), hashlib.sha1).digest()
+def sha1(body: bytes, url: str = URL) -> dict[str, str]:
+    mac = hmac.new(SECRET.reveal().encode(), (url + run_together(body)).encode(), hashlib.sha1).digest()
     return {twilio.SIGNATURE: base64.b64encode(mac).decode()}
 
 
@@ -179,7 +180,9 @@ def broken(body: bytes, chance: random.Random) -> bytes:
 
 def read(case: Case, body: bytes, headers: dict[str, str]) -> Heard | str:
     try:
-        return case.receiver.read(Hook(url=URL, headers={"Content-Type": case.content_type, **headers}, body=body), NOW)
+        return case.receiver.read(
+            Hook(url=case.url, headers={"Content-Type": case.content_type, **headers}, body=body), NOW
+        )
     except (Forged, Malformed) as error:
         return type(error).__name__
 
