@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -36,23 +37,31 @@ def migrate_(ctx: typer.Context) -> None:
 def grants_(
     ctx: typer.Context,
     prefix: Annotated[str, typer.Option(help="What the roles' names begin with.")] = "orchestrator",
+    login: Annotated[
+        list[str] | None,
+        typer.Option(help="A role that logs in and what it does, such as serve=server. Once for each."),
+    ] = None,
     show_only: Annotated[bool, typer.Option("--show", help="Print the statements, for someone else to run.")] = False,
 ) -> None:
     """Make the roles owner, inbox_writer, server, relay and reader on PostgreSQL, each with its work's rights alone.
 
-    Run it as the role that owns the tables, with CREATEROLE, after each migration; then GRANT the roles to logins.
+    Run it as the role that owns the tables, with CREATEROLE, after each migration. Logins are made, too, and may do
+    what is named and no more; ORCHESTRATOR_LOGIN_<NAME>_PASSWORD in the environment becomes the password of one.
 
-    Example: orchestrator store grants --show
+    Example: orchestrator store grants --login worker=owner,inbox_writer,relay --login serve=server
     """
-    from orchestrator.stores.sql.postgres.grants import grant
+    from orchestrator.stores.sql.postgres.grants import grant, read_login
 
     project = State.of(ctx).project
-    granted = grant(store_url(settings.load(project), project), prefix, only_show=show_only)
+    logins = [read_login(text) for text in login or ()]
+    given = {each.name: os.environ.get(f"ORCHESTRATOR_LOGIN_{each.name.upper()}_PASSWORD", "") for each in logins}
+    url = store_url(settings.load(project), project)
+    granted = grant(url, prefix, logins, given, only_show=show_only)
     if show_only:
         # as it is, however narrow the terminal
         show(ctx, granted, Text(";\n".join(granted.statements) + ";", no_wrap=True, overflow="ignore"))
     else:
-        show(ctx, granted, f"These have their rights: {', '.join(granted.roles)}.")
+        show(ctx, granted, f"These have their rights: {', '.join((*granted.roles, *granted.logins))}.")
 
 
 def _said(result: Migrated) -> str:

@@ -14,7 +14,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,8 @@ from orchestrator import settings as settings_module
 from orchestrator.cli.app import app
 from orchestrator.settings import ENVIRONMENT, Settings
 from orchestrator.starter import create as new_project
-from tests.servers import JARS, Kafka, Postgres
+from orchestrator.stores.sql.postgres.grants import RIGHTS
+from tests.servers import JARS, Kafka, Postgres, free_ports
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -38,6 +42,12 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 # read by others than settings.load: the command line, and PostgreSQL's client library
 READ_ELSEWHERE = {"ORCHESTRATOR_PROJECT", Settings().kafka.password_env, Settings().dispatch.smtp.password_env}
+READ_ELSEWHERE |= {"ORCHESTRATOR_LOGIN_WORKER_PASSWORD", "ORCHESTRATOR_LOGIN_SERVE_PASSWORD"}
+STORE = "ORCHESTRATOR_STORE_URL"
+# who each service is to the database; the others do without it
+LOGINS = {
+    "migrate": "orchestrator", "grants": "orchestrator", "worker-1": "worker", "worker-2": "worker", "serve": "serve",
+}  # fmt: skip
 
 
 def accept(words: list[str]) -> None:
@@ -92,7 +102,32 @@ def test_every_service_waits_for_what_it_needs_and_every_server_says_when_it_is_
             ready = {"service_healthy": "healthcheck", "service_completed_successfully": "command"}[how["condition"]]
             assert ready in other, f"{name} waits for {needed}"
             assert ("restart" in other) == (ready == "healthcheck"), f"{needed} must end for {name} to start"
-    assert {"migrate", "topics"} == set(SERVICES["worker-1"]["depends_on"]) == set(SERVICES["worker-2"]["depends_on"])
+    for name in ("worker-1", "worker-2", "serve"):
+        assert {"grants", "topics"} == set(SERVICES[name]["depends_on"])
+
+
+def test_no_service_is_the_role_that_owns_the_tables_but_those_that_make_them() -> None:
+    urls = {name: given[STORE] for name, given in environments() if STORE in given}
+    assert {name: f"postgresql://{login}@postgres:5432/orchestrator" for name, login in LOGINS.items()} == urls
+    # one password each, by the name that .env has for it, and the same where the login is made
+    of = {"orchestrator": "POSTGRES", "worker": "WORKER", "serve": "SERVE"}
+    for name, given in environments():
+        if name in LOGINS:
+            assert given["PGPASSWORD"].startswith(f"${{{of[LOGINS[name]]}_PASSWORD:?"), name
+        else:
+            assert "PGPASSWORD" not in given, name
+    makes = SERVICES["grants"]["environment"]
+    for login in ("worker", "serve"):
+        assert makes[f"ORCHESTRATOR_LOGIN_{login.upper()}_PASSWORD"].startswith(f"${{{of[login]}_PASSWORD:?")
+    assert SERVICES["postgres"]["environment"]["POSTGRES_USER"] == "orchestrator"
+    # the command that the file and the README give makes them all
+    for text in (ROOT / "docker-compose.yml", ROOT / "README.md"):
+        assert 'for role in POSTGRES WORKER SERVE; do echo "${role}_PASSWORD=' in text.read_text(encoding="utf-8")
+
+
+def environments() -> list[tuple[str, dict[str, str]]]:
+    """(name, variables) of our services."""
+    return [(name, service["environment"]) for name, service in OURS.items()]
 
 
 def test_volumes_are_declared_and_none_is_lost_with_its_container() -> None:
@@ -156,44 +191,117 @@ def run(name: str, project: Path, addresses: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The URL of an empty database; the logins and roles that are made on the way are gone afterwards."""
+    url = postgres.fresh_database()
+    yield url
+    postgres.drop(url)
+    for name in ("worker", "serve", *(f"orchestrator_{role}" for role in RIGHTS)):
+        postgres.run(f"DROP ROLE IF EXISTS {name}")
+
+
 @pytest.mark.kafka
-@pytest.mark.timeout(300)  # seven programs one after the other, on a machine that may be busy
+@pytest.mark.timeout(400)  # a dozen programs one after the other, on a machine that may be busy
 def test_the_services_run_in_their_order_and_again(
-    kafka: Kafka, postgres: Postgres, postgres_url: str, tmp_path: Path
+    kafka: Kafka, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    inside = "@postgres:5432/orchestrator"
+    outside = database.rpartition("@")[2]
     addresses = {
-        "postgresql://orchestrator@postgres:5432/orchestrator": postgres_url,
+        f"postgresql://orchestrator{inside}": database,
+        inside: f"@{outside}",
         "kafka:9092": kafka.bootstrap,
+        "0.0.0.0": "127.0.0.1",
         "/project": str(tmp_path),
     }
     run("init", tmp_path, addresses)
     key = (tmp_path / "keys" / "orchestrator.key").read_bytes()
     assert "The store was made" in run("migrate", tmp_path, addresses)
-    with psycopg.connect(postgres_url) as session:
+    assert "orchestrator_owner, orchestrator_inbox_writer" in run("grants", tmp_path, addresses)
+    with psycopg.connect(database) as session:
         assert [(Settings().store.partitions,)] == session.execute("SELECT partitions FROM shape").fetchall()
+        assert LOGIN_ROLES == roles(session)
+        before = session.execute(PASSWORDS).fetchall()
+    assert ["serve", "worker"] == [name for name, password in before if password.startswith("SCRAM-SHA-256$")]
     assert "made member-events" in run("topics", tmp_path, addresses)
 
     # `docker compose up` runs them each time
     run("init", tmp_path, addresses)
     assert key == (tmp_path / "keys" / "orchestrator.key").read_bytes()
     assert "The store is at revision" in run("migrate", tmp_path, addresses)
+    with psycopg.connect(database, autocommit=True) as session:
+        session.execute("GRANT orchestrator_owner TO serve")
+        run("grants", tmp_path, addresses)
+        assert LOGIN_ROLES == roles(session)
     assert "member-events was there" in run("topics", tmp_path, addresses)
 
-    command, environment = by_hand("worker-1", tmp_path, addresses)
-    words = tmp_path / "worker.log"
+    with running("worker-1", tmp_path, addresses, "worker decides") as worker:
+        with psycopg.connect(database) as session:
+            assert {"worker"} == others(session)
+        # as the head of the file says
+        command, environment = by_hand("worker-1", tmp_path, addresses)
+        lag = subprocess.run([*command[:3], "lag"], env=environment, cwd=tmp_path, check=False, timeout=90)
+        assert 0 == lag.returncode
+        worker.send_signal(signal.SIGTERM)
+        assert 0 == worker.wait(45)
+
+    (port,) = free_ports(1)
+    monkeypatch.setenv("ORCHESTRATOR_SERVE_PORT", str(port))
+    with running("serve", tmp_path, addresses, ""):
+        until_ready(f"http://127.0.0.1:{port}/health/ready")
+        with psycopg.connect(database) as session:
+            assert {"serve"} == others(session)
+
+
+LOGIN_ROLES = {
+    *(("worker", f"orchestrator_{role}") for role in ("owner", "inbox_writer", "relay")),
+    ("serve", "orchestrator_server"),
+}
+PASSWORDS = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname IN ('worker', 'serve') ORDER BY 1"
+
+
+def roles(session: psycopg.Connection[Any]) -> set[tuple[str, str]]:
+    """(login, role that it is a member of)."""
+    question = "SELECT member::regrole::text, roleid::regrole::text FROM pg_auth_members"
+    return {row for row in session.execute(question).fetchall() if row[0] in ("worker", "serve")}
+
+
+def others(session: psycopg.Connection[Any]) -> set[str]:
+    """Who else is connected to this database."""
+    question = "SELECT usename FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return {name for (name,) in session.execute(question).fetchall()}
+
+
+def until_ready(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                assert 200 == answer.status
+                return
+        except OSError:
+            assert time.monotonic() < deadline, url
+            time.sleep(0.1)
+
+
+@contextmanager
+def running(name: str, project: Path, addresses: dict[str, str], ready: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A service that goes on, once it said something like `ready`."""
+    command, environment = by_hand(name, project, addresses)
+    words = project / f"{name}.log"
     with words.open("wb") as out:
-        worker = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=out, stderr=out)
+        process = subprocess.Popen(command, env=environment, cwd=project, stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + 80
-        while "worker decides" not in words.read_text(encoding="utf-8"):
-            assert worker.poll() is None, words.read_text(encoding="utf-8")[-3000:]
+        while not re.search(ready, words.read_text(encoding="utf-8")):
+            assert process.poll() is None, words.read_text(encoding="utf-8")[-3000:]
             assert time.monotonic() < deadline, words.read_text(encoding="utf-8")[-3000:]
             time.sleep(0.1)
-        worker.send_signal(signal.SIGTERM)
-        assert 0 == worker.wait(45), words.read_text(encoding="utf-8")[-3000:]
+        yield process
     finally:
-        worker.kill()
-        worker.wait()
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.kafka

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from orchestrator.errors import Refused, SetupError, UsageError
 from orchestrator.stores.contract import CursorMove, SuppressionRow, SwitchRow
 from orchestrator.stores.sql import SqlStore, schema
-from orchestrator.stores.sql.postgres.grants import RIGHTS, grant, grants
+from orchestrator.stores.sql.postgres.grants import RIGHTS, grant, grants, read_login
 from orchestrator.stores.sql.postgres.store import PostgresStore
 from orchestrator.testing.store_rows import (
     Owner,
@@ -339,6 +339,28 @@ def test_an_odd_prefix_is_refused() -> None:
     for prefix in ("", "Orchestrator", "x; DROP TABLE log", "ä"):
         with pytest.raises(UsageError):
             grants(prefix, "public")
+
+
+@pytest.mark.parametrize("text", ["", "worker", "worker=", "worker=boss", "Worker=owner", "x;=owner", "a=owner,owner"])
+def test_an_odd_login_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no login"):
+        read_login(text)
+
+
+def test_nobody_is_made_a_login_in_the_place_of_who_owns_the_tables(postgres_url: str) -> None:
+    """Else a slip of the pen would change its password."""
+    SqlStore.open(postgres_url, 2).close()
+    with pytest.raises(UsageError, match="postgres owns the tables"):
+        grant(postgres_url, PREFIX, [read_login("postgres=owner")], {"postgres": "x"})
+
+
+def test_shown_statements_hold_no_password(postgres_url: str) -> None:
+    SqlStore.open(postgres_url, 2).close()
+    login = read_login(f"{PREFIX}_worker=owner,relay")
+    shown = grant(postgres_url, PREFIX, [login], {login.name: "topsecret"}, only_show=True)
+    assert f"GRANT {PREFIX}_owner, {PREFIX}_relay TO {PREFIX}_worker" in shown.statements
+    assert "topsecret" not in " ".join(shown.statements)
+    assert "PASSWORD" not in " ".join(shown.statements)
 
 
 def test_a_file_knows_no_roles(tmp_path: Any) -> None:

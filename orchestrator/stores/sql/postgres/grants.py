@@ -7,10 +7,13 @@
     reader         reads
 
 A login role that does several kinds of work is made a member of several. All workers log in as one role, so that one
-may end another's session (see taking.py).
+may end another's session (see taking.py). A login's password is given as the digest of SCRAM-SHA-256, worked out here:
+the server, and so its log, never sees the password itself.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -85,21 +88,43 @@ _NUMBERED = {
 }
 
 
+_MAKE_LOGIN = _MAKE_ROLE.replace("NOLOGIN", "LOGIN")
+
+
+class Login(Struct, frozen=True):
+    """A role that logs in, and the kinds of work that it does."""
+
+    name: str
+    # of RIGHTS
+    does: tuple[str, ...]
+
+
 class Granted(Struct, frozen=True, kw_only=True):
     """What `store grants` did, or would do."""
 
     # the roles, made where they were not there
     roles: list[str]
-    # the statements, in order; to be repeated whenever the schema changes
+    # those that log in, made where they were not there
+    logins: list[str]
+    # the statements, in order; to be repeated whenever the schema changes. They hold no password
     statements: list[str]
 
 
-def grants(prefix: str, schema: str) -> Granted:
-    """The statements that lead to exactly these rights, whatever the roles could do in this schema before.
+def read_login(text: str) -> Login:
+    """`worker=owner,relay`: a login and the kinds of work that it does. Raises UsageError for anything else."""
+    name, _, work = text.partition("=")
+    does = tuple(work.split(","))
+    if not _plain(name) or len(set(does)) < len(does) or not set(does) <= RIGHTS.keys():
+        raise UsageError(f"{text!r} is no login: write its name in small letters, =, and some of {', '.join(RIGHTS)}")
+    return Login(name, does)
+
+
+def grants(prefix: str, schema: str, logins: Sequence[Login] = ()) -> Granted:
+    """The statements that lead to exactly these rights, whatever roles and logins could do in this schema before.
 
     Raises UsageError for a prefix that is no plain name.
     """
-    if not prefix.isidentifier() or not prefix.isascii() or prefix != prefix.lower():
+    if not _plain(prefix):
         raise UsageError(f"{prefix!r} can't begin the name of a role: use small letters, digits and _")
     place = '"' + schema.replace('"', '""') + '"'
     statements = []
@@ -119,22 +144,39 @@ def grants(prefix: str, schema: str) -> Granted:
             f"GRANT USAGE ON SEQUENCE {place}.{table}_seq_seq TO {name}" for table in _NUMBERED.get(role, ())
         ]
     statements.append(f"GRANT EXECUTE ON FUNCTION {place}.make_months(int) TO {prefix}_owner")
-    return Granted(roles=[f"{prefix}_{role}" for role in RIGHTS], statements=statements)
+    roles = [f"{prefix}_{role}" for role in RIGHTS]
+    for login in logins:
+        others = [role for role, name in zip(roles, RIGHTS, strict=True) if name not in login.does]
+        statements += [_MAKE_LOGIN.format(login.name), *(f"REVOKE {role} FROM {login.name}" for role in others)]
+        statements.append(f"GRANT {', '.join(f'{prefix}_{name}' for name in login.does)} TO {login.name}")
+    return Granted(roles=roles, logins=[login.name for login in logins], statements=statements)
 
 
-def grant(url: str, prefix: str = "orchestrator", *, only_show: bool = False) -> Granted:
-    """Makes the roles and gives them their rights in the store at `url`; `only_show`: for someone else to run.
+def grant(
+    url: str,
+    prefix: str = "orchestrator",
+    logins: Sequence[Login] = (),
+    passwords: Mapping[str, str] | None = None,
+    *,
+    only_show: bool = False,
+) -> Granted:
+    """Makes roles and logins and gives them their rights in the store at `url`; `only_show`: for someone else to run.
 
-    Raises SetupError for a store that knows no roles, or where the url's role may not give rights.
+    `passwords`: name of a login -> its password from now on; a login without keeps what it has. Raises SetupError for a
+    store that knows no roles, or where the url's role may not give rights, and UsageError for the url's own role: that
+    one owns the tables, and no service is to be it.
     """
     engine = connect(url)
     try:
         if engine.dialect.name != "postgresql":
             raise SetupError("a SQLite file knows no roles: whoever may write the file may do everything")
         with engine.begin() as connection:
-            granted = grants(prefix, str(connection.exec_driver_sql("SELECT current_schema()").scalar()))
+            schema, myself = connection.exec_driver_sql("SELECT current_schema(), current_user").one()
+            granted = grants(prefix, schema, logins)
+            if myself in granted.logins:
+                raise UsageError(f"{myself} owns the tables: give the login another name")
             if not only_show:
-                _run(connection, granted)
+                _run(connection, granted, passwords or {})
             return granted
     except DatabaseError as error:
         raise SetupError(
@@ -145,6 +187,16 @@ def grant(url: str, prefix: str = "orchestrator", *, only_show: bool = False) ->
         engine.dispose()
 
 
-def _run(connection: Connection, granted: Granted) -> None:
+def _run(connection: Connection, granted: Granted, passwords: Mapping[str, str]) -> None:
     for statement in granted.statements:
         connection.exec_driver_sql(statement)
+    libpq = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
+    for login in granted.logins:
+        if password := passwords.get(login):
+            digest = libpq.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode("ascii")
+            connection.exec_driver_sql(f"ALTER ROLE {login} PASSWORD '{digest}'")
+
+
+def _plain(name: str) -> bool:
+    """Whether it needs no quotes as the name of a role."""
+    return name.isidentifier() and name.isascii() and name == name.lower()
