@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import holidays as holiday_tables
 import msgspec
 
+from orchestrator.content import tables
 from orchestrator.content.files import read_yaml
 from orchestrator.content.law_file import (
     AgeForm,
@@ -124,10 +125,8 @@ def _wrong(located: Located, form: PackForm, forms: dict[str, tuple[Located, Pac
     if not form.timezones and form.jurisdiction != DEFAULT:
         yield located.problem("`timezones` is missing", "list every IANA zone of the jurisdiction")
     for i, zone in enumerate(form.timezones):
-        if zone not in available_timezones():
-            yield located.problem(
-                f"`{zone}` is no IANA zone", nearest(zone, available_timezones()), at=("timezones", i)
-            )
+        if zone not in tables.zones():
+            yield located.problem(f"`{zone}` is no IANA zone", nearest(zone, tables.zones()), at=("timezones", i))
     yield from _wrong_value(located, ("latency_margin",), duration, form.latency_margin)
     yield from _wrong_holidays(located, form)
     known = {source.id: source.kind for source in form.sources}
