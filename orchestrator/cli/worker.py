@@ -28,6 +28,7 @@ def command(
         what = f"there is no role {', '.join(unknown)}" if named else "no role is named"
         raise UsageError(f"{what}; known are {', '.join(KNOWN)}")
     with open_project(State.of(ctx).project) as project:
-        from orchestrator.runtimes.kafka.worker import Role, run
+        from orchestrator.runtimes.kafka.roles import Role
+        from orchestrator.runtimes.kafka.worker import run
 
         run(project, [Role(role) for role in named])

@@ -23,3 +23,17 @@ class Intake(Protocol):
 
     def well(self) -> bool:
         """Whether events can be taken now, as far as is known."""
+
+
+class Taking(Intake, Protocol):
+    """An intake with work of its own in this process, for as long as it serves."""
+
+    @property
+    def name(self) -> str:
+        """What takes the events: `engine` or `kafka`."""
+
+    async def start(self) -> None:
+        """Begins; called once, in the loop that serves."""
+
+    async def stop(self) -> None:
+        """Returns when what was taken is safe and nothing runs any more."""

@@ -13,29 +13,19 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import structlog
 import uvicorn
 
-from orchestrator.channels.load import load_accounts
 from orchestrator.content import locate
 from orchestrator.content.topics import load_topics
 from orchestrator.errors import SetupError
-from orchestrator.events.envelope import Event
 from orchestrator.metrics import Standing
 from orchestrator.project import Project
-from orchestrator.runtimes.embedded.engine import Engine
-from orchestrator.runtimes.embedded.turning import Full, Stopped, Turning
 from orchestrator.runtimes.kafka import logs
-from orchestrator.runtimes.kafka.dispatching import Dispatching
-from orchestrator.runtimes.kafka.ending import die
-from orchestrator.runtimes.kafka.producing import NotAcknowledged, Producer
-from orchestrator.runtimes.kafka.side import Side
-from orchestrator.runtimes.kafka.watchdog import Watchdog
-from orchestrator.runtimes.kafka.worker import Role, check
 from orchestrator.serve.app import build
-from orchestrator.serve.intake import Unavailable
+from orchestrator.serve.intake import Taking
 
 # seconds that requests under way may take to end
 GRACE_S = 20
@@ -45,9 +35,9 @@ log = structlog.get_logger()
 
 def run(project: Project) -> None:
     """Serves until it is told to end. Raises SetupError, ContentError or FedElsewhere before it begins."""
-    parts = (_ByKafka if goes_to_kafka(project) else _ByEngine)(project)
+    taking = _by_kafka(project) if goes_to_kafka(project) else _by_engine(project)
     logs.configure()
-    asyncio.run(_serve(project, parts))
+    asyncio.run(_serve(project, taking))
     sys.stderr.flush()
 
 
@@ -59,13 +49,28 @@ def goes_to_kafka(project: Project) -> bool:
     return settings.serve.into == "kafka"
 
 
-async def _serve(project: Project, parts: _ByKafka | _ByEngine) -> None:
+# Each is imported alone: the engine needs no client of Kafka, and who hands events on needs no engine.
+
+
+def _by_kafka(project: Project) -> Taking:
+    from orchestrator.serve.by_kafka import ByKafka
+
+    return ByKafka(project)
+
+
+def _by_engine(project: Project) -> Taking:
+    from orchestrator.serve.by_engine import ByEngine
+
+    return ByEngine(project)
+
+
+async def _serve(project: Project, taking: Taking) -> None:
     settings = project.settings.serve
     topics = load_topics(locate.folder("templates", project.path))
     # where workers decide, they tell of the store
-    standing = None if parts.name == "kafka" else Standing(project.store, project.settings)
+    standing = None if taking.name == "kafka" else Standing(project.store, project.settings)
     app = build(
-        project.settings, project.store, project.vault, parts, project.event_types, topics=topics, standing=standing
+        project.settings, project.store, project.vault, taking, project.event_types, topics=topics, standing=standing
     )
     server = _Server(
         uvicorn.Config(
@@ -82,13 +87,13 @@ async def _serve(project: Project, parts: _ByKafka | _ByEngine) -> None:
         )
     )
     listening = _listen(settings.host, settings.port)
-    await parts.start()
+    await taking.start()
     try:
         host, port = listening.getsockname()[:2]
-        log.info("serving", address=f"http://{host}:{port}", events=parts.name)
+        log.info("serving", address=f"http://{host}:{port}", events=taking.name)
         await server.serve([listening])
     finally:
-        await parts.stop()
+        await taking.stop()
         project.store.close()
         log.info("ended")
 
@@ -125,79 +130,3 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise SetupError(f"[serve] can't listen at {host}:{port}: {error.strerror or error}") from None
     return listening
-
-
-class _ByEngine:
-    """Engine and outbox beside the server."""
-
-    name = "engine"
-
-    def __init__(self, project: Project) -> None:
-        """Takes every partition; raises FedElsewhere where workers feed the store from a topic."""
-        self._project, settings = project, project.settings
-        project.keep_content()
-        engine = Engine(
-            project.store,
-            project.vault,
-            project.content,
-            horizon_days=settings.store.horizon_days,
-            unapproved=project.approvals.unapproved,
-        )
-        self._turning = Turning(engine, lambda error: die(error, "the engine failed"))
-        self._watchdog = Watchdog(settings.kafka.watchdog_s)
-        self._sending = Side("dispatch", self._dispatch)
-
-    async def start(self) -> None:
-        self._watchdog.start()
-        self._turning.start()
-        self._sending.start()
-
-    async def stop(self) -> None:
-        await asyncio.to_thread(self._turning.stop)
-        self._sending.stop()
-        await self._sending.ended()
-
-    def well(self) -> bool:
-        return self._turning.well()
-
-    async def take(self, events: Sequence[Event]) -> None:
-        try:
-            await self._turning.take(events)
-        except (Full, Stopped):
-            raise Unavailable from None
-
-    async def _dispatch(self, stop: asyncio.Event) -> None:
-        project = self._project
-        accounts = load_accounts(project.settings, project.path)
-        sending = Dispatching(
-            project.store, project.vault, project.content, project.settings.dispatch, accounts, self._watchdog
-        )
-        await sending.run(stop)
-
-
-class _ByKafka:
-    """Events into the topic; the store is written to by others, but for what members and providers say."""
-
-    name = "kafka"
-
-    def __init__(self, project: Project) -> None:
-        """Raises SetupError where the cluster, the topic or its partitions are not as they must be."""
-        check(project, [Role.decide])
-        _ = project.store, project.vault, project.event_types
-        self._producer = Producer(project.settings.kafka, project.settings.store.partitions)
-
-    async def start(self) -> None:
-        await self._producer.start()
-
-    async def stop(self) -> None:
-        await self._producer.stop()
-
-    def well(self) -> bool:
-        return self._producer.well()
-
-    async def take(self, events: Sequence[Event]) -> None:
-        try:
-            await self._producer.put(events)
-        except NotAcknowledged as error:
-            log.warning("events were not acknowledged", error=str(error))
-            raise Unavailable from None

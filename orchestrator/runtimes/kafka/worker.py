@@ -17,14 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 
 from orchestrator.channels.load import load_accounts
-from orchestrator.errors import SetupError
 from orchestrator.kafka_security import client_options
 from orchestrator.metrics import Standing, listen
 from orchestrator.orders import activate
@@ -39,6 +37,7 @@ from orchestrator.runtimes.kafka.gaps import GapReader
 from orchestrator.runtimes.kafka.holding import Holding
 from orchestrator.runtimes.kafka.patience import patiently
 from orchestrator.runtimes.kafka.relay import Relay
+from orchestrator.runtimes.kafka.roles import Role, check
 from orchestrator.runtimes.kafka.side import Side
 from orchestrator.runtimes.kafka.watchdog import Watchdog
 
@@ -49,30 +48,6 @@ DRAIN_S = 25.0
 SWITCH_S = 0.0005
 
 log = structlog.get_logger()
-
-
-class Role(StrEnum):
-    """What a worker does."""
-
-    decide = "decide"
-    dispatch = "dispatch"
-    relay = "relay"
-
-
-def check(project: Project, roles: Collection[Role]) -> dict[str, cluster.Log]:
-    """The logs of the topics that these roles need; raises SetupError or ContentError with the cure."""
-    kafka = project.settings.kafka
-    topics = [kafka.events] if Role.decide in roles else []
-    if Role.relay in roles:
-        topics += [kafka.decisions, kafka.touches]
-    found = cluster.find_logs(kafka, topics) if topics else {}
-    has, wants = found.get(kafka.events), project.settings.store.partitions
-    if has is not None and has.partitions != wants:
-        raise SetupError(
-            f"topic {kafka.events} has {has.partitions} partitions and the store {wants}; a member would be found in "
-            "another partition. Make the topic anew with as many as [store] partitions in orchestrator.toml"
-        )
-    return found
 
 
 def run(project: Project, roles: Collection[Role]) -> None:
