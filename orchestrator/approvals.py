@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Literal
 
@@ -110,21 +110,21 @@ class Approvals:
         self.people, self.above = People(settings), settings.above_members
         # an approval of one project says nothing in another
         self.project = base64.b64encode(vault.public_key).decode()
-        # found open before: it stays so under this content
-        self.open: set[str] = set()
+        # (journey, version) found open before: it stays so
+        self.open: set[tuple[str, str]] = set()
 
     @property
     def asked(self) -> bool:
         """Whether anybody is asked at all."""
         return bool(self.people.keys)
 
-    def unapproved(self) -> frozenset[str]:
-        """The journeys of the content that members may not enter for now; each is asked about until it is open."""
+    def unapproved(self, content: Content) -> frozenset[str]:
+        """The journeys of a content that members may not enter for now; each is asked about until it is open."""
         if not self.asked:
             return frozenset()
-        waiting = frozenset(self.content.journeys) - self.open
-        self.open |= {name for name in waiting if self.standing(name).state == "open"}
-        return waiting - self.open
+        waiting = {(name, content.versions[name]) for name in content.journeys} - self.open
+        self.open |= {each for each in waiting if self._standing(*each).state == "open"}
+        return frozenset([name for name, _ in waiting - self.open])
 
     def standings(self) -> list[Standing]:
         """How far each journey of the content is."""
@@ -132,7 +132,9 @@ class Approvals:
 
     def standing(self, journey: str) -> Standing:
         """How far a journey of the content is; words that are not signed by whom they name are passed over."""
-        version = self.content.versions[journey]
+        return self._standing(journey, self.content.versions[journey])
+
+    def _standing(self, journey: str, version: str) -> Standing:
         words = [word for word in self._dossier(journey, version)[1].words if self._signed(journey, version, word)]
         authors = tuple(dict.fromkeys(word.by for word in words if word.act == "propose"))
         members = max((word.members for word in words if word.act == "propose"), default=-1)
@@ -241,7 +243,7 @@ class Approvals:
             return True
 
 
-def lines(standings: list[Standing]) -> Iterator[tuple[str, ...]]:
+def lines(standings: Iterable[Standing]) -> Iterator[tuple[str, ...]]:
     """What people are shown of each: journey, state, members, authors, approvers."""
     for each in standings:
         told = f"{len(each.approvers)} of {each.needed}" if each.needed else "none needed"

@@ -24,6 +24,7 @@ from orchestrator.dispatch.breaker import open_breakers
 from orchestrator.domain import Check, examine_click, examine_domain
 from orchestrator.errors import ContentError, OrchestratorError
 from orchestrator.project import Project, open_project
+from orchestrator.revisions import in_force
 from orchestrator.stores.outbox import at_account
 from orchestrator.times import instant, rfc3339
 from orchestrator.voucher_pools import standing
@@ -92,6 +93,9 @@ def _store(project: Project, _today: date) -> Iterator[Check]:
     partitions = project.store.progress()
     entries = sum(row.log_n for row in partitions)
     yield Check(name="store", state="ok", found=f"{len(partitions)} partitions in use, {entries:,} log entries")
+    if project.folder_differs():
+        found = f"the folder is not what is in force (revision {in_force(project.store)})"
+        yield Check(name="in force", state="warn", found=found, cure="orchestrator content diff, then content activate")
     dead = sum(n for (_, name), n in project.store.totals().items() if name == "dead")
     if dead:
         yield Check(name="dead letters", state="warn", found=f"{dead:,}", cure="orchestrator dlq list")

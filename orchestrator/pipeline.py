@@ -53,7 +53,9 @@ from orchestrator.events.inputs import (
 from orchestrator.events.partition import partition_of
 from orchestrator.links import Links
 from orchestrator.masked import hiding
+from orchestrator.orders import FIRST
 from orchestrator.outbox_body import write_body
+from orchestrator.revisions import in_force
 from orchestrator.sharing import NOTHING as NO_POINTS
 from orchestrator.sharing import Points, Sharing, Wanted
 from orchestrator.stores.contract import (
@@ -190,6 +192,10 @@ class TurnFailed(Exception):
         super().__init__(f"turn failed in partition {partition} at {key}")
 
 
+class _Ordered(Exception):
+    """Another content revision was put in force: nothing is written, and the batch begins anew under it."""
+
+
 class _Known(NamedTuple):
     """A member in memory: None with `erased` is a tombstone."""
 
@@ -211,8 +217,22 @@ class _Reserved(NamedTuple):
     state: str
 
 
+def all_approved(_content: Content) -> frozenset[str]:
+    """No journey waits for approval."""
+    return frozenset()
+
+
+def nothing_kept(_revision: str) -> Content | None:
+    """No other revision can be had."""
+    return None
+
+
 class Pipeline:
-    """One content revision over one store."""
+    """The content in force over one store: one revision at a time, for all partitions of a batch.
+
+    An order that puts another one in force stands in every partition's inbox before anything else, from one moment on.
+    So whoever meets it goes by the new one in each partition: none has a turn left that comes before the order.
+    """
 
     def __init__(
         self,
@@ -220,24 +240,29 @@ class Pipeline:
         vault: Vault,
         content: Content,
         horizon: timedelta = timedelta(days=35),
-        unapproved: Callable[[], frozenset[str]] = frozenset,
+        unapproved: Callable[[Content], frozenset[str]] = all_approved,
+        revisions: Callable[[str], Content | None] = nothing_kept,
     ) -> None:
         """`horizon`: how long the identity of an event is remembered; `unapproved`: which journeys wait for approval.
 
         It is asked before each batch until there is none: what was approved once stays so under one content.
+        `content` is in force to begin with; `revisions` gives what is put in force later by its name, None where it
+        can't be had and the former one goes on.
         """
         self.store = store
         self.vault = vault
-        self.content = content
         self.links = Links(vault)
         self.horizon = int(horizon.total_seconds()) * _MICROSECOND
-        self.keep_places = int(content.keep_places.total_seconds()) * _MICROSECOND
         self.bucket = max(self.horizon // HORIZON_PARTS, _DAY)
         self.cache: OrderedDict[bytes, _Known] = OrderedDict()
         # sealed message -> what was sealed, of the last batch where it is to be dispatched at once
         self.fresh: dict[bytes, Message] = {}
         self.ask_unapproved = unapproved
-        self.unapproved = frozenset(content.journeys)
+        self.revisions = revisions
+        # the revision that was ordered last, as far as is known here
+        self.ordered = content.revision
+        self.content, self.keep_places, self.unapproved = content, 0, frozenset[str]()
+        self._decide_by(content)
 
     def arrival(
         self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0, offset: int = -1
@@ -282,7 +307,49 @@ class Pipeline:
         can't be applied; in both cases nothing is written. `arrivals` are only read: the caller drops the consumed.
         """
         if self.unapproved:
-            self.unapproved = self.ask_unapproved()
+            self.unapproved = self.ask_unapproved(self.content)
+        try:
+            return self._run(held, arrivals, tick, stop_at_touch, max_turns, quarantined, positions)
+        except _Ordered:
+            self.follow()
+            self.unapproved = self.ask_unapproved(self.content)
+            return self._run(held, arrivals, tick, stop_at_touch, max_turns, quarantined, positions, obeyed=True)
+
+    def follow(self) -> None:
+        """Goes by the revision that is in force.
+
+        For whoever takes partitions: their former owner may have taken the order that put it in force there.
+        """
+        ordered = in_force(self.store)
+        if ordered in (self.ordered, ""):
+            return
+        self.ordered = ordered
+        content = None if ordered == self.content.revision else self.revisions(ordered)
+        if content is not None:
+            self._decide_by(content)
+
+    def latency_margin(self, channel: str, at: datetime) -> timedelta:
+        """How long before a closing hour calls must end, by the policies in force."""
+        return self.content.policies.latency_margin(channel, at)
+
+    def _decide_by(self, content: Content) -> None:
+        self.content = content
+        self.keep_places = int(content.keep_places.total_seconds()) * _MICROSECOND
+        self.unapproved = frozenset(content.journeys)
+
+    def _run(
+        self,
+        held: Mapping[int, Progress],
+        arrivals: Mapping[int, Sequence[Arrival]],
+        tick: int | None,
+        stop_at_touch: bool,
+        max_turns: int,
+        quarantined: Sequence[QuarantineRow],
+        positions: Sequence[FilePosition],
+        *,
+        obeyed: bool = False,
+    ) -> Ran:
+        """As `run`, under one revision; raises _Ordered where another one was put in force, unless that is known."""
         wanted = NO_POINTS
         while True:
             with self.store.batch(list(held.values())) as tx:
@@ -302,6 +369,7 @@ class Pipeline:
                         points,
                         stop_at_touch=stop_at_touch,
                         max_turns=max_turns,
+                        obeyed=obeyed,
                     )
 
                 batch, changes, wanted = _settled(tx, begin, points, quarantined, wanted)
@@ -369,7 +437,9 @@ class _Batch:
         *,
         stop_at_touch: bool,
         max_turns: int,
+        obeyed: bool,
     ) -> None:
+        self.obeyed = obeyed
         self.pipeline, self.tx, self.held, self.arrivals, self.tick = pipeline, tx, held, arrivals, tick
         # suppressions that stood before this batch, as far as it had to ask
         self.standing = standing
@@ -482,6 +552,8 @@ class _Batch:
     def _prefetch(self) -> dict[int, list[InboxRow]]:
         """Reads at once what the turns will ask for one by one."""
         due = self._due()
+        if not self.obeyed and any(_puts_in_force(rows) not in (self.pipeline.ordered, "") for rows in due.values()):
+            raise _Ordered
         # after the inbox: whoever finds an order to go on finds no switch any more
         scopes = {row.scope for row in self.tx.switches()}
         if scopes:
@@ -1195,6 +1267,17 @@ class _Partition:
         after = Progress(self.partition, before.epoch, self.offset, self.turn, self.clock, self.n, self.head)
         if after != before:
             batch.progress[self.partition] = after
+
+
+def _puts_in_force(rows: Iterable[InboxRow]) -> str:
+    """The content revision that the last order among these rows puts in force; "": none does."""
+    revision = ""
+    for row in rows:
+        if row.due == FIRST and row.member == NOBODY:
+            given = read_input(row.input)
+            if isinstance(given, Command) and given.verb == "activate":
+                revision = given.arguments["revision"]
+    return revision
 
 
 def _redrives(given: Input) -> bool:

@@ -12,9 +12,12 @@ from msgspec import Struct
 from orchestrator import settings as settings_module
 from orchestrator.approvals import Approvals
 from orchestrator.content.event_types import load_event_types
-from orchestrator.content.load import load_content, revision_body
+from orchestrator.content.load import files_in, load_content
+from orchestrator.content.load import revision_of as content_revision
 from orchestrator.decide.content import Content
 from orchestrator.events.catalogue import EventTypes
+from orchestrator.orders import activate
+from orchestrator.revisions import Shelf, compiled, files_of, in_force, keep
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
 from orchestrator.stores.sql.migrate import revision_of, upgrade
@@ -42,7 +45,7 @@ class Project:
 
     @cached_property
     def content(self) -> Content:
-        """The project's content as it lies on disk, compiled; raises ContentError with all problems."""
+        """The folder's content, compiled, be it in force or not; raises ContentError with all problems."""
         return load_content(self.path, self.settings)
 
     @cached_property
@@ -53,13 +56,55 @@ class Project:
     @cached_property
     def approvals(self) -> Approvals:
         """Which journeys of the content were approved; raises SetupError for settings that can't be read."""
-        return Approvals(self.store, self.vault, self.content, self.settings.approval)
+        return self.approvals_of(self.content)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The revisions that the store keeps."""
+        return Shelf(self.store, self.settings)
+
+    @cached_property
+    def in_force(self) -> Content:
+        """The content that was put in force last, as this version compiles it; the folder's where none ever was.
+
+        Raises ContentError where its files compile no more: putting a folder in force that does is what cures it.
+        """
+        files = self._files_in_force()
+        return self.content if files is None else compiled(files, self.settings)
+
+    def approvals_of(self, content: Content) -> Approvals:
+        """Which journeys of this content were approved; raises SetupError for settings that can't be read."""
+        return Approvals(self.store, self.vault, content, self.settings.approval)
 
     def keep_content(self) -> None:
-        """Puts the content's files into the store, so that what is decided by them can be decided again."""
-        revision = self.content.revision
-        if self.store.get_document("revision", revision) is None:
-            self.store.put_document("revision", revision, revision_body(self.path))
+        """Puts the folder's files into the store, so that what is decided by them can be decided again."""
+        keep(self.store, self.content.revision, files_in(self.path))
+
+    def keep_in_force(self) -> Content:
+        """The content in force, its files kept under the name that it has here, as decisions will name it."""
+        files = self._files_in_force()
+        keep(self.store, self.in_force.revision, files_in(self.path) if files is None else files)
+        return self.in_force
+
+    def begin(self, actor: str) -> Content:
+        """The content in force, for a process that decides: what is in force stays so.
+
+        The folder is put in force where nothing is. Files that another version of the engine put in force, or other
+        settings, are in force under the name that they have here.
+        """
+        content = self.keep_in_force()
+        activate(self.store, content.revision, actor)
+        return content
+
+    def folder_differs(self) -> bool:
+        """Whether the folder holds other files than what is in force is made of."""
+        files = files_of(self.store, in_force(self.store))
+        return files is not None and files != files_in(self.path)
+
+    def _files_in_force(self) -> dict[str, bytes] | None:
+        """What is in force was made of these files; None: it is what lies in the folder, or nothing is in force."""
+        name = in_force(self.store)
+        return None if name == content_revision(self.path, self.settings) else files_of(self.store, name)
 
     def __enter__(self) -> Self:
         """The project itself."""

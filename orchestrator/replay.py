@@ -12,22 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from orchestrator.contact_log import chain
-from orchestrator.content.load import load_content
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.decide.result import Entry
 from orchestrator.decide.step import step
-from orchestrator.errors import ContentError, Tampered
+from orchestrator.errors import Tampered
 from orchestrator.pipeline import house_entries
-from orchestrator.settings import Settings
 from orchestrator.stores.contract import JournalRow, LogRow, Progress, Store
 from orchestrator.turns import about_nobody, opened
 from orchestrator.vault import Sealer, Vault
@@ -264,28 +260,3 @@ def _part(member: Member, name: str) -> bytes:
     """
     value: Any = getattr(member, name)
     return _encode(sorted(value) if isinstance(value, frozenset) else value)
-
-
-def former_contents(store: Store, settings: Settings, but: str) -> dict[str, Content]:
-    """The content revisions that the store kept, all `but` one, compiled anew.
-
-    Left out are those that another version of the engine or of its tables made, or other settings: they would not
-    decide as they did.
-    """
-    found: dict[str, Content] = {}
-    for name in store.documents("revision"):
-        body = store.get_document("revision", name)
-        if name in (but, "active") or body is None:
-            continue
-        with TemporaryDirectory() as folder:
-            for path, text in msgspec.json.decode(body, type=dict[str, str]).items():
-                file = Path(folder, path)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8")
-            try:
-                content = load_content(Path(folder), settings)
-            except ContentError:
-                continue
-        if content.revision == name:
-            found[name] = content
-    return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import Struct
@@ -12,14 +14,20 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.approvals import Standing, lines
-from orchestrator.cli.output import State, key_values, progress, show, table, verdict
+from orchestrator.cli.output import State, counted, key_values, progress, show, table, verdict
 from orchestrator.content.check import checked
+from orchestrator.content.difference import Change
 from orchestrator.person_keys import PersonKey
 from orchestrator.project import open_project
+from orchestrator.revisions import history
 from orchestrator.times import instant
 
+if TYPE_CHECKING:
+    from orchestrator.activation import Activation, Comparison
+
 app = typer.Typer(
-    no_args_is_help=True, help="Check the files that decide: journeys, templates, policies, laws; approve journeys."
+    no_args_is_help=True,
+    help="Check the files that decide (journeys, texts, policies, laws), see what changes, approve, put them in force.",
 )
 
 
@@ -61,6 +69,66 @@ def check(ctx: typer.Context) -> None:
         content = checked(project.path, project.settings, datetime.now(UTC).date())
     result = Checked(revision=content.revision, journeys=tuple(content.journeys), event_types=tuple(content.events.own))
     show(ctx, result, lambda: _checked(result))
+
+
+@app.command("diff")
+def diff(
+    ctx: typer.Context,
+    before: Annotated[
+        str, typer.Argument(metavar="[BEFORE]", help="A revision; what is in force where left out.", show_default=False)
+    ] = "",
+    after: Annotated[
+        str, typer.Argument(metavar="[AFTER]", help="A revision; the folder where left out.", show_default=False)
+    ] = "",
+) -> None:
+    """Show what putting the folder in force would change, or what differs between two revisions.
+
+    Journeys step by step, policies and laws rule by rule, texts line by line. Revisions are named by how they begin.
+
+    Example: orchestrator content diff
+    """
+    from orchestrator.activation import compare
+
+    with open_project(State.of(ctx).project) as project:
+        result = compare(project, before, after)
+    show(ctx, result, lambda: _compared(result))
+
+
+@app.command("activate")
+def activate(
+    ctx: typer.Context,
+    actor: Annotated[str, typer.Option(help="Who orders it, for the log. Default: the account.")] = "",
+) -> None:
+    """Put the folder in force as it is, once it is checked, its cases hold, and its journeys are approved.
+
+    Running workers decide by it from their next turn on; the contact log says who ordered it. Exit code 3: it does not
+    compile. Exit code 1: a case does not hold, or a journey waits for approval. In both cases nothing was changed.
+
+    Example: orchestrator content activate
+    """
+    from orchestrator.activation import activate_folder
+
+    with open_project(State.of(ctx).project) as project:
+        result = activate_folder(project, actor or getpass.getuser(), datetime.now(UTC).date())
+    show(ctx, result, lambda: _activated(result))
+    if not result.done:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """List the revisions that the store keeps, oldest first: when each was put in force, and by whom.
+
+    Example: orchestrator content list
+    """
+    with open_project(State.of(ctx).project) as project:
+        found = history(project.store)
+    columns = ("revision", "ordered at", "by", "in force")
+    show(
+        ctx,
+        found,
+        lambda: table(columns, [(each.revision, each.at[:19] + "Z", each.by, each.in_force) for each in found]),
+    )
 
 
 @app.command("new-key")
@@ -126,6 +194,42 @@ def _standings(found: list[Standing]) -> RenderableType:
         table(("journey", "state", "members", "author", "approved by"), lines(found)),
         verdict(not waiting, f"Not open: {', '.join(waiting)}" if waiting else "Members may enter all of these."),
     )
+
+
+def _changes(changes: Iterable[Change]) -> RenderableType:
+    rows = [
+        (each.kind, each.name, each.what or ("added" if each.before is None else "removed"), each.before, each.after)
+        for each in changes
+    ]
+    return table(("kind", "of", "what", "before", "after"), rows)
+
+
+def _compared(result: Comparison) -> RenderableType:
+    names = f"{result.before or 'nothing'} and {'the folder' if result.after == 'folder' else result.after}"
+    if result.same and result.revision != result.before:
+        return Text(f"No file differs between {names}: what does is the engine, its tables or a setting that decides.")
+    if result.same:
+        return Text(f"Nothing differs between {names}.")
+    parts = [_changes(result.changes), Text(f"{counted(len(result.changes), 'change')} between {names}")]
+    if result.after == "folder":
+        parts.append(Text("To put the folder in force: orchestrator content activate"))
+    return Group(*parts)
+
+
+def _activated(result: Activation) -> RenderableType:
+    parts: list[RenderableType] = [_changes(result.changes)] if result.changes else []
+    if result.failed:
+        parts += [Text("These cases do not hold:", style="bold"), *[Text(f"  {each}") for each in result.failed]]
+    if result.waiting:
+        parts.append(table(("journey", "state", "members", "author", "approved by"), lines(result.waiting)))
+        parts.append(Text(f"First: orchestrator content propose {' '.join(each.journey for each in result.waiting)}"))
+    if not result.done:
+        parts.append(verdict(False, f"not put in force: {result.before or 'nothing'} stays in force"))
+    elif result.before == result.revision:
+        parts.append(verdict(True, f"revision {result.revision} is in force already"))
+    else:
+        parts.append(verdict(True, f"revision {result.revision} is in force, by order of {result.actor}"))
+    return Group(*parts)
 
 
 def _checked(result: Checked) -> RenderableType:

@@ -20,7 +20,7 @@ def command(ctx: typer.Context) -> None:
     Example: orchestrator data-quality --json
     """
     with open_project(State.of(ctx).project) as project, progress(ctx, "Members", PARTS) as moved:
-        result = data_quality(project.store, project.vault, project.content, instant(wall_clock()), moved)
+        result = data_quality(project.store, project.vault, project.in_force, instant(wall_clock()), moved)
     show(ctx, result, lambda: view(result))
 
 

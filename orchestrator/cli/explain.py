@@ -21,7 +21,8 @@ from orchestrator.errors import ContentError, UsageError
 from orchestrator.events.partition import partition_of
 from orchestrator.located import nearest
 from orchestrator.project import Project, open_project
-from orchestrator.replay import ReplayReport, former_contents, replay
+from orchestrator.replay import ReplayReport, replay
+from orchestrator.revisions import former_contents
 from orchestrator.times import instant
 from orchestrator.untriggered import not_started
 
@@ -62,9 +63,9 @@ def command(
         if not recompute:
             show(ctx, shown, lambda: _view(told, shown, full=full))
             return
-        former = former_contents(project.store, project.settings, project.content.revision)
+        former = former_contents(project.store, project.settings, project.in_force.revision)
         partition = partition_of(member, project.store.partitions)
-        again = replay(project.store, project.vault, project.content, partition, former=former)
+        again = replay(project.store, project.vault, project.in_force, partition, former=former)
     result = Recomputed(explanation=shown, replay=again)
     words = f"decided again from the journal: {again.turns:,} turns of partition {partition}, {again.found:,} different"
     show(ctx, result, lambda: Group(_view(told, shown, full=full), verdict(again.ok, words)))
@@ -82,7 +83,7 @@ class Recomputed(Struct, frozen=True):
 def _cites(project: Project) -> CiteOf:
     """Articles of the law packs as they lie on disk; without their links where the content has an error."""
     try:
-        laws = project.content.laws
+        laws = project.in_force.laws
     except ContentError:
         stderr().print(
             "The content has errors (see: orchestrator content check), so articles come without their links."
@@ -111,7 +112,7 @@ def _not_started(
     Raises UsageError for a journey that neither the content nor the log knows.
     """
     try:
-        current = project.content
+        current = project.in_force
     except ContentError:
         return []
     if journey not in current.journeys:

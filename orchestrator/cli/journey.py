@@ -123,7 +123,7 @@ def start_(
         raise UsageError("name members, or everybody with --all")
     with open_project(State.of(ctx).project) as project:
         at, who = instant(project.store.clock()), actor or getpass.getuser()
-        journey_orders.start(project.store, project.vault, project.content, journey, members or (), actor=who, at=at)
+        journey_orders.start(project.store, project.vault, project.in_force, journey, members or (), actor=who, at=at)
     whom = "everybody" if everybody else f"{len(members or ())} members"
     show(ctx, Ordered(journey=journey, order="start"), f"{journey} starts for {whom} with the next turn.")
 

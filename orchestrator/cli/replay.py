@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from orchestrator.cli.output import State, show, table, verdict
 from orchestrator.errors import UsageError
 from orchestrator.project import open_project
-from orchestrator.replay import ReplayReport, former_contents, replay
+from orchestrator.replay import ReplayReport, replay
+from orchestrator.revisions import former_contents
 
 
 def command(
@@ -24,8 +25,8 @@ def command(
     with open_project(State.of(ctx).project) as project:
         if partition is not None and not 0 <= partition < project.store.partitions:
             raise UsageError(f"there is no partition {partition}: name one from 0 to {project.store.partitions - 1}")
-        former = former_contents(project.store, project.settings, project.content.revision)
-        result = replay(project.store, project.vault, project.content, partition, former=former)
+        former = former_contents(project.store, project.settings, project.in_force.revision)
+        result = replay(project.store, project.vault, project.in_force, partition, former=former)
     show(ctx, result, lambda: _view(result))
     if not result.ok:
         raise typer.Exit(1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator import __version__
 from orchestrator.content import locate, tables
@@ -68,7 +69,7 @@ def load_content(project: Path, settings: Settings) -> Content:
         revision=revision_of(project, settings),
         events=events,
         journeys=journeys,
-        versions=versions_of(project, journeys),
+        versions=versions_in(files_in(project), journeys),
         policies=policies,
         laws=laws,
         templates=templates,
@@ -95,34 +96,55 @@ def revision_of(project: Path, settings: Settings) -> str:
     """16 hex digits over every content file, the settings that decide, and the versions of engine and tables."""
     digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
     digest.update(repr((identity_of(settings), settings.locale, settings.public_url, settings.laws)).encode())
-    for name, path in _files(project):
-        digest.update(_stamp(name, path))
+    for name, body in files_in(project).items():
+        digest.update(_stamp(name, body))
     return digest.hexdigest()[:16]
 
 
-def versions_of(project: Path, journeys: Iterable[str]) -> dict[str, str]:
+def versions_in(files: Mapping[str, bytes], journeys: Iterable[str]) -> dict[str, str]:
     """Journey -> 16 hex digits over what makes it what it is: its own files but its cases, layouts, own event types."""
     common = hashlib.sha256()
     own: dict[str, list[bytes]] = {name: [] for name in journeys}
-    for name, path in _files(project):
+    for name, body in files.items():
         top, folder, *rest = name.split("/")
         if top == "schemas" or (top == "templates" and folder == LAYOUT):
-            common.update(_stamp(name, path))
+            common.update(_stamp(name, body))
         elif top == "templates" and folder in own and rest != ["cases.yaml"]:
-            own[folder].append(_stamp(name, path))
+            own[folder].append(_stamp(name, body))
     return {name: hashlib.sha256(b"".join([common.digest(), *stamps])).hexdigest()[:16] for name, stamps in own.items()}
 
 
-def _stamp(name: str, path: Path) -> bytes:
-    body = path.read_bytes()
+def _stamp(name: str, body: bytes) -> bytes:
     return f"{name} {len(body)}\n".encode() + body
 
 
-def revision_body(project: Path) -> bytes:
-    """JSON of every content file by its path: what a bundle carries so that a decision can be judged elsewhere."""
-    return msgspec.json.encode(
-        {name: path.read_text(encoding="utf-8", errors="replace") for name, path in _files(project)}
-    )
+def files_in(project: Path) -> dict[str, bytes]:
+    """Each content file of a project by its path: what `revision_of` is over, beside settings and engine."""
+    return {name: path.read_bytes() for name, path in _files(project)}
+
+
+class _Binary(Struct, frozen=True):
+    """A file that is no text."""
+
+    base64: bytes
+
+
+def write_body(files: Mapping[str, bytes]) -> bytes:
+    """JSON of content files by their paths: what the store keeps of a revision, and a bundle carries."""
+    return msgspec.json.encode({name: _readable(body) for name, body in files.items()})
+
+
+def read_body(body: bytes) -> dict[str, bytes]:
+    """The files in a body that `write_body` made."""
+    kept = msgspec.json.decode(body, type=dict[str, str | _Binary])
+    return {name: file.encode() if isinstance(file, str) else file.base64 for name, file in kept.items()}
+
+
+def _readable(body: bytes) -> str | _Binary:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return _Binary(body)
 
 
 def _files(project: Path) -> Iterator[tuple[str, Path]]:
@@ -130,7 +152,9 @@ def _files(project: Path) -> Iterator[tuple[str, Path]]:
     for name in ("templates", "channel_policies"):
         folder = locate.folder(name, project)
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
-            yield path.relative_to(folder.parent).as_posix(), path
+            # what an editor or a file manager leaves beside the files decides nothing
+            if not path.name.startswith("."):
+                yield path.relative_to(folder.parent).as_posix(), path
     folder = locate.folder("schemas", project)
     for path in own_files(folder):
         yield path.relative_to(folder.parent).as_posix(), path

@@ -14,13 +14,6 @@ MAX_TRIES = 3
 log = structlog.get_logger()
 
 
-def _told(ran: Ran) -> Ran:
-    """The alarms of a batch that is written: a message is in danger of missing the date that the member needs it by."""
-    for row in ran.alarms:
-        log.warning(row.reason, partition=row.partition, journey=row.journey, step=row.step, intent=row.intent_id)
-    return ran
-
-
 class Turner:
     """Runs a pipeline's batches and knows what to do with an input that can't be applied."""
 
@@ -28,6 +21,8 @@ class Turner:
         """Counts how many members it quarantined."""
         self.store, self.pipeline = store, pipeline
         self.quarantined = 0
+        # whether alarms go to the process's log; they are in the contact log in any case
+        self.tells = True
 
     def run(
         self,
@@ -55,7 +50,7 @@ class Turner:
             )
 
         try:
-            return _told(run(held, UNBOUNDED))
+            return self._told(run(held, UNBOUNDED))
         except TurnFailed as failure:
             failed = failure
         while True:
@@ -68,7 +63,13 @@ class Turner:
                 failed = failure
             else:
                 self.quarantined += len(quarantined)
-                return _told(ran)
+                return self._told(ran)
+
+    def _told(self, ran: Ran) -> Ran:
+        """The alarms of a batch that is written: a message may miss the date that the member needs it by, for one."""
+        for row in ran.alarms if self.tells else ():
+            log.warning(row.reason, partition=row.partition, journey=row.journey, step=row.step, intent=row.intent_id)
+        return ran
 
     def _judged(self, failed: TurnFailed) -> tuple[QuarantineRow, ...]:
         """Counts a try that is about to be made; after the last one, the member that is to be parked."""

@@ -25,15 +25,16 @@ class ByEngine:
     def __init__(self, project: Project) -> None:
         """Takes every partition; raises FedElsewhere where workers feed the store from a topic."""
         self._project, settings = project, project.settings
-        project.keep_content()
-        engine = Engine(
+        content = project.begin("serve")
+        self._engine = Engine(
             project.store,
             project.vault,
-            project.content,
+            content,
             horizon_days=settings.store.horizon_days,
-            unapproved=project.approvals.unapproved,
+            unapproved=project.approvals_of(content).unapproved,
+            revisions=project.shelf.take,
         )
-        self._turning = Turning(engine, lambda error: die(error, "the engine failed"))
+        self._turning = Turning(self._engine, lambda error: die(error, "the engine failed"))
         self._watchdog = Watchdog(settings.kafka.watchdog_s)
         self._sending = Side("dispatch", self._dispatch)
 
@@ -64,6 +65,11 @@ class ByEngine:
         project = self._project
         accounts = load_accounts(project.settings, project.path)
         sending = Dispatching(
-            project.store, project.vault, project.content, project.settings.dispatch, accounts, self._watchdog
+            project.store,
+            project.vault,
+            self._engine.pipeline.latency_margin,
+            project.settings.dispatch,
+            accounts,
+            self._watchdog,
         )
         await sending.run(stop)

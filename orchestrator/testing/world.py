@@ -19,7 +19,7 @@ from orchestrator.decide.member import Member
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.inputs import InternalInput, write_input
 from orchestrator.events.partition import partition_of
-from orchestrator.pipeline import Arrival
+from orchestrator.pipeline import Arrival, all_approved
 from orchestrator.replay import replay
 from orchestrator.runtimes.embedded.engine import Totals
 from orchestrator.runtimes.embedded.runner import Runner
@@ -66,13 +66,23 @@ class World:
         self.store, self.vault, self.content = store, vault, content
         self.settings = Settings()
         # which journeys wait for approval
-        self.unapproved: Callable[[], frozenset[str]] = frozenset
+        self.unapproved: Callable[[Content], frozenset[str]] = all_approved
+        # revisions that others may put in force
+        self.revisions: dict[str, Content] = {}
         self.ledgers = {channel: Ledger(channel) for channel in CHANNELS}
 
     def runner(self, *, dispatch: bool = True) -> Runner:
         """An engine that has taken all partitions, with its outbox; a context manager."""
         accounts = self.ledgers if dispatch else None
-        return Runner(self.store, self.vault, self.content, self.settings, accounts, unapproved=self.unapproved)
+        return Runner(
+            self.store,
+            self.vault,
+            self.content,
+            self.settings,
+            accounts,
+            unapproved=self.unapproved,
+            revisions=self.revisions.get,
+        )
 
     def live(self, *events: Event | bytes, until: str | None = None, dispatch: bool = True) -> Totals:
         """These events in this order, then what is due up to `until` (inclusive)."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.approvals import KIND, NEEDED, Approvals, Dossier, People
 from orchestrator.contact_log.about import about
-from orchestrator.content.load import versions_of
+from orchestrator.content.load import files_in, versions_in
 from orchestrator.decide.content import Content
 from orchestrator.errors import SetupError, UsageError
 from orchestrator.person_keys import PersonKey
@@ -275,13 +275,13 @@ def test_a_persons_key_is_theirs_alone(tmp_path: Path) -> None:
 def test_a_version_hangs_on_what_members_get_of_a_journey_and_on_nothing_else(tmp_path: Path) -> None:
     project = create(tmp_path / "club").project
     names = [path.parent.name for path in (project / "templates").glob("*/journey.yaml")]
-    before = versions_of(project, names)
+    before = versions_in(files_in(project), names)
 
     def changed(file: str) -> set[str]:
         path = project / file
         text = path.read_text(encoding="utf-8")
         path.write_text(text + "\n", encoding="utf-8")
-        after = versions_of(project, names)
+        after = versions_in(files_in(project), names)
         path.write_text(text, encoding="utf-8")
         return {name for name in before if before[name] != after[name]}
 
@@ -290,4 +290,6 @@ def test_a_version_hangs_on_what_members_get_of_a_journey_and_on_nothing_else(tm
     assert set() == changed("templates/welcome/cases.yaml") | changed("channel_policies/house.yaml")
     assert set(before) == changed("templates/_layout/email.en.txt.j2")
     declare(project, "stay.booked")
-    assert set(before) == {name for name, version in versions_of(project, names).items() if version != before[name]}
+    assert set(before) == {
+        name for name, version in versions_in(files_in(project), names).items() if version != before[name]
+    }

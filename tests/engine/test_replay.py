@@ -17,7 +17,8 @@ from orchestrator import starter
 from orchestrator.events.inputs import Command
 from orchestrator.project import open_project
 from orchestrator.render.contract import Rendered, Templates
-from orchestrator.replay import former_contents, replay
+from orchestrator.replay import replay
+from orchestrator.revisions import former_contents
 from orchestrator.runtimes.embedded.project_runner import open_runner
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import World, lines, us

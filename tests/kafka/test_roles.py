@@ -6,10 +6,12 @@ read is as `reader`. The tests tell one story, in order, so that processes are s
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import httpx
@@ -29,7 +31,9 @@ PARTITIONS = 4
 NOW = datetime.now(UTC)
 MEMBERS = [f"member-{n}" for n in range(12)]
 LATE = [f"late-{n}" for n in range(6)]
+NEWEST = [f"newest-{n}" for n in range(6)]
 STOPPED = LATE[0]
+GREETED = len(MEMBERS) + len(LATE) - 1 + len(NEWEST)
 SECRET = {"ORCHESTRATOR_KAFKA_PASSWORD": PASSWORD}
 
 
@@ -110,6 +114,11 @@ def story(town: Town, url: str) -> dict[str, Any]:
     answers["while off"] = (calls(town), waiting(town))
     answers["on"] = order("switch", "on", "channel:email", "--actor", "carol")
     until(town.settled, "what waited was sent", workers=workers)
+    greeting = town.folder / "templates" / "welcome" / "journey.yaml"
+    greeting.write_text(f"# of today\n{greeting.read_text(encoding='utf-8')}", encoding="utf-8")
+    answers["activate"] = order("content", "activate", "--actor", "carol")
+    town.send(joined(NEWEST))
+    until(lambda: calls(town) == GREETED and town.settled(), "the newest were greeted", workers=workers)
     answers |= {
         "explain": town.command("explain", STOPPED),
         "log": town.command("log", "show", "--kind", "operator", "--limit", "100"),
@@ -124,7 +133,28 @@ def story(town: Town, url: str) -> dict[str, Any]:
 def test_each_role_does_its_work_under_its_own_login(town: Town, story: dict[str, Any]) -> None:
     assert [0, 0, 0] == story["left"]
     assert {"accepted"} == {touch.state for touch in town.store.touches() if touch.attempts}
-    assert len(MEMBERS) + len(LATE) - 1 == calls(town)
+    assert GREETED == calls(town)
+
+
+def test_workers_decide_by_a_revision_from_the_moment_that_it_is_activated_beside_them(
+    town: Town, story: dict[str, Any]
+) -> None:
+    code, done = story["activate"]
+    assert (0, True, "carol") == (code, done["done"], done["actor"])
+    assert [("journey", "welcome", "comments or layout alone")] == [
+        (each["kind"], each["name"], each["what"]) for each in done["changes"]
+    ]
+    by = {
+        town.project.vault.member(name): {row.revision for row in town.store.log(ref=row.ref)}
+        for name in (*LATE, *NEWEST)
+        if (row := town.store.member(town.project.vault.member(name)))
+    }
+    assert {done["before"]} == set().union(*(by[town.project.vault.member(name)] for name in LATE))
+    assert {done["revision"]} == set().union(*(by[town.project.vault.member(name)] for name in NEWEST))
+    given = [row for row in town.store.log() if row.reason == "activate" and row.revision == done["revision"]]
+    assert [("carol", PARTITIONS)] == [
+        (name, len(list(rows))) for name, rows in groupby(given, lambda row: json.loads(row.trail)["actor"])
+    ]
 
 
 def test_nothing_is_called_while_a_switch_is_off_on_whatever_worker(story: dict[str, Any]) -> None:

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from orchestrator.cli.app import app
 from orchestrator.content import locate
-from orchestrator.content.load import load_content, revision_body, revision_of
-from orchestrator.replay import former_contents, replay
+from orchestrator.content.load import files_in, load_content, revision_of, write_body
+from orchestrator.replay import replay
+from orchestrator.revisions import former_contents
 from orchestrator.settings import Settings
 from orchestrator.starter import create
 from orchestrator.stores.memory import MemoryStore
@@ -207,7 +208,7 @@ def test_time_travel_has_the_schemas_of_then(tmp_path: Path) -> None:
     then = load_content(written(project), Settings())
     world = World(MemoryStore(2), Vault(KeyFile.create(tmp_path / "key")), then)
     TestInJourneys().live(world)
-    world.store.put_document("revision", then.revision, revision_body(project))
+    world.store.put_document("revision", then.revision, write_body(files_in(project)))
     # the type has another form now
     for name in ("booking.confirmed", "stay.paid"):
         declare(project, name, STAY | {"required": ["booking_id", "paid"]})

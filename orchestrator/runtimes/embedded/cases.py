@@ -106,6 +106,8 @@ def live(content: Content, settings: Settings, vault: Vault, journey: str, case:
         put_codes(store, vault, name, codes)
     recorders = {channel: Recorder(channel) for channel in ("email", "sms", "whatsapp", "telegram", "push")}
     with Runner(store, vault, content, settings, recorders) as runner:
+        # a case expects its alarms or does not mind them: they are no news
+        runner.engine.turner.tells = False
         orders = sorted(case.orders, key=lambda order: order.time)
         deliveries = deque(_deliveries(runner, case, member))
         for order in orders:

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from orchestrator.decide.content import Content
 from orchestrator.orders import activate
-from orchestrator.pipeline import Arrival, Pipeline, Ran
+from orchestrator.pipeline import Arrival, Pipeline, Ran, all_approved, nothing_kept
 from orchestrator.runtimes.embedded.aliases import Aliases
 from orchestrator.runtimes.embedded.sources import Delivery, Known, merged, read_file, recognise
 from orchestrator.runtimes.turner import Turner
@@ -64,14 +64,16 @@ class Engine:
         content: Content,
         *,
         horizon_days: int = 35,
-        unapproved: Callable[[], frozenset[str]] = frozenset,
+        unapproved: Callable[[Content], frozenset[str]] = all_approved,
+        revisions: Callable[[str], Content | None] = nothing_kept,
     ) -> None:
-        """Takes every partition; whoever held them before is refused from now on. `unapproved`: see `Pipeline`.
+        """Takes every partition; whoever held them before is refused from now on.
 
-        Raises FedElsewhere, and takes none, where workers feed the store from a topic.
+        `unapproved`, `revisions`: see `Pipeline`. Raises FedElsewhere, and takes none, where workers feed the store
+        from a topic.
         """
         self.store = store
-        self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days), unapproved)
+        self.pipeline = Pipeline(store, vault, content, timedelta(days=horizon_days), unapproved, revisions)
         self.turner = Turner(store, self.pipeline)
         self.held: dict[int, Progress] = store.take(range(store.partitions), source=SOURCE)
         self.queues: dict[int, deque[Arrival]] = {p: deque() for p in self.held}

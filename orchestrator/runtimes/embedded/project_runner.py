@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.channels.capture.index import write_index
 from orchestrator.channels.load import load_accounts
 from orchestrator.clocks import wall_clock
+from orchestrator.decide.content import Content
 from orchestrator.pipeline import Arrival
 from orchestrator.project import Project
 from orchestrator.runtimes.embedded.engine import Totals
@@ -24,21 +25,21 @@ IDLE_S = 0.2
 class ProjectRunner(Runner):
     """A runner that knows where its project's files lie."""
 
-    def __init__(self, project: Project, *, dispatch: bool, real: bool) -> None:
+    def __init__(self, project: Project, content: Content, *, dispatch: bool, real: bool) -> None:
         """Opens what the project names; raises SetupError or ContentError with the cure. `real`: for `run_real`."""
         clock = RunClock(virtual=not real)
         accounts = load_accounts(project.settings, project.path, clock.date) if dispatch else None
         super().__init__(
             project.store,
             project.vault,
-            project.content,
+            content,
             project.settings,
             accounts,
             clock,
-            project.approvals.unapproved,
+            project.approvals_of(content).unapproved,
+            project.shelf.take,
         )
         self.project = project
-        project.keep_content()
 
     def run_real(self, paths: list[Path], *, follow: bool, until: int | None) -> Totals:
         """Runs files and standard input on the real clock; with `follow` goes on when they end."""
@@ -77,7 +78,7 @@ class ProjectRunner(Runner):
 def carry_out(project: Project) -> bool:
     """Has the embedded engine carry out what was ordered; False where workers on Kafka will, by themselves."""
     try:
-        with open_runner(project, dispatch=False) as runner:
+        with ProjectRunner(project, project.keep_in_force(), dispatch=False, real=False) as runner:
             runner.engine.carry_out()
     except FedElsewhere:
         return False
@@ -85,5 +86,9 @@ def carry_out(project: Project) -> bool:
 
 
 def open_runner(project: Project, *, dispatch: bool = True, real: bool = False) -> ProjectRunner:
-    """The project's runner, on the virtual clock or the real one; to be used as a context manager."""
-    return ProjectRunner(project, dispatch=dispatch, real=real)
+    """The project's runner, on the virtual clock or the real one; to be used as a context manager.
+
+    It puts the project's folder in force, as it is.
+    """
+    project.keep_content()
+    return ProjectRunner(project, project.content, dispatch=dispatch, real=real)

@@ -18,6 +18,7 @@ from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Closed, Dispatcher
 from orchestrator.dispatch.opening import Opening
 from orchestrator.outbox_body import read_body
+from orchestrator.pipeline import all_approved, nothing_kept
 from orchestrator.runtimes.embedded.engine import Engine, Progressed, Totals
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Clock, Store, TouchRow
@@ -55,17 +56,25 @@ class Runner:
         settings: Settings,
         accounts: Accounts | None,
         clock: RunClock | None = None,
-        unapproved: Callable[[], frozenset[str]] = frozenset,
+        unapproved: Callable[[Content], frozenset[str]] = all_approved,
+        revisions: Callable[[str], Content | None] = nothing_kept,
     ) -> None:
         """`accounts` None: dispatch is off, touches stay reserved. `clock` is what adapters date messages by.
 
-        `unapproved`: see `Pipeline`.
+        `content` is put in force when it runs; `unapproved`, `revisions`: see `Pipeline`.
         """
         self.store, self.vault, self.content = store, vault, content
         self.accounts = dict(accounts or {})
         self.clock = clock if clock is not None else RunClock()
-        self.opening = Opening(store, vault, content.policies.latency_margin)
-        self.engine = Engine(store, vault, content, horizon_days=settings.store.horizon_days, unapproved=unapproved)
+        self.engine = Engine(
+            store,
+            vault,
+            content,
+            horizon_days=settings.store.horizon_days,
+            unapproved=unapproved,
+            revisions=revisions,
+        )
+        self.opening = Opening(store, vault, self.engine.pipeline.latency_margin)
         self.loop = asyncio.Runner()
         self.dispatcher = Dispatcher(
             store,

@@ -10,9 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from orchestrator.channels.accounts import Accounts, close
 from orchestrator.clocks import elapsed
-from orchestrator.decide.content import Content
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.opening import Opening
+from orchestrator.dispatch.opening import LatencyMargin, Opening
 from orchestrator.errors import Interrupted
 from orchestrator.runtimes.kafka.patience import LONGEST_PAUSE_S, PATIENCE_S, away, named
 from orchestrator.runtimes.kafka.watchdog import Watchdog
@@ -34,13 +33,13 @@ class Dispatching:
         self,
         store: Store,
         vault: Vault,
-        content: Content,
+        latency_margin: LatencyMargin,
         settings: DispatchSettings,
         accounts: Accounts,
         watchdog: Watchdog,
     ) -> None:
-        """`accounts` by channel; they are closed when `run` returns."""
-        opening = Opening(store, vault, content.policies.latency_margin)
+        """`latency_margin` is that of the policies in force; `accounts`, by channel, are closed when `run` returns."""
+        opening = Opening(store, vault, latency_margin)
         self.accounts, self.watchdog = accounts, watchdog
         self.dispatcher = Dispatcher(
             store,

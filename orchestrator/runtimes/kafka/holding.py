@@ -93,6 +93,8 @@ class Holding:
         with self.watchdog.watching("taking partitions"):
             taken = patiently(lambda: self.store.take(new, source=self.source), beat=self.watchdog.beat)
         self.pipeline.forget()
+        with self.watchdog.watching("reading what is in force"):
+            patiently(self.pipeline.follow, beat=self.watchdog.beat)
         self.held.update(taken)
         log.info("partitions taken", partitions=new)
         return new

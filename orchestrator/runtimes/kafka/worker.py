@@ -16,7 +16,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -25,9 +26,9 @@ from aiokafka import AIOKafkaProducer
 from orchestrator.channels.load import load_accounts
 from orchestrator.kafka_security import client_options
 from orchestrator.metrics import Standing, listen
-from orchestrator.orders import activate
 from orchestrator.pipeline import Pipeline
 from orchestrator.project import Project
+from orchestrator.revisions import Following, in_force
 from orchestrator.runtimes.kafka import cluster, logs
 from orchestrator.runtimes.kafka.app import Worker, build
 from orchestrator.runtimes.kafka.decider import Decider
@@ -58,7 +59,9 @@ def run(project: Project, roles: Collection[Role]) -> None:
     """
     found = check(project, roles)
     # opened here, where their errors are told in full
-    _ = project.store, project.vault, project.content
+    _ = project.store, project.vault
+    if Role.decide in roles or Role.dispatch in roles:
+        _ = project.in_force
     logs.configure()
     sys.setswitchinterval(SWITCH_S)
     # what is loaded by now stays, and is not walked through by the garbage collector any more
@@ -80,6 +83,8 @@ class _Process:
         self.stop = asyncio.Event()
         self.app: Worker | None = None
         self.decider: Decider | None = None
+        # of the policies in force; who decides knows them first
+        self.latency_margin = self._margin_in_store
         self.tasks: list[asyncio.Task[Any]] = []
         self.sides: list[Side] = []
 
@@ -91,7 +96,7 @@ class _Process:
         if hasattr(self.project.store, "wait_with"):
             self.project.store.wait_with(lambda: False, self._pause)
         quiet = self._tell()
-        log.info("worker starts", roles=sorted(self.roles), revision=self.project.content.revision)
+        log.info("worker starts", roles=sorted(self.roles))
         if Role.decide in self.roles:
             self._decide()
         if Role.dispatch in self.roles:
@@ -134,15 +139,27 @@ class _Process:
     def _decide(self) -> None:
         project, kafka = self.project, self.kafka
         horizon = timedelta(days=self.settings.store.horizon_days)
-        pipeline = Pipeline(project.store, project.vault, project.content, horizon, project.approvals.unapproved)
+        content = patiently(lambda: project.begin("worker"))
+        log.info("content in force", revision=content.revision)
+        if project.folder_differs():
+            log.warning("the folder is not what is in force; see: orchestrator content diff, content activate")
+        approvals = project.approvals_of(content)
+        pipeline = Pipeline(project.store, project.vault, content, horizon, approvals.unapproved, project.shelf.take)
+        self.latency_margin = pipeline.latency_margin
         holding = Holding(project.store, pipeline, self.found[kafka.events].source, self.watchdog)
-        patiently(project.keep_content)
-        patiently(lambda: activate(project.store, project.content.revision, "worker"))
         self.app = build(kafka, project.store.partitions, holding)
         self.gaps = GapReader(kafka.events, client_options(kafka))
         self.decider = Decider(self.app, holding, self.gaps, self.watchdog)
         parts = (self._start(self.app), self.decider.run(), self.decider.tick())
         self.tasks += [asyncio.create_task(part) for part in parts]
+
+    @cached_property
+    def _following(self) -> Following:
+        project = self.project
+        return Following(project.store, project.settings, project.in_force, in_force(project.store))
+
+    def _margin_in_store(self, channel: str, at: datetime) -> timedelta:
+        return self._following.content().policies.latency_margin(channel, at)
 
     async def _start(self, app: Worker) -> None:
         try:
@@ -155,7 +172,7 @@ class _Process:
         project = self.project
         accounts = load_accounts(self.settings, project.path)
         await Dispatching(
-            project.store, project.vault, project.content, self.settings.dispatch, accounts, self.watchdog
+            project.store, project.vault, self.latency_margin, self.settings.dispatch, accounts, self.watchdog
         ).run(stop)
 
     async def _relay(self, stop: asyncio.Event) -> None:
