@@ -64,16 +64,27 @@ class Suppression(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def suppress(store: Store, vault: Vault, whom: Whom, actor: str, at: datetime) -> Suppressed:
+def suppress(
+    store: Store, vault: Vault, whom: Whom, actor: str, at: datetime, verb: Literal["suppress", "restrict"] = "suppress"
+) -> Suppressed:
     """Nobody named is called from now on, until it is lifted; what waits to be called is cancelled.
 
     Raises UsageError for a member who is not known.
     """
-    subject, rows = _ordered(store, vault, whom, "suppress", actor, at)
+    subject, rows = _ordered(store, vault, whom, verb, actor, at)
     # of an alias, whom it stands for as well
     subjects = [name.hex() for name in stands_for(store, vault, rows[0].member)] if whom.member else [subject]
     silenced = [SuppressionRow(each, whom.channel, whom.purpose, micros(at), ORDERED) for each in subjects]
     return Suppressed(cancelled=tuple(store.suppress(silenced, rows)))
+
+
+def restrict(store: Store, vault: Vault, member: str, actor: str, at: datetime) -> Suppressed:
+    """What is known of a member is kept and used for no message, service included, until it is lifted (GDPR Art. 18).
+
+    It stands beside other suppressions, and what the member agrees to later does not end it. Raises UsageError for a
+    member who is not known.
+    """
+    return suppress(store, vault, Whom(member=member), actor, at, "restrict")
 
 
 def lift(store: Store, vault: Vault, whom: Whom, actor: str, at: datetime) -> None:
@@ -104,7 +115,12 @@ def suppressions(store: Store) -> list[Suppression]:
 
 
 def _ordered(
-    store: Store, vault: Vault, whom: Whom, verb: Literal["suppress", "unsuppress"], actor: str, at: datetime
+    store: Store,
+    vault: Vault,
+    whom: Whom,
+    verb: Literal["suppress", "restrict", "unsuppress"],
+    actor: str,
+    at: datetime,
 ) -> tuple[str, Sequence[NewInbox]]:
     """The subject of the suppression, and the rows that put the order on record."""
     arguments = {"channel": whom.channel, "purpose": whom.purpose}

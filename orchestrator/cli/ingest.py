@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from orchestrator.cli.output import State, key_values, progress, show, table
-from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -27,14 +27,20 @@ def command(
         bool, typer.Option("--history", help="Mark the events as history: they change what is known, never trigger.")
     ] = False,
     into: Annotated[
-        str, typer.Option("--into", metavar="FILE", help="Write the events here; else below incoming/.")
+        str,
+        typer.Option(
+            "--into",
+            metavar="FILE|kafka",
+            help="Write the events here, or send them to the workers' topic; else below incoming/.",
+        ),
     ] = "",
 ) -> None:
     """Turn a programme's files into events, by a mapping.
 
     A row that can't be taken is listed with its number, field, reason and cure in a report beside the events, and the
     rest goes on: the exit code is 0, and the summary names the report. Values are never quoted. The same files and
-    mapping give the same output file, byte for byte, so a run may be repeated.
+    mapping give the same output file, byte for byte, so a run may be repeated: events that were sent twice to the topic
+    are duplicates, and change nothing.
 
     Example: orchestrator ingest baskets.csv.gz --map complete-journey/baskets
     """
@@ -44,11 +50,11 @@ def command(
     from orchestrator.ingest.run import ingest, output_path
 
     state = State.of(ctx)
-    if into == "kafka":
-        raise UsageError("--into kafka comes with the production engine; until then name a file, or leave --into out")
+    to_topic = into == "kafka"
     path = find_mapping(mapping, state.project)
     loaded = load_mapping(path, str(path), load_event_types(state.project))
-    out = Path(into) if into else output_path(state.project / "incoming", files, loaded, history=history)
+    named = output_path(state.project / "incoming", files, loaded, history=history) if to_topic or not into else None
+    out = named or Path(into)
     total = sum(file.stat().st_size for file in files if file.is_file())
     done = 0
     with progress(ctx, "reading", total) as advance:
@@ -59,6 +65,17 @@ def command(
             done = read
 
         report = ingest(files, loaded, out, history=history, progress=so_far)
+    if to_topic:
+        from orchestrator.project import open_project
+        from orchestrator.runtimes.kafka.sending import send_file
+
+        try:
+            with open_project(state.project) as project, progress(ctx, "sending", report.events) as advance:
+                topic = send_file(project, out, loaded.types, advance)
+        finally:
+            # it holds personal data, and `run` would take it for its own
+            out.unlink()
+        report = replace(report, output=f"topic {topic}")
     show(ctx, report, lambda: _view(report))
 
 

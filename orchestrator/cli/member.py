@@ -1,4 +1,4 @@
-"""`orchestrator member …`: what is known of one member; handing it over; erasing it; two ids that are one."""
+"""`orchestrator member …`: what is known of one member; handing it over, restricting, erasing it; two ids of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.cli.output import State, key_values, show, table, write_json
+from orchestrator import suppression
+from orchestrator.cli.output import State, counted, key_values, show, table, write_json
 from orchestrator.clocks import wall_clock
 from orchestrator.contact_log.sentences import ZONE_FROM
 from orchestrator.decide.member import Member
@@ -18,8 +19,9 @@ from orchestrator.errors import UsageError
 from orchestrator.members import erase, erased, everything, known, merge, merged
 from orchestrator.project import open_project
 from orchestrator.runtimes.embedded.project_runner import carry_out
+from orchestrator.times import instant
 
-app = typer.Typer(no_args_is_help=True, help="See, hand over, erase or merge what is known of members.")
+app = typer.Typer(no_args_is_help=True, help="See, hand over, restrict, erase or merge what is known of members.")
 MemberId = Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")]
 
 
@@ -62,6 +64,30 @@ def erase_(
         carry_out(project)
         result = replace(result, key_destroyed=erased(project.store, project.vault, member))
     show(ctx, result)
+
+
+@app.command("restrict")
+def restrict_(
+    ctx: typer.Context,
+    member: MemberId,
+    lift: Annotated[bool, typer.Option("--lift", help="End the restriction.")] = False,
+    actor: Annotated[str, typer.Option(help="Who orders it, for the log. Default: the account.")] = "",
+) -> None:
+    """Keep what is known of a member and use it for no message, on any channel and for any purpose, until it is lifted.
+
+    No call begins after this has returned. Events still change what is known; whatever would be sent is a silence.
+
+    Example: orchestrator member restrict member-0042
+    """
+    with open_project(State.of(ctx).project) as project:
+        who, now = actor or getpass.getuser(), instant(project.store.clock())
+        if lift:
+            suppression.lift(project.store, project.vault, suppression.Whom(member=member), who, now)
+            show(ctx, suppression.Suppressed(cancelled=()), "It ends with the next turn.")
+            return
+        done = suppression.restrict(project.store, project.vault, member, who, now)
+    words = f"No call begins from now on; {counted(len(done.cancelled), 'message')} that waited were cancelled."
+    show(ctx, done, words)
 
 
 @app.command("merge")

@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 from msgspec import Struct
+from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
@@ -88,8 +89,20 @@ def load(verb: Verb) -> TyperCommand | TyperGroup:
         single.command(verb.name)(module.command)
         built = get_command(single)
     built.name = verb.name
+    _literally(built)
     loaded: TyperCommand | TyperGroup = built
     return loaded
+
+
+def _literally(command: Any) -> None:
+    """Has help shown as it is written: `[approval]` names a part of the settings, and is no markup."""
+    command.help = escape(command.help or "")
+    command.epilog = escape(command.epilog or "")
+    for option in command.params:
+        if getattr(option, "help", None):
+            option.help = escape(option.help)
+    for below in getattr(command, "commands", {}).values():
+        _literally(below)
 
 
 class VerbGroup(TyperGroup):

@@ -340,12 +340,12 @@ def _command(turn: Turn, member: Member, command: Command) -> None:
         journey = turn.content.journeys.get(command.arguments.get("journey", ""))
         if journey is not None and journey.trigger.kind == "manual":
             ordered(turn, journey, command.given_at or turn.now)
-    elif command.verb in ("suppress", "unsuppress"):
+    elif command.verb in ("suppress", "restrict", "unsuppress"):
         channel, purpose = command.arguments.get("channel", "*"), command.arguments.get("purpose", "*")
-        if command.verb == "suppress":
-            suppress(turn, "member", channel, purpose, ORDERED, command.given_at)
-        else:
+        if command.verb == "unsuppress":
             end_suppression(turn, channel, purpose, command.given_at)
+        else:
+            suppress(turn, "member", channel, purpose, ORDERED, command.given_at)
 
 
 def operator_entry(command: Command) -> Entry:

@@ -141,3 +141,27 @@ def test_erasing_the_old_id_erases_the_person(merged_project: Path) -> None:
     assert erased["key_destroyed"]
     for who in ("dora", "dora-2"):
         assert "was erased" in call(merged_project, "member", "show", who).stderr
+
+
+def test_a_restriction_is_kept_from_every_message_until_it_is_lifted_and_is_on_record(project: Path) -> None:
+    restricted = call(project, "--json", "member", "restrict", "ana", "--actor", "carol")
+    assert (0, []) == (restricted.exit_code, json.loads(restricted.stdout)["cancelled"])
+    told = lines(project / "restricted.jsonl", [purchase("ana", "2026-03-20T17:00:00Z")])
+    assert 0 == call(project, "run", str(told), "--clock", "events").exit_code
+    log = json.loads(call(project, "--json", "member", "export", "ana").stdout)["log"]
+    (order,) = [entry for entry in log if entry["reason"] == "restrict"]
+    assert "carol" == order["trail"]["actor"]
+    after = [entry for entry in log if entry["kind"] == "decision" and entry["n"] > order["n"]]
+    assert {("suppress", "suppressed")} == {(entry["verdict"], entry["reason"]) for entry in after}
+    # a consent of the member's does not end what was ordered
+    agreed = {"channel": "email", "wording": "w1", "method": "form", "evidence": "form 9"}
+    again = [event("consent.granted", "ana", "2026-03-21T17:00:00Z", agreed), purchase("ana", "2026-03-22T17:00:00Z")]
+    told = lines(project / "again.jsonl", again)
+    assert 0 == call(project, "run", str(told), "--clock", "events").exit_code
+    assert "Not contacted" in call(project, "member", "show", "ana").stdout
+    assert 0 == call(project, "member", "restrict", "ana", "--lift").exit_code
+    told = lines(project / "lifted.jsonl", [purchase("ana", "2026-03-29T17:00:00Z")])
+    assert 0 == call(project, "run", str(told), "--clock", "events").exit_code
+    log = json.loads(call(project, "--json", "member", "export", "ana").stdout)["log"]
+    assert "suppressed" != [entry for entry in log if entry["kind"] == "decision"][-1]["reason"]
+    assert 2 == call(project, "member", "restrict", "nobody").exit_code

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator.cli.app import app
+from orchestrator.settings import FILE
+from orchestrator.starter import create
+from tests.servers import free_ports
 
 DEMO = Path(__file__).parents[2] / "orchestrator" / "demo" / "data"
 
@@ -47,7 +52,6 @@ def test_refused_rows_end_well_and_are_pointed_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "word", "words"),
     [
-        (2, "production engine", ("x.csv", "--map", "complete-journey/baskets", "--into", "kafka")),
         (2, "no mapping", ("x.csv", "--map", "nowhere/nothing")),
         (2, "No such file", ("x.csv", "--map", "complete-journey/baskets")),
         (2, "lacks", (DEMO / "demographics.csv", "--map", "complete-journey/baskets")),
@@ -62,3 +66,15 @@ def test_a_wrong_mapping_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.map.yaml").write_text("source: /till\nformat: xls\n", encoding="utf-8")
     result = typed("--project", tmp_path, "ingest", DEMO / "demographics.csv", "--map", tmp_path / "a.map.yaml")
     assert (3, True) == (result.exit_code, "a.map.yaml:2:" in result.output.replace("\n", "")), result.output
+
+
+def test_without_a_broker_nothing_is_left_behind_and_the_cure_is_named(tmp_path: Path) -> None:
+    """In a process of its own: kafka-python leaves a socket open where nobody answers."""
+    project = create(tmp_path / "club").project
+    (port,) = free_ports(1)
+    (project / FILE).write_text(f'[kafka]\nbootstrap = "127.0.0.1:{port}"\n', encoding="utf-8")
+    words = ("--project", project, "ingest", DEMO / "demographics.csv", "--map", "complete-journey/demographics")
+    command = [sys.executable, "-m", "orchestrator.cli", *words, "--into", "kafka"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (3, True) == (done.returncode, f"127.0.0.1:{port}" in done.stderr), done.stderr
+    assert [] == list((project / "incoming").glob("*.jsonl"))

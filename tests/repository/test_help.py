@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from typer.core import TyperCommand, TyperGroup
+from typer.testing import CliRunner
 
 import orchestrator.cli
+from orchestrator.cli.app import app
 from orchestrator.cli.verbs import load, verbs
 
 FOUND = list(verbs(Path(orchestrator.cli.__file__).parent))
@@ -44,6 +46,13 @@ def test_help_of_a_verb_says_what_it_does_and_gives_an_example(name: str, comman
 def test_each_option_and_argument_of_a_verb_has_help(name: str, command: TyperCommand) -> None:
     silent = [option.name for option in command.params if not getattr(option, "help", None)]
     assert [] == silent, name
+
+
+def test_help_is_shown_as_it_is_written() -> None:
+    """A part of the settings in brackets would pass for markup, and be missing."""
+    shown = CliRunner().invoke(app, ["content", "new-key", "--help"], env={"COLUMNS": "120"}).output
+    assert "[approval] people" in shown
+    assert "under [seeds]" in CliRunner().invoke(app, ["template", "--help"], env={"COLUMNS": "120"}).output
 
 
 def test_the_list_of_verbs_is_shown_without_the_database_or_the_providers() -> None:
