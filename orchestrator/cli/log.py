@@ -49,7 +49,7 @@ def show_(
         Literal["", "send", "defer", "suppress"], typer.Option(help="Only decisions of this verdict.")
     ] = "",
     kind: Annotated[
-        Literal["", "decision", "touch", "consent", "contact_point", "member", "journey", "operator", "tick"],
+        Literal["", "decision", "touch", "consent", "contact_point", "member", "journey", "operator", "alarm", "tick"],
         typer.Option(help="Only entries of this kind."),
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many entries, the latest.")] = 50,
@@ -67,7 +67,7 @@ def show_(
 @app.command("export")
 def export_(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to; - is standard output.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to; - is standard output.")] = Path("-"),
     form: Annotated[
         Literal["jsonl", "csv"], typer.Option("--format", help="JSON Lines (verifiable) or CSV.")
     ] = "jsonl",
@@ -267,6 +267,8 @@ def _entries(shown: query.Shown) -> RenderableType:
         )
         for entry in shown.entries
     ]
+    if not rows:
+        return Text("No entry of that kind is on record.")
     columns = ("at", "entry", "member", "kind", "journey / step", "channel", "verdict", "reason", "until")
     drawn = table(columns, rows)
     more = shown.found - len(shown.entries)

@@ -155,6 +155,7 @@ def test_the_log_verifies_adds_up_and_survives_every_way_out(call: Call, tmp_pat
     key = json.loads(out)["public_key"]
     assert 0 == call("log", "verify", "--checkpoint", kept, "--key", key)[0]
     assert 0 == call("log", "export", "--out", lines)[0]
+    assert (0, Path(lines).read_text(encoding="utf-8")) == call("log", "export")[:2]
     assert 0 == call("log", "verify", "--export", lines, "--checkpoint", kept, "--key", key)[0]
     assert 0 == call("log", "bundle", "--out", pack)[0]
     assert 0 == call("log", "verify-bundle", pack, "--key", key, "--checkpoint", kept, project=tmp_path)[0]

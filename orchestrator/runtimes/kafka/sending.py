@@ -14,7 +14,7 @@ from orchestrator.events.catalogue import EventTypes
 from orchestrator.events.envelope import Event, read_event
 from orchestrator.project import Project
 from orchestrator.runtimes.kafka.producing import NotAcknowledged, Producer
-from orchestrator.runtimes.kafka.worker import Role, check
+from orchestrator.runtimes.kafka.roles import Role, check
 
 # events that are on their way at once
 TOGETHER = 1_000
