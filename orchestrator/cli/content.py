@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.approvals import Standing, lines
+from orchestrator.cli.completing import journeys as named_journeys
 from orchestrator.cli.output import State, counted, key_values, progress, show, table, verdict
 from orchestrator.content.check import checked
 from orchestrator.content.difference import Change
@@ -50,7 +51,9 @@ class NewKey(Struct, frozen=True, kw_only=True):
     line: str
 
 
-Journeys = Annotated[list[str], typer.Argument(metavar="JOURNEY...", help="The journeys' names.")]
+Journeys = Annotated[
+    list[str], typer.Argument(metavar="JOURNEY...", help="The journeys' names.", autocompletion=named_journeys)
+]
 Key = Annotated[Path, typer.Option(metavar="FILE", help="Your own key, from `content new-key`.")]
 
 

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestrator.cli.completing import journeys as named_journeys
 from orchestrator.cli.output import State, counted, show, stderr, verdict
 from orchestrator.contact_log.about import Explanation, NotStarted, about, cites
 from orchestrator.contact_log.explain import CiteOf, Paragraph, no_cite
@@ -34,7 +35,7 @@ _MARKS = {"touch": ("✉ ", "green"), "silence": ("∅ ", "yellow"), "waiting": 
 def command(
     ctx: typer.Context,
     member: Annotated[str, typer.Argument(metavar="MEMBER", help="The member's id.")],
-    journey: Annotated[str, typer.Option(help="Only this journey.")] = "",
+    journey: Annotated[str, typer.Option(help="Only this journey.", autocompletion=named_journeys)] = "",
     at: Annotated[
         str, typer.Option(metavar="TIME", help="As it stood at this moment, such as 2026-03-01T09:00:00-05:00.")
     ] = "",

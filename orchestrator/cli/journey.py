@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator import journey_orders, journey_view, switches
+from orchestrator.cli.completing import journeys as named_journeys
 from orchestrator.cli.output import State, show, table, verdict
 from orchestrator.decide.journey import Journey
 from orchestrator.errors import UsageError
@@ -21,7 +22,7 @@ from orchestrator.runtimes.embedded.cases import CaseResult, run_cases
 from orchestrator.times import instant
 
 app = typer.Typer(no_args_is_help=True, help="See, test, draw, begin, start, pause and stop journeys.")
-Journey_ = Annotated[str, typer.Argument(metavar="JOURNEY", help="The journey's name.")]
+Journey_ = Annotated[str, typer.Argument(metavar="JOURNEY", help="The journey's name.", autocompletion=named_journeys)]
 Actor = Annotated[str, typer.Option(help="Who orders it, for the log. Default: the account.")]
 
 
@@ -66,7 +67,10 @@ def list_(ctx: typer.Context) -> None:
 def live_cases(
     ctx: typer.Context,
     journeys: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOURNEY]", help="Only these journeys.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[JOURNEY]", help="Only these journeys.", show_default=False, autocompletion=named_journeys
+        ),
     ] = None,
 ) -> None:
     """Live the cases beside each journey on the virtual clock; exit 1 when one does not hold.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 
-from orchestrator.cli.output import State, show, table, verdict
+from orchestrator.cli.output import State, remark, show, table, verdict
 from orchestrator.content import law_reports, locate
 from orchestrator.content.law_reports import Checked, Coverage, PackDiff, PackLine, PackShown
 from orchestrator.content.laws import load_laws
@@ -145,7 +145,7 @@ def _packs(packs: tuple[PackLine, ...]) -> RenderableType:
     return Group(
         table(PackLine.__struct_fields__, ([getattr(pack, name) for name in pack.__struct_fields__] for pack in packs)),
         verdict(not late, f"review overdue: {', '.join(late)}" if late else "no review is overdue"),
-        verdict(not drafts, f"reviewed by nobody yet: {', '.join(drafts)}" if drafts else "every pack is reviewed"),
+        remark(f"reviewed by nobody yet: {', '.join(drafts)}") if drafts else verdict(True, "every pack is reviewed"),
     )
 
 

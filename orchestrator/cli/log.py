@@ -15,6 +15,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.cli.completing import journeys as named_journeys
 from orchestrator.cli.output import State, counted, key_values, show, stderr, table, verdict
 from orchestrator.contact_log import checkpoint as checkpoints
 from orchestrator.contact_log import query
@@ -44,7 +45,7 @@ Kept = Annotated[
 def show_(
     ctx: typer.Context,
     member: Member = "",
-    journey: Annotated[str, typer.Option(help="Only this journey's entries.")] = "",
+    journey: Annotated[str, typer.Option(help="Only this journey's entries.", autocompletion=named_journeys)] = "",
     verdict: Annotated[
         Literal["", "send", "defer", "suppress"], typer.Option(help="Only decisions of this verdict.")
     ] = "",

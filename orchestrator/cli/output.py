@@ -198,6 +198,11 @@ def verdict(good: bool, text: str) -> Text:
     return Text.assemble(("✓ " if good else "✗ ", "bold green" if good else "bold red"), text)
 
 
+def remark(text: str) -> Text:
+    """A line to take note of that is no failure, marked as `doctor` marks them."""
+    return Text.assemble(("! ", "bold yellow"), text)
+
+
 @contextmanager
 def progress(ctx: typer.Context, task: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar on standard error while work goes on; the given function moves it on by so many.

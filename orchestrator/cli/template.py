@@ -12,6 +12,7 @@ from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.cli.completing import journeys as named_journeys
 from orchestrator.cli.output import State, counted, key_values, show, table, verdict
 from orchestrator.content import locate
 from orchestrator.content.check import lint_texts
@@ -26,7 +27,7 @@ from orchestrator.settings import FILE, Settings, load
 app = typer.Typer(help="Check and preview the texts of journeys.", no_args_is_help=True)
 
 # what tells which words: `preview` and `test-send` ask for them alike
-_Journey = Annotated[str, typer.Argument(help="The journey: a folder of templates/.")]
+_Journey = Annotated[str, typer.Argument(help="The journey: a folder of templates/.", autocompletion=named_journeys)]
 _Message = Annotated[str, typer.Argument(help="The message, such as hello.")]
 _Channel = Annotated[str, typer.Option(help="email, sms, …")]
 _Locale = Annotated[str, typer.Option(help="es, pt-BR, …; the member's own where left out.")]
@@ -48,7 +49,9 @@ class Previewed(Struct, frozen=True, kw_only=True):
 @app.command("lint", epilog="Example: orchestrator template lint thank-you")
 def lint(
     ctx: typer.Context,
-    journey: Annotated[str, typer.Argument(help="Only this journey; all of them where left out.")] = "",
+    journey: Annotated[
+        str, typer.Argument(help="Only this journey; all of them where left out.", autocompletion=named_journeys)
+    ] = "",
 ) -> None:
     """Check every text: syntax, MJML, names, and what members with little or much data would get; exit 1 if unsound."""
     report = lint_texts(State.of(ctx).project, _settings(ctx), datetime.now(UTC).date(), journey)

@@ -222,6 +222,21 @@ def test_completion_knows_the_verbs() -> None:
     assert "init" in done.stdout.split()
 
 
+def test_completion_knows_the_journeys_of_the_project(tmp_path: Path) -> None:
+    for name in ("welcome", "we-miss-you", "birthday"):
+        (tmp_path / "templates" / name).mkdir(parents=True)
+        (tmp_path / "templates" / name / "journey.yaml").write_text("not read", encoding="utf-8")
+    environment = {
+        **os.environ,
+        "_ORCHESTRATOR_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"orchestrator --project {tmp_path} journey test we",
+        "COMP_CWORD": "5",
+    }
+    script = "from orchestrator.cli.app import app; app(prog_name='orchestrator')"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert ["we-miss-you", "welcome"] == done.stdout.split()
+
+
 def test_the_app_is_one_and_the_same_for_programs_and_people() -> None:
     assert "orchestrator 0.1.0\n" == CliRunner().invoke(app, ["--version"]).stdout
 
