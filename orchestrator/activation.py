@@ -20,10 +20,12 @@ from orchestrator.content.load import files_in, revision_of, versions_in
 from orchestrator.content.policy_cases import run_cases as run_policy_cases
 from orchestrator.content.policy_effects import check_effects
 from orchestrator.decide.content import Content
+from orchestrator.errors import UsageError
 from orchestrator.orders import activate
 from orchestrator.project import Project
 from orchestrator.revisions import files_of, in_force, keep, named
 from orchestrator.runtimes.embedded.cases import run_cases
+from orchestrator.times import instant
 
 # how the folder is called among revisions
 FOLDER = "folder"
@@ -65,36 +67,38 @@ def compare(project: Project, before: str = "", after: str = "") -> Comparison:
     """
     first = named(project.store, before) if before else in_force(project.store)
     last = named(project.store, after) if after else FOLDER
-    changes = differences(
-        files_of(project.store, first) or {},
-        files_in(project.path) if last == FOLDER else files_of(project.store, last) or {},
-    )
-    revision = revision_of(project.path, project.settings) if last == FOLDER else last
+    files = files_in(project.path) if last == FOLDER else files_of(project.store, last) or {}
+    changes = differences(files_of(project.store, first) or {}, files)
+    revision = revision_of(files, project.settings) if last == FOLDER else last
     return Comparison(before=first, after=last, revision=revision, same=not changes, changes=changes)
 
 
 def activate_folder(project: Project, actor: str, today: date) -> Activation:
     """Puts the folder in force by order of `actor`; not where a case does not hold, or a journey waits for approval.
 
-    Raises ContentError with every problem of every file. `today` is the day whose laws the texts are checked by.
+    Raises ContentError with every problem of every file, UsageError where files change meanwhile. `today` is the day
+    whose laws the texts are checked by.
     """
     content = checked(project.path, project.settings, today)
     stands = in_force(project.store)
     former = files_of(project.store, stands) or {}
     failed = tuple(_failed(project, content))
+    files = files_in(project.path)
+    if revision_of(files, project.settings) != content.revision:
+        raise UsageError("the folder was changed while it was checked; give the order again")
     waiting = tuple(_waiting(project, content, former))
     result = Activation(
         done=not failed and not waiting,
         revision=content.revision,
         before=stands,
         actor=actor,
-        changes=differences(former, files_in(project.path)),
+        changes=differences(former, files),
         failed=failed,
         waiting=waiting,
     )
     if result.done:
-        keep(project.store, content.revision, files_in(project.path))
-        activate(project.store, content.revision, actor)
+        keep(project.store, content.revision, files)
+        activate(project.store, content.revision, actor, instant(project.store.clock()))
     return result
 
 

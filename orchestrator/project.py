@@ -22,6 +22,7 @@ from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
 from orchestrator.stores.sql.migrate import revision_of, upgrade
 from orchestrator.stores.sql.store import SqlStore
+from orchestrator.times import instant
 from orchestrator.vault import KeyFile, Vault
 
 
@@ -93,7 +94,7 @@ class Project:
         settings, are in force under the name that they have here.
         """
         content = self.keep_in_force()
-        activate(self.store, content.revision, actor)
+        activate(self.store, content.revision, actor, instant(self.store.clock()))
         return content
 
     def folder_differs(self) -> bool:
@@ -104,7 +105,7 @@ class Project:
     def _files_in_force(self) -> dict[str, bytes] | None:
         """What is in force was made of these files; None: it is what lies in the folder, or nothing is in force."""
         name = in_force(self.store)
-        return None if name == content_revision(self.path, self.settings) else files_of(self.store, name)
+        return None if name == content_revision(files_in(self.path), self.settings) else files_of(self.store, name)
 
     def __enter__(self) -> Self:
         """The project itself."""

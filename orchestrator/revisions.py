@@ -14,13 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
-from msgspec import Struct
 
 from orchestrator.clocks import elapsed
 from orchestrator.content.load import load_content, read_body, write_body
 from orchestrator.decide.content import Content
 from orchestrator.errors import ContentError, UsageError
-from orchestrator.orders import ACTIVATION
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
 
@@ -64,32 +62,6 @@ def named(store: Store, prefix: str) -> str:
         what = "several revisions begin" if found else "no revision in the store begins"
         raise UsageError(f"{what} with {prefix!r}; orchestrator content list shows their names")
     return found[0]
-
-
-class Ordered(Struct, frozen=True, kw_only=True):
-    """One time that a revision was put in force."""
-
-    revision: str
-    # RFC 3339 UTC
-    at: str
-    # a person, or the engine that found another version of itself
-    by: str
-    # whether it is the one in force
-    in_force: bool
-
-
-def history(store: Store) -> tuple[Ordered, ...]:
-    """The revisions that were put in force, from the first to the last."""
-    stands, names = in_force(store), store.documents(ACTIVATION)
-    return tuple(
-        Ordered(
-            revision=name.split(" ")[1],
-            at=name.split(" ")[0],
-            by=(store.get_document(ACTIVATION, name) or b"").decode(),
-            in_force=name == names[-1] and name.endswith(stands),
-        )
-        for name in names
-    )
 
 
 def compiled(files: dict[str, bytes], settings: Settings) -> Content:

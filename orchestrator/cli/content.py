@@ -18,9 +18,9 @@ from orchestrator.cli.completing import journeys as named_journeys
 from orchestrator.cli.output import State, counted, key_values, progress, show, table, verdict
 from orchestrator.content.check import checked
 from orchestrator.content.difference import Change
+from orchestrator.orders import activations
 from orchestrator.person_keys import PersonKey
 from orchestrator.project import open_project
-from orchestrator.revisions import history
 from orchestrator.times import instant
 
 if TYPE_CHECKING:
@@ -120,17 +120,15 @@ def activate(
 
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
-    """List the revisions that the store keeps, oldest first: when each was put in force, and by whom.
+    """List the revisions that were put in force, from the first to the one that is: when, and by whom.
 
     Example: orchestrator content list
     """
     with open_project(State.of(ctx).project) as project:
-        found = history(project.store)
-    columns = ("revision", "ordered at", "by", "in force")
+        found = activations(project.store)
+    rows = [(each.revision, (each.at or "")[:19], each.by) for each in found]
     show(
-        ctx,
-        found,
-        lambda: table(columns, [(each.revision, each.at[:19] + "Z", each.by, each.in_force) for each in found]),
+        ctx, found, lambda: table(("revision", "since", "by"), rows) if rows else Text("Nothing was put in force yet.")
     )
 
 

@@ -65,11 +65,12 @@ def load_content(project: Path, settings: Settings) -> Content:
         policies = None
     if problems or templates is None or policies is None or laws is None:
         raise ContentError(problems)
+    files = files_in(project)
     return Content(
-        revision=revision_of(project, settings),
+        revision=revision_of(files, settings),
         events=events,
         journeys=journeys,
-        versions=versions_in(files_in(project), journeys),
+        versions=versions_in(files, journeys),
         policies=policies,
         laws=laws,
         templates=templates,
@@ -92,11 +93,11 @@ def identity_of(settings: Settings) -> Identity:
     )
 
 
-def revision_of(project: Path, settings: Settings) -> str:
+def revision_of(files: Mapping[str, bytes], settings: Settings) -> str:
     """16 hex digits over every content file, the settings that decide, and the versions of engine and tables."""
     digest = hashlib.sha256(f"{__version__} {sorted(tables.versions().items())}\n".encode())
     digest.update(repr((identity_of(settings), settings.locale, settings.public_url, settings.laws)).encode())
-    for name, body in files_in(project).items():
+    for name, body in files.items():
         digest.update(_stamp(name, body))
     return digest.hexdigest()[:16]
 
