@@ -101,6 +101,21 @@ class RoundReport(Struct, frozen=True, kw_only=True):
         return RoundReport(**{name: mine[name] + theirs[name] for name in mine})
 
 
+class _Together:
+    """Somebody waits until all of some calls are answered: one future for them all."""
+
+    __slots__ = ("left", "over")
+
+    def __init__(self, calls: int) -> None:
+        self.left, self.over = calls, asyncio.get_running_loop().create_future()
+
+    def one(self) -> None:
+        """One of them is answered."""
+        self.left -= 1
+        if not self.left and not self.over.done():
+            self.over.set_result(None)
+
+
 class _Call:
     """A call under way, or answered and not yet recorded."""
 
@@ -114,8 +129,8 @@ class _Call:
         self.sending: asyncio.Task[Answer | None] | None = None
         # ends it where the adapter does not
         self.limit: asyncio.TimerHandle | None = None
-        # somebody waits for its answer
-        self.told: asyncio.Future[None] | None = None
+        # somebody waits for its answer, and others'
+        self.told: _Together | None = None
 
 
 class _Ready(NamedTuple):
@@ -442,9 +457,10 @@ class Dispatcher:
             call.limit.cancel()
         if call.sending is not None:
             call.sending.cancel()
-        for told in (call.told, self._told):
-            if told is not None and not told.done():
-                told.set_result(None)
+        if call.told is not None:
+            call.told.one()
+        if self._told is not None and not self._told.done():
+            self._told.set_result(None)
 
     async def _first(self) -> None:
         """Waits until a call is answered that is not yet recorded; there has to be a call."""
@@ -454,10 +470,11 @@ class Dispatcher:
 
     async def _all(self, calls: list[_Call]) -> None:
         """Waits until all of these are answered."""
-        for call in calls:
-            if not call.answered:
-                call.told = asyncio.get_running_loop().create_future()
-                await call.told
+        if awaited := [call for call in calls if not call.answered]:
+            together = _Together(len(awaited))
+            for call in awaited:
+                call.told = together
+            await together.over
 
     async def _record(self, now: int | Clock, *, everything: bool) -> RoundReport:
         """Writes the outcomes of answered calls in one transaction; a call stays ours until they are written."""

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from orchestrator.channels.contract import Message
 from orchestrator.dispatch import opening as opening_module
 from orchestrator.dispatch.dispatcher import Closed
 from orchestrator.dispatch.opening import Opening
+from orchestrator.outbox_body import write_body
 from orchestrator.stores.memory.store import MemoryStore
 from orchestrator.testing.store_rows import touch_row
 from orchestrator.times import instant
@@ -51,7 +51,7 @@ def sealed(vault: Vault, store: Keys, message: Message) -> tuple[str, bytes]:
     """A new member's reference, and the message sealed for them."""
     ref, wrapped, sealer = vault.new_key()
     store.wrapped[ref] = wrapped
-    return ref, sealer.seal(msgspec.json.encode(message))
+    return ref, sealer.seal(write_body(message))
 
 
 MESSAGE = Message(

@@ -21,8 +21,9 @@ from functools import lru_cache
 from orchestrator.channels.contract import Message
 from orchestrator.channels.email import headers
 from orchestrator.channels.email.headers import Unsendable
-from orchestrator.channels.email.smtp.quoted import encode
+from orchestrator.channels.email.smtp.quoted import Forms, encode
 from orchestrator.channels.email.smtp.receipts import BOUNCE_PREFIX
+from orchestrator.channels.email.smtp.words import encoded_words
 
 # 7 bits: every relay takes it, with or without 8BITMIME
 _POLICY = SMTP.clone(cte_type="7bit")
@@ -30,6 +31,8 @@ _POLICY = SMTP.clone(cte_type="7bit")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,40}")
 # subjects that fit on one line as they are: short, single spaces, nothing that could begin an encoded word
 _PLAIN_SUBJECT = re.compile(r"(?!.{70})[A-Za-z0-9!?.,:;'()&%+-]+(?: [A-Za-z0-9!?.,:;'()&%+-]+)*")
+# what HTML parts have in common: text parts, in turn with them, have forms of their own
+_html_forms = Forms()
 _SUBJECT, _TEXT, _HTML = "subject-of-it", "text-of-it", "html-of-it"
 _AS_IT_IS = b"7bit"
 _ENCODING = b"Content-Transfer-Encoding: " + _AS_IT_IS
@@ -87,7 +90,7 @@ def whole(message: Message, sender: str, touch_id: str) -> bytes:
 def _set_in(message: Message, sender: str, touch_id: str) -> bytes | None:
     """The same from parts that were made before; None where they are not known to fit."""
     text = encode(message.text)
-    html = encode(message.html) if message.html else None
+    html = encode(message.html, _html_forms) if message.html else None
     if text is None or (message.html and html is None) or not _PLAIN_ID.fullmatch(touch_id):
         return None
     boundary = f"=_{'x' * len(touch_id)}".encode()
@@ -130,4 +133,6 @@ def _subject(subject: str) -> bytes:
     """The whole header, folded where it has to be."""
     if _PLAIN_SUBJECT.fullmatch(subject):
         return f"Subject: {subject}\r\n".encode("ascii")
+    if words := encoded_words(subject):
+        return b"Subject: " + b"\r\n ".join(words) + b"\r\n"
     return _POLICY.fold_binary("Subject", _POLICY.header_store_parse("Subject", subject)[1])

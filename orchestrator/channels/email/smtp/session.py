@@ -26,6 +26,8 @@ _START_INPUT = 354
 _REFUSAL = 400
 # replies to MAIL and RCPT that take what was said: 251 will forward it
 _TAKEN = (250, 251)
+# octets of a body that goes out with its dot: the socket has taken those of a longer one, but for so many, before that
+_AT_ONCE = 65_536
 # octets of a reply: who sends more than that is no mail server
 _LONGEST = 8_192
 # a reply of one line, and octets of such a one
@@ -122,8 +124,13 @@ class _Replies(SMTPProtocol):
         return await self.read_response(timeout)
 
     async def drain(self) -> None:
-        """What `StreamWriter.drain` does: returns when what was written is on its way, raises where it is lost."""
+        """What `StreamWriter.drain` does: returns when what was written is on its way, raises where it is lost.
+
+        Also where the server has ended the connection by now, and said so.
+        """
         await asyncio.sleep(0)
+        if self._lost is not None:
+            raise self._lost
         await self._drain_helper()
 
     def _fail(self, error: Exception) -> None:
@@ -181,12 +188,15 @@ class Connection:
         replies = self._replies
         # each of its lines that begins with a dot has it doubled (RFC 5321, 4.5.2); the first begins a header. To look
         # whether there is one takes a sixth of the time
-        replies.write(raw.replace(b"\r\n.", b"\r\n..") if b"\r\n." in raw else raw)
-        # a connection lost while a long body goes out is noticed before the dot is written
+        body = raw.replace(b"\r\n.", b"\r\n..") if b"\r\n." in raw else raw
+        if len(body) > _AT_ONCE:
+            # a connection lost while a long body goes out is noticed before the dot is written
+            replies.write(body)
+            body = b""
         await replies.drain()
         replies.owed += 1
         progress.dot_written = True
-        replies.write(b".\r\n")
+        replies.write(body + b".\r\n")
         verdict = await replies.reply()
         return read_reply("data", verdict.code, verdict.message)
 
