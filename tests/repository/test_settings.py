@@ -26,31 +26,34 @@ def each_setting(values: Struct, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 
 SETTINGS = list(each_setting(Settings()))
+# the file as a project gets it; writing it reads the source of every type of settings
+STARTER = settings_file()
+VALUES = tomllib.loads(STARTER)
+WORDS = " ".join(STARTER.replace("\n# ", " ").split())
 
 
 @pytest.mark.parametrize(("path", "default", "sentence"), SETTINGS, ids=[".".join(path) for path, _, _ in SETTINGS])
 def test_a_setting_stands_in_the_starter_with_its_default_and_its_sentence(
     path: tuple[str, ...], default: object, sentence: str
 ) -> None:
-    text = settings_file()
-    found: object = tomllib.loads(text)
+    found: object = VALUES
     for name in path:
         assert isinstance(found, dict)
         found = found[name]
     assert default == found
     assert sentence, f"settings.py has no comment above {path[-1]}"
-    assert sentence in " ".join(text.replace("\n# ", " ").split())
+    assert sentence in WORDS
 
 
 def test_the_starters_settings_are_the_defaults(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(settings_file(), encoding="utf-8")
+    (tmp_path / FILE).write_text(STARTER, encoding="utf-8")
     assert Settings() == load(tmp_path)
 
 
 def test_a_setting_added_to_the_types_appears_in_the_file_by_itself() -> None:
-    assert len(SETTINGS) == sum(
-        1 for line in settings_file().splitlines() if " = " in line and not line.startswith("#")
-    ) - sum(len(default) - 1 for _, default, _ in SETTINGS if isinstance(default, dict))
+    assert len(SETTINGS) == sum(1 for line in STARTER.splitlines() if " = " in line and not line.startswith("#")) - sum(
+        len(default) - 1 for _, default, _ in SETTINGS if isinstance(default, dict)
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_a_setting_added_to_the_types_appears_in_the_file_by_itself() -> None:
     ],
 )
 def test_a_wrong_setting_is_told_with_its_line_and_its_cure(tmp_path: Path, was: str, written: str, told: str) -> None:
-    lines = settings_file().splitlines()
+    lines = STARTER.splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith(was))
     lines[at] = written
     (tmp_path / FILE).write_text("\n".join(lines), encoding="utf-8")
