@@ -847,7 +847,7 @@ class _Partition:
             self._forwarded(key, now, member, inputs[0])
             return
         if into := batch.alias(member):
-            rows, inputs = self._pass_on(now, into, rows, inputs)
+            rows, inputs = self._pass_on(now, member, into, rows, inputs)
             if not rows:
                 return
         batch.totals[self.partition, "applied"] += len(rows)
@@ -863,12 +863,14 @@ class _Partition:
     def _pass_on(
         self,
         now: int,
+        member: bytes,
         into: str,
         rows: list[tuple[int, bytes, int, int, bytes]],
         inputs: tuple[InternalInput, ...],
     ) -> tuple[list[tuple[int, bytes, int, int, bytes]], tuple[InternalInput, ...]]:
         """Sends on what came for an alias and concerns whom it stands for; the rows that are left, and their inputs."""
-        stays = [not goes_on(given) for given in inputs]
+        alias = self.batch.members[member].member
+        stays = [alias is None or not goes_on(given, alias) for given in inputs]
         for row, given, mine in zip(rows, inputs, stays, strict=True):
             if not mine:
                 self._send(now, into, given, row[1])

@@ -221,6 +221,8 @@ class Pending(Struct, frozen=True, kw_only=True, omit_defaults=True):
     heard: dict[str, object] = field(default_factory=dict)
     # set while a touch is reserved or later for it
     touch_id: str = ""
+    # the touch is an alias's: it was being called when that id was merged, and how it ends is in the alias's books
+    of_alias: bool = False
     # the member must have it by then, where the step says so; the last instant that is in time
     reach_by: datetime | None = None
     # channels that refused it for good, or on which it bounced, and the last of these touches

@@ -3,14 +3,17 @@
 Two turns, in this order, each in the partition of the member it is about:
 
 1. `hand_over`, of the old id: what was not called yet ends as a silence `merged`, and the record goes to the new id.
-   From then on the pipeline sends what comes for the old id on to the new one.
+   From then on the pipeline sends what comes for the old id on to the new one. What is being called at that moment is
+   both's until it is known what became of it: a suppression keeps it from being called for the old id again, the old
+   one's turn ends it there (`settle_called`), and what the provider did not take the new one sends anew.
 2. `absorb`, of the new id: figures and places in caps are added up, the strictest consent and opt-out stands, the
    profile of the new one is filled up from the old. The runs that the old one was in go on from the message that was
    not called yet, decided anew, unless a run of the new one's own keeps them out: those end. What the new one had
    reserved, and is not called yet, is taken back where it would exceed a cap now, and decided anew.
 
 So from the second turn on no message is called that exceeds a cap of both together. Between the two turns, which in
-production are two transactions, nothing of the old id is called any more, and the new one knows nothing of it yet.
+production are two transactions, nothing of the old id is called any more, and the new one knows nothing of it yet: it
+has its caps to itself until then, as it had before anybody knew that both are one.
 
 Ids that are merged in a circle at one moment each hand over before they hear of it: a record that comes home tells so,
 and goes to the least id of the circle, whose own comes home as well. Where it does not come soon, or was taken over
@@ -26,7 +29,9 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.decide import ids
 from orchestrator.decide.asking import ATTRIBUTE
+from orchestrator.decide.content import Content
 from orchestrator.decide.ends import cancel, end, suppress
 from orchestrator.decide.entry import barred_by_others
 from orchestrator.decide.facts import MAX_ATTRIBUTES, MAX_COMPLAINTS, PROFILE, ROLLING_DAYS
@@ -50,7 +55,7 @@ from orchestrator.decide.points import DEAD
 from orchestrator.decide.residence import residence_of
 from orchestrator.decide.result import Entry
 from orchestrator.decide.turn import Turn
-from orchestrator.events.inputs import Absorbed, Expired
+from orchestrator.events.inputs import Absorbed, Cancelled, Expired, Outcome
 from orchestrator.times import EPOCH
 
 MERGED = "merged"
@@ -58,6 +63,8 @@ MERGED = "merged"
 DAYS = {"day": 1, "week": 7, "month": 30}
 # how often a record that came home is sent to the least id of its circle
 MAX_ROUNDS = 2
+# states of a touch that was not called yet, or not again
+WAITING = ("reserved", "claimed")
 # why a touch of the new id is cancelled before its intent is decided anew
 CAPS_JOINED = "caps_joined"
 Moment = TypeVar("Moment", datetime, str)
@@ -72,33 +79,81 @@ def hand_over(turn: Turn, into: str) -> None:
         turn.entries.append(Entry(kind="member", state="merge_refused"))
         return
     runs = {(run.journey, run.occurrence): run for run in member.instances}
+    called: dict[str, Pending] = {}
     for pending in list(member.pending.values()):
         if pending.touch_id and not turn.uncalled(pending.touch_id):
+            called |= {} if pending.of_alias else {pending.intent_id: pending}
             continue
-        send = send_of(turn.content.journeys.get(pending.journey), pending.step)
-        if send is not None:
-            run = run_of(member, pending)
-            again = Instance(
-                journey=pending.journey,
-                occurrence=pending.occurrence.partition("#")[0],
-                step=send.label,
-                entered_at=pending.created_at,
-                trigger=pending.trigger,
-                key=pending.key,
-                gathered=pending.gathered,
-                heard=pending.heard,
-            )
-            again = again if run is None else replace(run, step=send.label)
-            runs[again.journey, again.occurrence] = replace(again, held=True)
+        again = _from_message(turn.content, member, pending)
+        if again is not None:
+            runs[again.journey, again.occurrence] = again
         if pending.touch_id:
             cancel(turn, pending, MERGED)
         else:
             end(turn, pending, MERGED)
-    left = replace(turn.known(), instances=tuple(runs.values()))
+    if called:
+        turn.suppressions.append(("member", "*", "*", MERGED, None))
+    in_flight = {key: replace(pending, of_alias=True) for key, pending in turn.known().pending.items()}
+    left = replace(turn.known(), instances=tuple(runs.values()), pending=in_flight)
     turn.sent.append((into, Absorbed(into=into, former=member.id, state=msgspec.Raw(_encode(left)))))
-    turn.member = Member(id=member.id, ref=member.ref, merged_into=into, absorbed=member.absorbed)
+    turn.member = Member(id=member.id, ref=member.ref, merged_into=into, absorbed=member.absorbed, pending=called)
     turn.entries.append(Entry(kind="member", state="merged"))
     turn.add(MERGED, 1)
+
+
+def _from_message(content: Content, member: Member, pending: Pending) -> Instance | None:
+    """The run that an intent belongs to, held at its message; None where the journey has no such step any more."""
+    send = send_of(content.journeys.get(pending.journey), pending.step)
+    if send is None:
+        return None
+    run = run_of(member, pending)
+    if run is not None:
+        return replace(run, step=send.label, held=True)
+    return Instance(
+        journey=pending.journey,
+        occurrence=pending.occurrence.partition("#")[0],
+        step=send.label,
+        entered_at=pending.created_at,
+        trigger=pending.trigger,
+        key=pending.key,
+        gathered=pending.gathered,
+        heard=pending.heard,
+        held=True,
+    )
+
+
+def settle_called(turn: Turn, pending: Pending, given: Outcome | Cancelled) -> None:
+    """What became of a call that the merge of this id found under way; the one it stands for hears of it as well.
+
+    A refusal of which the touch was called again before the merge was on record is not the end.
+    """
+    turn.sent.append((turn.known().merged_into, given))
+    if isinstance(given, Cancelled):
+        cancel(turn, pending, given.reason, outbox=False, occurred_at=given.occurred_at)
+    elif given.final:
+        turn.forget(pending)
+    elif turn.shared.touches.get(given.touch_id) in WAITING:
+        cancel(turn, pending, MERGED)
+
+
+def send_anew(turn: Turn, pending: Pending) -> None:
+    """What was being called for an alias was not taken: its place is free, and its run goes on from the message.
+
+    Not so where its time is over, or where the run is.
+    """
+    known = turn.known()
+    turn.drop_place(pending.touch_id)
+    turn.forget(pending)
+    run = _from_message(turn.content, known, pending)
+    if run is None or pending.over or pending.valid_until <= turn.now:
+        return
+    own = ids.intent_id(turn.shared.key, known.id, pending.journey, pending.step, pending.occurrence)
+    if own == pending.intent_id:
+        # at home again, where it is on record under its name that it ended
+        turn.drop_instance(run)
+        run = replace(run, occurrence=f"{run.occurrence}~")
+    turn.keep_instance(replace(run, entered_at=turn.now))
+    turn.arm(timer_of(run), turn.now)
 
 
 def passed_on(alias: Member, given: Absorbed) -> Absorbed | None:
@@ -126,9 +181,7 @@ def absorb(turn: Turn, given: Absorbed) -> None:
             turn.member = replace(new, merged_into=least)
             turn.sent.append((least, replace(given, into=least, via=(*given.via, new.id))))
             return
-        new = Member(id=new.id, ref=new.ref, absorbed=new.absorbed)
-        turn.entries.append(Entry(kind="member", state="merge_refused"))
-        turn.add(MERGED, -1)
+        old, new = _at_home(turn, new, old)
     else:
         turn.entries.append(Entry(kind="member", state="absorbed", trail=_encode({"ref": old.ref}).decode()))
     known = _joined(new, old, turn.now)
@@ -150,6 +203,16 @@ def absorb(turn: Turn, given: Absorbed) -> None:
         _go_on(turn, new, replace(run, occurrence=f"{run.occurrence}~") if again else run, wakes)
     if turn.content.planned:
         plan(turn)
+
+
+def _at_home(turn: Turn, alias: Member, old: Member) -> tuple[Member, Member]:
+    """An alias whose record came home: the record, whose calls under way are its own again, and nobody else yet."""
+    pending = {key: replace(each, of_alias=key not in alias.pending) for key, each in old.pending.items()}
+    if "member/*/*" not in old.suppressed:
+        turn.unsuppressed.append(("member", "*", "*", None))
+    turn.entries.append(Entry(kind="member", state="merge_refused"))
+    turn.add(MERGED, -1)
+    return replace(old, pending=pending), Member(id=alias.id, ref=alias.ref, absorbed=alias.absorbed)
 
 
 def _go_on(turn: Turn, new: Member, run: Instance, due: datetime | None) -> None:

@@ -19,7 +19,7 @@ from orchestrator.decide.journeys.triggers import crossed, ordered, silence_over
 from orchestrator.decide.journeys.walking import leave, resume, woken
 from orchestrator.decide.ledger import Changed, withdrawn
 from orchestrator.decide.member import Health, Member, Pending
-from orchestrator.decide.merging import absorb, hand_over
+from orchestrator.decide.merging import WAITING, absorb, hand_over, send_anew, settle_called
 from orchestrator.decide.refused import after_bounce, after_refusal
 from orchestrator.decide.result import Entry
 from orchestrator.decide.sharing import share
@@ -85,10 +85,14 @@ def _alias(turn: Turn, member: Member, given: Input) -> None:
         absorb(turn, given)
     elif isinstance(given, Command) and _forgets_alias(given):
         _command(turn, member, given)
+    elif isinstance(given, Outcome | Cancelled) and (pending := pending_of(member, given.touch_id)) is not None:
+        settle_called(turn, pending, given)
 
 
-def goes_on(given: Input) -> bool:
-    """Whether what came for an alias is meant for whom it stands for; the alias's own timers are void."""
+def goes_on(given: Input, alias: Member) -> bool:
+    """Whether what came for an alias is meant for whom it stands for alone; the alias's own timers are void."""
+    if isinstance(given, Outcome | Cancelled) and pending_of(alias, given.touch_id) is not None:
+        return False
     if not isinstance(given, Command):
         return isinstance(given, Outcome | Returned | Cancelled | Receipt | Withdrawal)
     # an order to everybody reaches the other as well
@@ -205,6 +209,11 @@ def _outcome(turn: Turn, member: Member, outcome: Outcome) -> None:
             trail=facts,
         )
     )
+    if not outcome.final and pending is not None and pending.of_alias:
+        # where the alias's turn did not end it, it was called again before
+        if turn.shared.touches.get(outcome.touch_id) == "cancelled":
+            send_anew(turn, pending)
+        return
     if not outcome.final:
         if outcome.retry_at is not None:
             # a turn at that moment: on the virtual clock it is when the outbox is asked again
@@ -248,9 +257,11 @@ def _expired(turn: Turn, member: Member, expired: Expired) -> None:
     if pending is None:
         return
     state = turn.shared.touches.get(expired.touch_id, "")
-    if state == "attempting":
+    waits = state in WAITING
+    if state == "attempting" or (waits and pending.of_alias):
+        # what is an alias's ends in the alias's turn, which tells
         turn.timers.append((turn.now + STILL_CALLING, expired))
-    elif state in ("reserved", "claimed"):
+    elif waits:
         cancel(turn, pending, "provider_unavailable" if _cut_off(turn, pending) else "expired")
 
 
@@ -266,7 +277,9 @@ def _cut_off(turn: Turn, pending: Pending) -> bool:
 
 def _cancelled(turn: Turn, member: Member, cancelled: Cancelled) -> None:
     pending = pending_of(member, cancelled.touch_id)
-    if pending is not None:
+    if pending is not None and pending.of_alias:
+        send_anew(turn, pending)
+    elif pending is not None:
         cancel(turn, pending, cancelled.reason, outbox=False, occurred_at=cancelled.occurred_at)
 
 
@@ -327,7 +340,8 @@ def _command(turn: Turn, member: Member, command: Command) -> None:
     turn.entries.append(operator_entry(command))
     if command.verb == "erase":
         for pending in list(member.pending.values()):
-            end(turn, pending, "erased")
+            if not pending.of_alias:
+                end(turn, pending, "erased")
         turn.suppressions.append(("member", "*", "*", "erased", None))
         turn.entries.append(Entry(kind="member", state="erased"))
         forget = Command(verb="erase", actor=command.actor, arguments={"merged": "yes"}, given_at=command.given_at)

@@ -46,9 +46,15 @@ def after_refusal(turn: Turn, intent: Pending, place: Place, outcome: Outcome) -
     """The intent of a touch that was refused for good, open again; None: the refusal stands.
 
     It is open again until a date by which it must reach the member, and where policies say so. Never after its time,
-    nor where the run that it belongs to is over, nor marketing that the member has just declined at the provider.
+    nor where the run that it belongs to is over, nor marketing that the member has just declined at the provider, nor
+    what an alias had been sent, whose books it is in.
     """
-    if intent.over or intent.valid_until <= turn.now or (outcome.opted_out and place.purpose == MARKETING):
+    if (
+        intent.over
+        or intent.of_alias
+        or intent.valid_until <= turn.now
+        or (outcome.opted_out and place.purpose == MARKETING)
+    ):
         return None
     if deadlines.to_come(intent, turn.now):
         return _open(turn, deadlines.endangered_by(turn, intent, outcome.kind), place.channel, outcome.kind, ())

@@ -248,9 +248,13 @@ class Turn:
         )
 
     def uncalled(self, touch: str) -> bool:
-        """Whether a touch waits for its call: one of this turn does."""
-        mine = any(reservation.touch_id == touch for reservation in self.reservations)
-        return mine or self.shared.touches.get(touch) in ("reserved", "claimed")
+        """Whether a touch waits for its call: one of this turn does, one of an alias's never does."""
+        if any(reservation.touch_id == touch for reservation in self.reservations):
+            return True
+        if self.shared.touches.get(touch) not in ("reserved", "claimed"):
+            return False
+        pending = pending_of(self.known(), touch)
+        return pending is None or not pending.of_alias
 
 
 def pending_of(member: Member, touch: str) -> Pending | None:

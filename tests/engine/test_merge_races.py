@@ -14,9 +14,10 @@ from orchestrator.contact_log.verify import verify
 from orchestrator.decide.content import Content
 from orchestrator.decide.member import Member
 from orchestrator.events.envelope import Event
+from orchestrator.events.inputs import Outcome, OutcomeKind, write_input
 from orchestrator.members import opened as read
 from orchestrator.replay import replay
-from orchestrator.stores.contract import HolderRow, Store
+from orchestrator.stores.contract import Claim, HolderRow, NewInbox, OutcomeRow, Store
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import us
 from orchestrator.times import instant, rfc3339
@@ -83,6 +84,102 @@ def test_a_merge_while_a_turn_of_the_new_id_runs_waits_for_nobody_and_is_the_nex
     assert ({A}, 2) == (member.absorbed, member.aggregates["purchase.completed"].count)
     # the old one's welcome was in line too
     assert [1] == [len(list(new.store.touches(state="reserved")))]
+
+
+def called(workers: Sequence[Worker]) -> Claim:
+    """A's welcome is being called when A turns out to be B."""
+    workers[0].run([enrolled(A, NOON)])
+    store = workers[0].store
+    (claim,) = store.attempt(store.claim(us(NOON), HOUR, "first", 1), us(NOON))
+    workers[0].run([merged(A, B, "2026-03-02T17:01:00Z")])
+    return claim
+
+
+def answered(store: Store, claim: Claim, kind: OutcomeKind, retry_at: str = "") -> None:
+    """The provider's answer, a minute after the merge."""
+    at, retry = us("2026-03-02T17:02:00Z"), us(retry_at) if retry_at else 0
+    answered = Outcome(
+        touch_id=claim.touch.touch_id,
+        kind=kind,
+        attempt=claim.touch.attempts,
+        attempted_at=instant(us(NOON)),
+        occurred_at=instant(at),
+        final=not retry,
+        retry_at=instant(retry) if retry else None,
+    )
+    told = NewInbox(0, at, claim.touch.member, write_input(answered))
+    state = "reserved" if retry else kind
+    assert [True] == store.outcomes([OutcomeRow(claim.touch.touch_id, claim.token, state, retry, told)])
+
+
+def test_what_is_refused_for_now_when_it_was_being_called_for_the_old_id_is_never_called_for_it_again(
+    workers: Sequence[Worker], vault: Vault
+) -> None:
+    """The call began before the merge; what the provider did not take goes out for the new id, decided anew."""
+    claim, store = called(workers), workers[0].store
+    answered(store, claim, "throttled", "2026-03-02T17:02:30Z")
+    # the dispatcher comes by before anybody had a turn about it
+    assert [] == store.claim(us("2026-03-02T17:03:00Z"), HOUR, "second", 1)
+    settle(workers, "2026-03-02T17:04:00Z")
+    (anew,) = store.claim(us("2026-03-02T17:05:00Z"), HOUR, "third", 9)
+    assert (vault.member(B), 1) == (anew.touch.member, anew.touch.partition)
+    member = known(store, vault, B)
+    assert [anew.touch.touch_id] == [pending.touch_id for pending in member.pending.values()]
+    assert [anew.touch.touch_id] == [place.touch_id for place in member.places]
+    assert {} == known(store, vault, A).pending
+
+
+def test_what_was_refused_and_taken_before_the_merge_was_on_record_is_not_sent_anew(
+    workers: Sequence[Worker], vault: Vault
+) -> None:
+    """One account refused it, another took it; the old id's worker, behind, hears of the merge before all that."""
+    workers[0].run([enrolled(A, NOON)])
+    store = workers[0].store
+    for token, kind, retry_at in (("first", "rejected_sender", "2026-03-02T17:02:30Z"), ("second", "accepted", "")):
+        (claim,) = store.attempt(store.claim(us("2026-03-02T17:03:00Z"), HOUR, token, 1), us(NOON))
+        answered(store, claim, kind, retry_at)  # type: ignore[arg-type] # of a loop
+    workers[0].run([merged(A, B, "2026-03-02T17:01:00Z")])
+    settle(workers, "2026-03-02T17:04:00Z")
+    assert [] == store.claim(us("2026-03-02T17:05:00Z"), HOUR, "third", 9)
+    assert [instant(us(NOON))] == [place.at for place in known(store, vault, B).places]
+    assert ({}, {}) == (known(store, vault, A).pending, known(store, vault, B).pending)
+
+
+def test_what_was_accepted_when_it_was_being_called_for_the_old_id_reached_the_new_one(
+    workers: Sequence[Worker], vault: Vault
+) -> None:
+    claim, store = called(workers), workers[0].store
+    workers[1].run([], "2026-03-02T17:01:30Z")
+    answered(store, claim, "accepted")
+    settle(workers, "2026-03-02T17:04:00Z")
+    assert [] == store.claim(us("2026-03-02T17:05:00Z"), HOUR, "third", 9)
+    assert [instant(us(NOON))] == [place.at for place in known(store, vault, B).places]
+    assert ({}, {}) == (known(store, vault, A).pending, known(store, vault, B).pending)
+
+
+def test_what_was_being_called_for_a_third_is_not_taken_for_the_second_ones(
+    workers: Sequence[Worker], vault: Vault
+) -> None:
+    """A is B, who is C; then the provider asks for patience."""
+    claim, store = called(workers), workers[0].store
+    workers[1].run([merged(B, C, "2026-03-02T17:01:10Z")])
+    answered(store, claim, "throttled", "2026-03-02T17:02:30Z")
+    settle(workers, "2026-03-02T17:04:00Z")
+    (anew,) = store.claim(us("2026-03-02T17:05:00Z"), HOUR, "third", 9)
+    assert vault.member(C) == anew.touch.member
+
+
+@pytest.mark.parametrize("retry_at", ["2026-03-02T17:02:30Z", ""], ids=["refused for now", "accepted"])
+def test_whose_record_comes_home_has_its_calls_again(workers: Sequence[Worker], vault: Vault, retry_at: str) -> None:
+    """A is B and B is A, at one moment; A, whose message was being called, is the least of both or is not."""
+    claim, store = called(workers), workers[0].store
+    workers[1].run([merged(B, A, "2026-03-02T17:01:00Z")])
+    answered(store, claim, "throttled" if retry_at else "accepted", retry_at)
+    settle(workers, "2026-03-02T17:04:00Z")
+    (stays,) = [who for who in (A, B) if not known(store, vault, who).merged_into]
+    anew = store.claim(us("2026-03-02T17:05:00Z"), HOUR, "third", 9)
+    assert [vault.member(stays)] * bool(retry_at) == [each.touch.member for each in anew]
+    assert 1 == len(known(store, vault, stays).places)
 
 
 def test_two_that_are_merged_into_each_other_at_once_are_one(workers: Sequence[Worker], vault: Vault) -> None:
