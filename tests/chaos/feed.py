@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from orchestrator.events.partition import partition_of
-from tests.chaos.plan import Plan, PlannedEvent, group_of, name_of
+from tests.chaos.plan import CHANNELS, Plan, PlannedEvent, contact_of, group_of, name_of
 from tests.chaos.project import PARTITIONS, ZONES
 
 TOPIC = "member-events"
@@ -106,6 +106,8 @@ def _said(event: PlannedEvent) -> tuple[str, dict[str, object]]:
         return "consent.withdrawn", {"purpose": "marketing", "method": "form", **channel}
     if event.kind == "complaint":
         return "complaint.opened", {"complaint_id": f"c{event.number}"}
+    if event.kind == "merged":
+        return "member.merged", {"into": name_of(event.into)}
     return "member.cancelled", {}
 
 
@@ -118,9 +120,6 @@ def _profile(event: PlannedEvent) -> dict[str, object]:
         "given_name": f"Name{event.member}",
         "country": "US",
         "zone": ZONES[group_of(event.member)],
-        "contact_points": [
-            {"channel": "email", "address": f"{name_of(event.member)}@example.com"},
-            {"channel": "sms", "address": f"+1212{2_000_000 + event.member:07d}"},
-        ],
+        "contact_points": [{"channel": channel, "address": contact_of(event.member, channel)} for channel in CHANNELS],
         "consents": consents,
     }

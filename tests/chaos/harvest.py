@@ -20,6 +20,10 @@ TO_DO = """
 SELECT count(*) FROM inbox
  WHERE due <= %s
     OR due <= %s AND convert_from(input, 'UTF8')::json ->> 'type' NOT IN ('expired', 'tick')"""
+EVENTS = "SELECT partition, count(*) FROM journal WHERE kind = 'event'"
+COMMITS = """
+SELECT partition, min(n), (extract(epoch FROM pg_xact_commit_timestamp(min(xmin::text)::xid)) * 1000000)::int8
+  FROM log GROUP BY partition, xmin::text ORDER BY 1, 2"""
 LIVE = "SELECT count(*) FROM touches WHERE state IN ('reserved', 'claimed', 'attempting')"
 
 
@@ -48,21 +52,32 @@ def books(database: str, ends: dict[int, int], at: int) -> dict[str, Any]:
             return dict(connection.execute(query).fetchall())
 
         offsets = table("SELECT partition, next_offset FROM progress")
-        events = table("SELECT partition, count(*) FROM journal WHERE kind = 'event' GROUP BY partition")
+        # an event that came for an alias is the other member's, and has no place in that one's partition of the topic
+        events = table(f'{EVENTS} AND "offset" >= 0 GROUP BY partition')
+        sent_on = table(f'{EVENTS} AND "offset" < 0 GROUP BY partition')
         parked = table("SELECT partition, count(*) FROM parked WHERE kind = 'event' GROUP BY partition")
         totals: dict[int, dict[str, int]] = {}
         for partition, name, count in connection.execute("SELECT partition, name, count FROM totals"):
             totals.setdefault(partition, {})[name] = count
+        vouchers = connection.execute("SELECT fingerprint, touch_id FROM vouchers ORDER BY seq").fetchall()
+        (kept,) = connection.execute("SHOW track_commit_timestamp").fetchall()[0]
+        commits: dict[int, list[tuple[int, int]]] = {}
+        for partition, n, committed in connection.execute(COMMITS) if kept == "on" else ():
+            commits.setdefault(partition, []).append((n, committed))
         overdue = connection.execute("SELECT count(*) FROM inbox WHERE due <= %s", (at,)).fetchone()
         live = connection.execute(LIVE).fetchone()
     return {
         "inbox_overdue": overdue[0] if overdue else 0,
         "live_touches": live[0] if live else 0,
+        "vouchers": [{"fingerprint": fingerprint, "touch_id": touch} for fingerprint, touch in vouchers],
+        # of each partition (first entry of the log, instant), by entry
+        "commits": commits,
         "partitions": {
             partition: {
                 "next_offset": offset,
                 "end_offset": ends.get(partition, 0),
                 "journal_events": events.get(partition, 0),
+                "sent_on": sent_on.get(partition, 0),
                 "parked": parked.get(partition, 0),
                 "totals": totals.get(partition, {}),
             }

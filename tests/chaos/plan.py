@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import cycle
 from typing import NamedTuple
 
 # minor units: a purchase from here on is thanked for
 BIG = 500
+# of purchases above BIG those whose minor units are a multiple of this bring a voucher code
+GIFT_EACH = 4
 # purchases from one message of the journey `regular` to its next
 EACH = 3
 CHANNELS = ("email", "sms")
+# the accounts of the channel that has two, in the order in which they are tried
+ACCOUNTS = {"email": ("north", "south")}
+CROWD = 20
+# who has all contact points in common with the member before them
+HOUSEMATE = 11
+# of CROWD members: whose number or address another one has as well
+SHARED_WITH = {"email": {7: 6, HOUSEMATE: 10}, "sms": {3: 2, 4: 2, HOUSEMATE: 10}}
 # how often, of 100 events after the enrolments
 MIX = {"withdrawn": 3, "complaint": 2, "cancelled": 1, "duplicate": 5, "reused": 1, "poison": 1, "misplaced": 3}
 # what happens to workers and servers; each kind comes before any comes twice
@@ -85,7 +95,7 @@ class PlannedEvent(NamedTuple):
     """One record for the topic of events."""
 
     at_s: float
-    # enrolled | purchase | withdrawn | complaint | cancelled | duplicate | reused | poison
+    # enrolled | purchase | withdrawn | complaint | cancelled | merged | duplicate | reused | poison
     kind: str
     member: int
     # number of the event, its identity; a duplicate or reused one has its original's
@@ -96,6 +106,8 @@ class PlannedEvent(NamedTuple):
     channels: tuple[str, ...] = ()
     # put into another partition than the member's
     misplaced: bool = False
+    # whom the member turns out to be; -1: nobody else
+    into: int = -1
 
 
 class OptOut(NamedTuple):
@@ -180,36 +192,90 @@ def name_of(member: int) -> str:
     return f"m{member:06d}"
 
 
+def contact_of(member: int, channel: str) -> str:
+    """The member's address or number, which another one may have too."""
+    place = member % CROWD
+    whose = member - place + SHARED_WITH[channel].get(place, place)
+    return f"{name_of(whose)}@example.com" if channel == "email" else f"+1212{2_000_000 + whose:07d}"
+
+
+def is_gift(event: PlannedEvent) -> bool:
+    """Whether a message with a voucher code follows."""
+    return event.kind == "purchase" and event.amount > BIG and event.amount % GIFT_EACH == 0
+
+
+def codes_of(plan: Plan) -> tuple[list[str], list[str]]:
+    """The voucher codes that are there from the beginning, and those that come later: not enough for everybody."""
+    half = max(2, sum(map(is_gift, plan.events)) // 16)
+    codes = [f"GIFT-{plan.seed}-{n:06d}" for n in range(2 * half)]
+    return codes[:half], codes[half:]
+
+
+def people_of(plan: Plan) -> dict[int, int]:
+    """member -> the least of those who are one person with them by the end; only of merged members."""
+    least: dict[int, int] = {}
+    for event in plan.events:
+        if event.kind == "merged":
+            one, other = (least.setdefault(member, member) for member in (event.member, event.into))
+            least = {member: min(one, other) if whose in (one, other) else whose for member, whose in least.items()}
+    return least
+
+
 def group_of(member: int) -> str:
     """Members of group a have their quiet hours during the run, those of group b at another time of day."""
     return "ab"[member % 2]
 
 
 def expected(plan: Plan) -> dict[str, object]:
-    """What the history must come to: intents of each member by step (least, most), and how many events of each fate."""
-    thanked = Counter(event.member for event in plan.events if event.kind == "purchase" and event.amount >= BIG)
-    bought = Counter(event.member for event in plan.events if event.kind == "purchase")
-    complained = Counter(event.member for event in plan.events if event.kind == "complaint")
-    leaving = {event.member for event in plan.events if event.kind == "cancelled"}
+    """What the history must come to: intents of each person by step (least, most), and how many events of each fate.
+
+    A person goes by the name of the least member. What a merge finds on its way is decided again under the other id.
+    """
+    people = people_of(plan)
+    sizes = Counter(people.values())
+    did = {
+        kind: Counter(people.get(event.member, event.member) for event in plan.events if matches(event))
+        for kind, matches in _DID.items()
+    }
     intents: dict[str, dict[str, list[int]]] = {}
-    for member in range(plan.members):
-        steps = {"greeting/hello": [1, 1], "greeting/tips": [0 if member in leaving else 1, 1]}
-        if thanked[member]:
-            steps["thanks/thanks"] = [thanked[member], thanked[member]]
+    for person in {people.get(member, member) for member in range(plan.members)}:
+        n = {kind: counted[person] for kind, counted in did.items()}
+        ids = sizes.get(person, 1)
+        steps = {
+            "greeting/hello": [n["enrolled"], n["enrolled"] * ids],
+            "greeting/tips": [0 if n["cancelled"] or ids > 1 else 1, n["enrolled"] * ids],
+            "thanks/thanks": [n["thanked"], n["thanked"] * ids],
+            "gift/gift": [n["gift"], n["gift"] * ids],
             # at most one at a time, and each gathers up to three
-            steps["digest/list"] = steps["digest/brief"] = [0, thanked[member]]
-        if bought[member] >= EACH:
-            steps["regular/third"] = [bought[member] // EACH] * 2
-        if complained[member]:
-            steps["care/sorry"] = [0, complained[member]]
-        intents[name_of(member)] = steps
+            "digest/list": [0, n["thanked"] * ids],
+            "digest/brief": [0, n["thanked"] * ids],
+            # merged figures are added up: what was told of both comes later, or not again
+            "regular/third": [n["bought"] // EACH] * 2 if ids == 1 else [0, n["bought"] * ids],
+            "care/sorry": [0, n["complained"] * ids],
+        }
+        intents[name_of(person)] = {step: bounds for step, bounds in steps.items() if bounds[1]}
     fates = Counter(
         {"duplicate": "duplicate", "reused": "dead", "poison": "dead"}.get(e.kind, "distinct") for e in plan.events
     )
     misplaced = sum(event.misplaced for event in plan.events)
-    withdrawn = sorted({name_of(event.member) for event in plan.events if event.kind == "withdrawn"})
     counts = {name: fates[name] for name in ("distinct", "duplicate", "dead")} | {"misplaced": misplaced, "parked": 0}
-    return {"intents": intents, "events": counts, "withdrawn": withdrawn}
+    return {
+        "intents": intents,
+        "events": counts,
+        "people": {name_of(member): name_of(person) for member, person in people.items()},
+        "merges": [[name_of(event.member), name_of(event.into)] for event in plan.events if event.kind == "merged"],
+        "withdrawn": sorted({name_of(event.member) for event in plan.events if event.kind == "withdrawn"}),
+    }
+
+
+_DID: dict[str, Callable[[PlannedEvent], bool]] = {
+    "enrolled": lambda event: event.kind == "enrolled",
+    "bought": lambda event: event.kind == "purchase",
+    "thanked": lambda event: event.kind == "purchase" and event.amount >= BIG,
+    "gift": is_gift,
+    "complained": lambda event: event.kind == "complaint",
+    "cancelled": lambda event: event.kind == "cancelled",
+}
 
 
 def _history(draw: random.Random, total: int, members: int, play_s: float) -> list[PlannedEvent]:
@@ -221,7 +287,8 @@ def _history(draw: random.Random, total: int, members: int, play_s: float) -> li
         made.append(PlannedEvent(at_s, "enrolled", member, member, channels=channels))
     # some originals for duplicates; an enrolment's second coming is as good as a purchase's
     big = min(0.45, 20_000 / total)
-    for number in range(members, total):
+    merges = _merges(draw, [event.member for event in made if event.at_s == 0.0], total, play_s)
+    for number in range(members, total - len(merges)):
         at_s = draw.choices((0.0, draw.uniform(0.5, play_s), play_s / 2), (15, 65, 20))[0]
         kind = draw.choices((*MIX, "purchase"), (*MIX.values(), 100 - sum(MIX.values())))[0]
         misplaced, kind = kind == "misplaced", "purchase" if kind == "misplaced" else kind
@@ -237,6 +304,25 @@ def _history(draw: random.Random, total: int, members: int, play_s: float) -> li
         amount = draw.randrange(BIG, 20_000) if draw.random() < big else draw.randrange(1, BIG)
         channels = (draw.choice((*CHANNELS, "")),) if kind == "withdrawn" else ()
         made.append(PlannedEvent(at_s, kind, member, number, amount if kind == "purchase" else 0, channels, misplaced))
+    return made + merges
+
+
+def _merges(draw: random.Random, members: list[int], total: int, play_s: float) -> list[PlannedEvent]:
+    """Members of the backlog who turn out to be one, a third of them at the burst.
+
+    Of four the first had the new id's number and address as well, and the last is a new id that is merged in its turn.
+    """
+    n = max(4, len(members) // 20)
+    draw.shuffle(members)
+    made: list[PlannedEvent] = []
+    for number in range(total - n, total):
+        at_s = play_s / 2 if draw.random() < 0.33 else draw.uniform(play_s * 0.1, play_s * 0.85)
+        old, into = made[-1].into if len(made) % 4 == 3 else members[0], members[-1]
+        if len(made) % 4 == 0:
+            both = {old: old - 1 for old in members if old % CROWD == HOUSEMATE and old - 1 in members}
+            old, into = next(iter(both.items()), (old, into))
+        members = [member for member in members if member not in (old, into)]
+        made.append(PlannedEvent(at_s, "merged", old, number, into=into))
     return made
 
 

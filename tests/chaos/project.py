@@ -1,7 +1,7 @@
-"""The project of a chaos run: five journeys, tight caps of seconds, and quiet hours that close while it runs.
+"""The project of a chaos run: six journeys, a pool of voucher codes, two accounts for e-mail, and tight policies.
 
-Quiet hours are told in minutes, a run can't wait for one: the latency margin is what is missing to the next, so that
-calls must end at the very moment that the run wants.
+Caps are of seconds, and quiet hours close while it runs. Quiet hours are told in minutes, a run can't wait for one: the
+latency margin is what is missing to the next, so that calls must end at the very moment that the run wants.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator import starter
-from tests.chaos.plan import Pace, caps
+from tests.chaos.plan import ACCOUNTS, Pace, caps
 
 PARTITIONS = 8
 # members of group a live here, those of group b where the quiet hours are six hours away
@@ -46,6 +46,20 @@ steps:
     channels: [email, sms]
     valid_for: PT{marketing}S
 """
+# some big purchases bring a voucher code
+GIFT = """\
+journey: gift
+purpose: marketing
+trigger: {{event: purchase.completed, where: "event.amount > 500 and event.amount % 4 == 0"}}
+reentry: each
+steps:
+  - send: gift
+    channels: [email, sms]
+    valid_for: PT{marketing}S
+    voucher: gifts
+"""
+POOL = "gifts"
+POOLS = "pools: {gifts: {low_water: 5}}\n"
 # two or three big purchases in one letter, one way or the other; a tenth is left out for comparison
 DIGEST = """\
 journey: digest
@@ -103,11 +117,15 @@ steps:
 JOURNEYS = (
     ("greeting", GREETING, {"hello": "email sms", "tips": "email"}),
     ("thanks", THANKS, {"thanks": "email sms"}),
+    ("gift", GIFT, {"gift": "email sms"}),
     ("digest", DIGEST, {"list": "email sms", "brief": "email"}),
     ("care", CARE, {"sorry": "email sms"}),
     ("regular", REGULAR, {"third": "email sms"}),
 )
-MJML = "<mj-section><mj-column><mj-text>Thank you, {{ member.given_name }}</mj-text></mj-column></mj-section>\n"
+MJML = "<mj-section><mj-column><mj-text>Thank you, {{ member.given_name }}%s</mj-text></mj-column></mj-section>\n"
+# how a message shows its code: the provider reads it there
+SHOWN = {"gift": " [{{ voucher.code }}]"}
+PROMISING = ("gift",)
 LAYOUT = """\
 <mjml><mj-body>
 {# content #}
@@ -161,20 +179,27 @@ programme = "Chaos"
 url = "{store_url}"
 partitions = {PARTITIONS}
 [dispatch]
-adapters = {{ email = "capture", sms = "capture" }}
+adapters = {{ email = {json.dumps(ACCOUNTS["email"])}, sms = "capture" }}
 lease_s = {pace.lease_s}
 smtp = {{ timeout_s = 2 }}
 [kafka]
 bootstrap = "{bootstrap}"
 session_timeout_s = {pace.session_s}
 replication = 1
-"""
+{_accounts()}"""
+
+
+def _accounts() -> str:
+    """What is refused eight times in a row is left alone, for moments."""
+    bounds = 'adapter = "capture"\nfailures = 8\nfailure_window_s = 20\nrest_s = 3\n'
+    return "".join(f"[dispatch.accounts.{name}]\n{bounds}" for names in ACCOUNTS.values() for name in names)
 
 
 def _templates(folder: Path, pace: Pace) -> None:
     lengths = {"marketing": pace.valid_for_s, "service": pace.valid_for_s * 3 // 2, "wait": pace.wait_s}
     layout = folder / "_layout"
     layout.mkdir(parents=True)
+    (folder / "vouchers.yaml").write_text(POOLS, encoding="utf-8")
     (layout / "email.en.mjml.j2").write_text(LAYOUT, encoding="utf-8")
     (layout / "email.en.txt.j2").write_text("{# content #}\n{{ unsubscribe_url }}\n", encoding="utf-8")
     for journey, text, messages in JOURNEYS:
@@ -182,11 +207,12 @@ def _templates(folder: Path, pace: Pace) -> None:
         own.mkdir()
         (own / "journey.yaml").write_text(text.format(**lengths), encoding="utf-8")
         for message, channels in messages.items():
-            (own / f"{message}.email.en.mjml.j2").write_text(MJML, encoding="utf-8")
-            words = f"Subject: {message}\n\n{message}, {{{{ member.given_name }}}}\n"
+            code = SHOWN.get(message, "")
+            (own / f"{message}.email.en.mjml.j2").write_text(MJML % code, encoding="utf-8")
+            words = f"Subject: {message}\n\n{message}, {{{{ member.given_name }}}}{code}\n"
             (own / f"{message}.email.en.txt.j2").write_text(words, encoding="utf-8")
             if "sms" in channels:
-                (own / f"{message}.sms.en.txt.j2").write_text(f"{message}!\n", encoding="utf-8")
+                (own / f"{message}.sms.en.txt.j2").write_text(f"{message}!{code}\n", encoding="utf-8")
 
 
 def write_policies(project: Path, pace: Pace, hours: Hours) -> None:

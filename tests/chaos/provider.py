@@ -2,7 +2,8 @@
 
     .venv/bin/python -m tests.chaos.provider LEDGER [SEED]    prints its port, then serves until it is ended
 
-    POST /send    {touch_id, channel, member_ref, contact}    what becomes of a touch follows from the seed
+    POST /send    {touch_id, channel, account, to, code, …}   what becomes of a touch follows from the seed
+    POST /block   {seconds}                                   for so long FIRST has its sender refused
     POST /storm   {seconds}                                   for so long every call is answered 429
     POST /crawl   {seconds}                                   for so long every answer takes its time
 
@@ -24,6 +25,8 @@ from tests.chaos.evidence import rfc3339
 
 # percent of touches; the rest is accepted at once
 ANSWERS = (("4xx", 4), ("hung_up", 3), ("5xx", 3), ("slow", 2), ("accepted_late", 6))
+# the account that refuses so many percent of touches for its own reasons: another one may take them
+FIRST, REFUSED = "north", 6
 # longer than any call may take
 SLOW_S = 5.0
 LATE_S = 0.3
@@ -43,6 +46,12 @@ def answer_for(seed: int | None, touch_id: str) -> str:
     return "accepted"
 
 
+def refuses(seed: int | None, account: str, touch_id: str) -> bool:
+    """Whether the account itself is refused for this touch."""
+    drawn = hashlib.sha256(f"{seed}/{account}/{touch_id}".encode()).digest()[0] * 100 // 256
+    return seed is not None and account == FIRST and drawn < REFUSED
+
+
 class Provider:
     """The server's state: its ledger, and the weather."""
 
@@ -51,7 +60,7 @@ class Provider:
         self._file = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._seed = seed
         # until when each weather lasts, by time.monotonic
-        self._until = {"storm": 0.0, "crawl": 0.0}
+        self._until = {"storm": 0.0, "crawl": 0.0, "block": 0.0}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer."""
@@ -70,12 +79,14 @@ class Provider:
             await writer.wait_closed()
 
     async def _send(self, writer: asyncio.StreamWriter, body: dict[str, str]) -> None:
-        answer = "429" if self._is("storm") else answer_for(self._seed, body["touch_id"])
+        answer = self._answer(body["account"], body["touch_id"])
         self._write(body, answer.removesuffix("_late"))
         if self._is("crawl"):
             await asyncio.sleep(CRAWL_S)
         if answer == "429":
             await self._say(writer, 429, {})
+        elif answer == "403":
+            await self._say(writer, 403, {"code": "sender refused"})
         elif answer == "4xx":
             await self._say(writer, 400, {"code": "bad recipient"})
         elif answer == "5xx":
@@ -83,6 +94,13 @@ class Provider:
         elif answer != "hung_up":
             await asyncio.sleep({"slow": SLOW_S, "accepted_late": LATE_S}.get(answer, 0))
             await self._say(writer, 202, {"id": f"p-{body['touch_id'][:8]}"})
+
+    def _answer(self, account: str, touch_id: str) -> str:
+        if self._is("storm"):
+            return "429"
+        if refuses(self._seed, account, touch_id) or (account == FIRST and self._is("block")):
+            return "403"
+        return answer_for(self._seed, touch_id)
 
     def _is(self, weather: str) -> bool:
         return time.monotonic() < self._until[weather]
@@ -93,8 +111,11 @@ class Provider:
             "provider": "chaos",
             "touch_id": body["touch_id"],
             "channel": body["channel"],
+            "account": body["account"],
             "member_ref": body["member_ref"],
             "contact_point_fingerprint": body["contact"],
+            "to": body["to"],
+            "code": body["code"],
             "answer": answer,
         }
         os.write(self._file, json.dumps(line).encode() + b"\n")

@@ -8,7 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.calls import longest_after_optout, touches_of
-from tests.chaos.evidence import Evidence, Violation
+from tests.chaos.evidence import Evidence, Violation, in_order
+from tests.chaos.people import People
 from tests.chaos.sabotage import FOUND_BY
 from tests.chaos.trouble import Aftermath
 
@@ -26,7 +27,8 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
     alone = [after for after in struck if after.alone(struck, run.scaled)]
     kinds = Counter(violation.kind for violation in violations)
     kills = seconds(after for after in alone if after.struck.kind.startswith("kill"))
-    touches = touches_of(evidence.log).values()
+    history = in_order(evidence.log)
+    touches, people = touches_of(history).values(), People(history)
     return {
         "seed": plan.seed,
         "events": len(plan.events),
@@ -51,6 +53,17 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
         "first_decision_s": {"was": run.first_decision_s, "below": FIRST_DECISION_S},
         "calls": len(evidence.ledger),
         "answers": dict(Counter(line["answer"] for line in evidence.ledger)),
+        "accounts": dict(Counter(line["account"] for line in evidence.ledger)),
+        # touches that more than one account was called for
+        "failed_over": sum(len({name for name in touch.accounts if name}) > 1 for touch in touches),
+        "merges": len(people.joins),
+        "vouchers": {
+            "loaded": len(evidence.truth.get("codes", ())),
+            "sent": len({line["code"] for line in evidence.ledger if line["code"]}),
+            "lacking": sum(entry["reason"] == "voucher_none_left" for entry in history),
+        },
+        # contact points of several members that were called, and the calls
+        "shared": _shared(evidence),
         "touches": len(touches),
         "attempts": sum(len(touch.attempts) for touch in touches),
         "not_called": sum(len(touch.attempts) - len(touch.called) for touch in touches),
@@ -63,6 +76,12 @@ def report_of(run: Run, violations: list[Violation], evidence: Evidence) -> dict
         "parts_s": run.parts_s,
         "took_s": round(sum(run.parts_s.values()), 1),
     }
+
+
+def _shared(evidence: Evidence) -> dict[str, int]:
+    holders = Counter(contact for each in evidence.truth.get("contacts", {}).values() for contact in each.values())
+    calls = Counter(line["to"] for line in evidence.ledger if holders[line["to"]] > 1)
+    return {"contact_points": len(calls), "calls": calls.total()}
 
 
 def by_kind(faults: Iterable[Aftermath], when: Callable[[Aftermath], float | None]) -> dict[str, list[float]]:
@@ -91,7 +110,10 @@ def table_of(report: dict[str, Any]) -> str:
 
 {report["events"]:,} events, {sum(report["struck"].values())} faults, {report["calls"]:,} calls
 ({_counts(report["answers"])}), {report["log_entries"]:,} log entries, {report["relayed"]:,} records relayed,
-{report["optouts"]:,} opt-outs. {report["attempts"]:,} attempts for {report["touches"]:,} touches
+{report["optouts"]:,} opt-outs, {report["merges"]} merges, {_vouchers(report["vouchers"])}.
+{report["shared"]["calls"]} calls to {report["shared"]["contact_points"]} contact points of several members;
+calls by account {_counts(report["accounts"])}, {report["failed_over"]} touches at both.
+{report["attempts"]:,} attempts for {report["touches"]:,} touches
 ({_counts(report["ends"])}); {report["not_called"]} attempts came too late and made no call.
 
 Taken over after a kill with nothing else going on: {kill["all"]} s (at most {kill["at_most"]:.0f}); first decision
@@ -123,6 +145,10 @@ def _findings(report: dict[str, Any]) -> str:
         if "not_quiet" in report["by_kind"]:
             lines.append("The run did not come to rest: what it left undone is among the violations.")
     return "\n".join(lines)
+
+
+def _vouchers(told: dict[str, int]) -> str:
+    return f"{told['sent']} of {told['loaded']} voucher codes sent ({told['lacking']} times there was none)"
 
 
 def _counts(counted: dict[str, int]) -> str:

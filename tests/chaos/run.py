@@ -17,13 +17,27 @@ from typing import Any
 
 import psycopg
 
-from orchestrator.project import open_project
+from orchestrator.content.journeys import load_pools
+from orchestrator.project import Project, open_project
+from orchestrator.voucher_files import load
 from tests.chaos.checker import check
 from tests.chaos.evidence import Evidence, Violation, read
 from tests.chaos.feed import Feed
 from tests.chaos.harvest import TOPICS, end_offsets, harvest, to_do
-from tests.chaos.plan import Fault, Plan, caps, expected, group_of, make_plan, name_of
-from tests.chaos.project import Hours, hours_from, make_project, write_policies
+from tests.chaos.plan import (
+    ACCOUNTS,
+    CHANNELS,
+    Fault,
+    Plan,
+    caps,
+    codes_of,
+    contact_of,
+    expected,
+    group_of,
+    make_plan,
+    name_of,
+)
+from tests.chaos.project import POOL, PROMISING, Hours, hours_from, make_project, write_policies
 from tests.chaos.report import report_of, table_of
 from tests.chaos.sabotage import deafen
 from tests.chaos.stage import Stage
@@ -39,6 +53,10 @@ STARTS_WITHIN_S = 240.0
 STORM_S, STORM_AT = 1.5, 0.85
 # it crawls from the burst until after the hours have closed: what waits then meets closed hours
 CRAWL_S = 5.0
+# the first account's sender is refused for so long: the second has all there is
+BLOCK_S, BLOCK_AT = 3.0, 0.3
+# more voucher codes come then
+RESTOCK_AT = 0.55
 # a taking over at rest is waited for so long beyond the session's time-out
 REST_S = 90.0
 # beyond what is waited for anyway
@@ -82,7 +100,8 @@ class Run:
                 # who hears an opt-out first is here, and cancels what waits
                 deafen()
             with open_project(stage.project) as project:
-                _ = project.store
+                self.codes = Codes(project, plan, self.folder)
+                self.codes.load()
                 self.feed = Feed(plan, stage.kafka.bootstrap)
                 voices = self.voices = Voices(plan, project, self.folder)
                 self.feed.backlog()
@@ -103,6 +122,7 @@ class Run:
                     lambda: voices.opt_out(start),
                     lambda: self._trouble(start),
                     lambda: self._scaling(start),
+                    lambda: self._restock(start),
                 )
                 threads = [self._thread(work) for work in parts]
                 self._thread(lambda: self._weather(start))
@@ -224,8 +244,13 @@ class Run:
         if held:
             after.taken_over = taken
 
+    def _restock(self, start: float) -> None:
+        _sleep_until(start + self.plan.play_s * RESTOCK_AT)
+        until_it_works(self.codes.load)
+
     def _weather(self, start: float) -> None:
         for what, at_s, seconds in (
+            ("block", self.plan.play_s * BLOCK_AT, BLOCK_S),
             ("crawl", self.plan.burst_s, CRAWL_S),
             ("storm", self.plan.play_s * STORM_AT, STORM_S),
         ):
@@ -267,10 +292,29 @@ class Run:
             "caps": caps(self.plan.pace),
             "closed": [closed],
             "groups": {name_of(member): group_of(member) for member in members},
+            "contacts": {name_of(m): {channel: contact_of(m, channel) for channel in CHANNELS} for m in members},
+            "accounts": {channel: ACCOUNTS.get(channel, ("capture",)) for channel in CHANNELS},
+            "codes": [code for part in codes_of(self.plan) for code in part],
+            "voucher_journeys": PROMISING,
             "consent_purposes": ["marketing"],
             "relayed": TOPICS,
             "ended_at": ended,
         }
+
+
+class Codes:
+    """The voucher codes of a run, which come in two files."""
+
+    def __init__(self, project: Project, plan: Plan, folder: Path) -> None:
+        self._project, self._pools = project, load_pools(project.path / "templates")
+        self._files = [folder / f"codes-{number}.txt" for number in (1, 2)]
+        for file, codes in zip(self._files, codes_of(plan), strict=True):
+            file.write_text("".join(f"{code}\n" for code in codes), encoding="utf-8")
+
+    def load(self) -> None:
+        """Loads the next file; one that was cut off is loaded again, which adds what is missing."""
+        load(self._project.store, self._project.vault, self._pools, POOL, self._files[0])
+        del self._files[0]
 
 
 def run(

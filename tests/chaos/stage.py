@@ -80,7 +80,7 @@ class Stage:
         self._data.chmod(0o755)
         self._said = (folder / "workers.log").open("ab")
         self.kafka = Kafka(self._data / "kafka", heap_mb=512, group_min_session_timeout_ms="1000")
-        self.postgres = Postgres(self._data / "postgres")
+        self.postgres = Postgres(self._data / "postgres", track_commit_timestamp="on")
         self._provider: subprocess.Popen[str] | None = None
         self.proxy: Proxy | None = None
         self._seed, self._sabotage = seed, sabotage

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-JUDGES = {"checker", "calls", "chains", "evidence"}
+JUDGES = {"checker", "calls", "chains", "codes", "evidence", "people"}
 
 
 def imported(module: str) -> set[str]:

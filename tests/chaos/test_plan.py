@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.chaos.plan import BIG, FAULTS, TELLING, expected, make_plan
+from tests.chaos.plan import BIG, CHANNELS, FAULTS, TELLING, codes_of, contact_of, expected, make_plan, people_of
 from tests.chaos.sabotage import KINDS
 from tests.chaos.trouble import BEYOND_S
 
@@ -29,6 +29,7 @@ def test_a_plan_has_as_many_events_and_faults_as_asked_and_every_kind_of_trouble
         "withdrawn",
         "complaint",
         "cancelled",
+        "merged",
         "duplicate",
         "reused",
         "poison",
@@ -49,6 +50,35 @@ def test_some_who_opt_out_before_the_first_worker_starts_have_a_big_purchase_in_
     early = {optout.member for optout in plan.optouts if optout.at_s == 0.0}
     assert early
     assert early <= {event.member for event in plan.events if event.at_s == 0.0 and event.amount >= BIG}
+
+
+def test_whoever_is_merged_had_enrolled_before_and_is_merged_once() -> None:
+    plan = make_plan(5, 3_000, 4)
+    enrolled = {event.member for event in plan.events if event.kind == "enrolled" and event.at_s == 0.0}
+    merges = [event for event in plan.events if event.kind == "merged"]
+    old = [event.member for event in merges]
+    assert len(old) == len(set(old))
+    assert {*old, *(event.into for event in merges)} <= enrolled
+    # some are merged on, and nobody in a circle
+    assert {event.into for event in merges} & set(old)
+    assert len(people_of(plan)) == len(merges) + len(set(people_of(plan).values()))
+
+
+def test_some_members_share_a_number_or_an_address_and_some_of_them_are_merged() -> None:
+    plan = make_plan(5, 3_000, 4)
+    for channel in CHANNELS:
+        points = Counter(contact_of(member, channel) for member in range(plan.members))
+        assert 2 <= max(points.values())
+        assert 1 == min(points.values())
+    merges = [(event.member, event.into) for event in plan.events if event.kind == "merged"]
+    assert any(contact_of(old, "email") == contact_of(new, "email") for old, new in merges)
+
+
+def test_there_are_voucher_codes_for_some_of_those_who_are_to_have_one() -> None:
+    first, later = codes_of(make_plan(5, 3_000, 4))
+    assert first
+    assert later
+    assert not set(first) & set(later)
 
 
 def test_what_is_expected_counts_every_event_once() -> None:

@@ -57,7 +57,18 @@ def test_each_answer_is_what_the_seed_says_and_stands_in_the_ledger(served: tupl
     assert list(answers.values()) == _send(url, *map(_touch, answers))
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert ["accepted", "accepted", "4xx", "hung_up", "5xx", "slow"] == [line["answer"] for line in lines]
-    columns = ["at", "provider", "touch_id", "channel", "member_ref", "contact_point_fingerprint", "answer"]
+    columns = [
+        "at",
+        "provider",
+        "touch_id",
+        "channel",
+        "account",
+        "member_ref",
+        "contact_point_fingerprint",
+        "to",
+        "code",
+        "answer",
+    ]
     assert columns == list(lines[0])
     assert f"ref-{_touch('accepted')}" == lines[0]["member_ref"]
     assert lines == sorted(lines, key=lambda line: line["at"])

@@ -25,7 +25,7 @@ def servers_there() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("servers_there")
 def test_a_short_run_under_faults_keeps_every_promise(tmp_path: Path) -> None:
-    report = run(tmp_path / "chaos", seed=1, events=3_000, faults=5)
+    report = run(tmp_path / "chaos", seed=7, events=3_000, faults=5)
     assert [] == report["first"]
     # a starved machine comes to most messages when they are over
     assert report["calls"] > 30

@@ -19,10 +19,14 @@ from typing import IO, TypeVar
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from orchestrator.dispatch.receipts import OPTING_OUT, Told, receive
+from orchestrator.channels.webhooks import Report
+from orchestrator.dispatch.receipts import OPTING_OUT
 from orchestrator.events.inputs import Command, ReceiptState, write_input
 from orchestrator.events.partition import partition_of
+from orchestrator.members import stands_for
 from orchestrator.project import Project
+from orchestrator.serve.hearing import Hearing
+from orchestrator.serve.replies import Replies
 from orchestrator.stores.contract import NewInbox, SuppressionRow
 from orchestrator.times import instant
 from tests.chaos.evidence import rfc3339
@@ -85,13 +89,16 @@ class Voices:
         key = project.vault.member(member)
         order = Command(verb="suppress", actor="member", arguments={"channel": optout.channel, "purpose": MARKETING})
         since = now()
-        suppression = SuppressionRow(key.hex(), optout.channel, MARKETING, since, "opted_out")
+        # as whoever hears it outside the stream does: of an alias, whom it stands for as well
+        names = until_it_works(lambda: stands_for(project.store, project.vault, key))
+        silenced = [SuppressionRow(name.hex(), optout.channel, MARKETING, since, "opted_out") for name in names]
         inbox = NewInbox(partition_of(member, project.settings.store.partitions), since, key, write_input(order))
-        until_it_works(lambda: project.store.suppress([suppression], [inbox]))
-        self._answered(member, "", optout.channel)
+        until_it_works(lambda: project.store.suppress(silenced, [inbox]))
+        self._answered(member, "", optout.channel, rfc3339(since))
 
-    def _answered(self, member: str, touch_id: str, channel: str) -> None:
-        said = {"answered_at": rfc3339(now()), "member": member, "touch_id": touch_id, "channel": channel}
+    def _answered(self, member: str, touch_id: str, channel: str, asked_at: str = "") -> None:
+        said = {"answered_at": rfc3339(now()), "asked_at": asked_at, "member": member, "touch_id": touch_id}
+        said["channel"] = channel
         with self._lock, self._optouts.open("a", encoding="utf-8") as file:
             file.write(json.dumps(said | {"purpose": MARKETING}) + "\n")
 
@@ -99,8 +106,8 @@ class Voices:
 
     def tell(self) -> None:
         """The provider's later words on what it took, until `stop`; what is still to come then is told at once."""
-        store = self._project.store
-        coming: list[tuple[float, int, Told, str]] = []
+        hearing = Hearing(self._project.store, self._project.vault, Replies())
+        coming: list[tuple[float, int, Report, str]] = []
         ledger: IO[str] | None = None
         while not self._stop.wait(POLL_S):
             if ledger is None:
@@ -113,10 +120,11 @@ class Voices:
             while coming and coming[0][0] <= time.monotonic():
                 due.append(heapq.heappop(coming))
             if due:
-                until_it_works(lambda due=due: receive(store, [row[2] for row in due], store.clock))  # type: ignore[misc]
-            for _, _, told, channel in due:
-                if told.state in OPTING_OUT:
-                    self._answered("", told.touch_id, channel)
+                asked_at = rfc3339(now())
+                until_it_works(lambda due=due: hearing.hear("chaos", [row[2] for row in due]))  # type: ignore[misc]
+                for _, _, told, channel in due:
+                    if told.state in OPTING_OUT:
+                        self._answered("", told.touch_id, channel, asked_at)
         if ledger is not None:
             ledger.close()
 
@@ -134,7 +142,7 @@ class Voices:
             yield json.loads(line)
 
 
-def later_words(seed: int, line: dict[str, str]) -> Iterator[tuple[float, Told]]:
+def later_words(seed: int, line: dict[str, str]) -> Iterator[tuple[float, Report]]:
     """(seconds after the call, receipt) of one call: from the seed and the touch, sometimes twice, sometimes late."""
     if line["answer"] not in {"accepted", "hung_up", "slow"}:
         return
@@ -142,9 +150,10 @@ def later_words(seed: int, line: dict[str, str]) -> Iterator[tuple[float, Told]]
     state: ReceiptState = (
         "complained" if drawn < 3 else "bounced" if drawn < 4 else "opened" if drawn < 20 else "delivered"
     )
-    told = Told(touch_id=line["touch_id"], state=state, at=instant(now()).astimezone(UTC))
+    at, touch = instant(now()).astimezone(UTC), line["touch_id"]
+    told = Report(key=f"{touch}/{state}", touch_id=touch, state=state, at=at)
     yield 0.5 + drawn % 10 / 5, told
     if drawn % 10 == 0:
         yield 6.0, told
     if drawn % 17 == 0:
-        yield 12.0, Told(touch_id=line["touch_id"], state="delivered", at=told.at)
+        yield 12.0, Report(key=f"{touch}/late", touch_id=touch, state="delivered", at=at)

@@ -13,7 +13,7 @@ EVERY_S = 0.1
 STATE = """
 SELECT progress.partition, epoch, next_offset, coalesce(activity.application_name, '')
   FROM progress LEFT JOIN pg_stat_activity AS activity ON activity.pid = progress.backend"""
-FORWARDED = "SELECT coalesce(sum(count), 0)::int FROM totals WHERE name = 'forwarded'"
+MISPLACED = "SELECT coalesce(sum(count), 0)::int FROM totals WHERE name = 'misplaced'"
 DECIDED = "SELECT EXISTS (SELECT FROM log WHERE kind = 'decision')"
 
 
@@ -79,7 +79,7 @@ class Watch:
                 holdings.append(Holding(epoch, at, worker))
             elif worker and not holdings[-1].worker:
                 holdings[-1] = holdings[-1]._replace(worker=worker)
-        (forwarded,) = connection.execute(FORWARDED).fetchall()[0]
-        self.applied = sum(row[2] for row in rows) - forwarded
+        (misplaced,) = connection.execute(MISPLACED).fetchall()[0]
+        self.applied = sum(row[2] for row in rows) - misplaced
         if self.decided_at is None and connection.execute(DECIDED).fetchall()[0][0]:
             self.decided_at = time.monotonic()

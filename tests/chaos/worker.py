@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from orchestrator import project as project_module
-from orchestrator.channels.contract import Adapter, Message
+from orchestrator.channels.accounts import Account
+from orchestrator.channels.contract import Message
 from orchestrator.cli.app import main
 from orchestrator.dispatch.opening import Opening
 from orchestrator.pipeline import Pipeline
@@ -38,13 +39,16 @@ def _opened(opening: Opening, touch: TouchRow) -> Message | None:
     return _open(opening, touch)
 
 
-def _adapters(settings: Settings, _project: Path, *_: Any) -> dict[str, Adapter]:
-    adapters: dict[str, Adapter] = {}
+def _accounts(settings: Settings, _project: Path, *_: Any) -> dict[str, tuple[Account, ...]]:
+    accounts: dict[str, tuple[Account, ...]] = {}
     for channel in settings.dispatch.adapters:
-        adapter = HttpAdapter(channel, os.environ[URL], lambda touch: _about.get(touch, ("", "")))
-        adapter.send = after_call(adapter.send)  # type: ignore[method-assign]  # the point after a call
-        adapters[channel] = adapter
-    return adapters
+        opened = []
+        for name in settings.dispatch.names(channel):
+            adapter = HttpAdapter(channel, os.environ[URL], lambda touch: _about.get(touch, ("", "")), name)
+            adapter.send = after_call(adapter.send)  # type: ignore[method-assign]  # the point after a call
+            opened.append(Account(name, adapter, settings.dispatch.account(name)))
+        accounts[channel] = tuple(opened)
+    return accounts
 
 
 def _store(settings: Settings, path: Path) -> Store:
@@ -59,5 +63,5 @@ _open, _open_store = Opening.message, project_module.open_store
 if __name__ == "__main__":
     Opening.message = _opened  # type: ignore[method-assign, assignment]  # that is the seam
     project_module.open_store = _store
-    worker_module.load_accounts = _adapters  # type: ignore[attr-defined, assignment]  # imported there by name
+    worker_module.load_accounts = _accounts  # type: ignore[attr-defined, assignment]  # imported there by name
     main()
