@@ -15,6 +15,8 @@ from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import Command, Receipt
 from orchestrator.events.partition import partition_of
 from orchestrator.orders import to_all, to_member
+from orchestrator.pipeline import Arrival
+from orchestrator.runtimes.embedded.aliases import Aliases
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import World, us
 from orchestrator.times import instant, rfc3339
@@ -64,6 +66,21 @@ def test_on_the_virtual_clock_nothing_later_comes_before_what_an_alias_sends_on(
     assert {"sms"} == {
         row.channel for row in world.log(new, "decision") if row.verdict == "send" and row.at > us("2026-03-10")
     }
+
+
+def test_an_alias_is_known_however_many_were_heard_of_since(world: World) -> None:
+    """Two are remembered; the others are looked up again."""
+    world.live(enrolled("ana", MONDAY), enrolled(BESIDE, MONDAY), merged("ana", BESIDE, TUESDAY))
+    aliases = Aliases(world.store, world.vault, remembered=2)
+    arrivals = [Arrival(0, b"", event, world.vault.member(event.subject)) for event in map(buys, "abcd")]
+    came = Arrival(0, b"", buys("ana"), world.vault.member("ana"))
+    heard = [aliases.concerned(each) for each in (came, *arrivals, came)]
+    assert [True, *[False] * 4, True] == heard
+    assert 2 == aliases.count
+
+
+def buys(who: str) -> Event:
+    return purchase(who, TUESDAY)
 
 
 @both
