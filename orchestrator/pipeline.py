@@ -85,6 +85,10 @@ from orchestrator.vouchers import Codes, as_kept
 
 # (subject, channel, purpose) of a suppression
 Covered = tuple[str, str, str]
+# reference, wrapped key and its sealer
+NewKey = tuple[str, bytes, Sealer]
+# a turn: member, now, inputs
+_Name = tuple[bytes, int, tuple[bytes, ...]]
 
 NOBODY = b""
 DUE_LIMIT = 2_000
@@ -203,6 +207,40 @@ class _Known(NamedTuple):
     ref: str
     sealer: Sealer | None
     erased: bool = False
+
+
+class _Taken(NamedTuple):
+    """A turn as it was taken before: of the same member, given the same, the same comes again."""
+
+    member: Member | None
+    given: Given | None
+    # reference, wrapped key and sealer of whoever was not known before
+    key: NewKey | None
+    result: Result
+
+
+class _Former:
+    """What a batch knows from before its turns were taken anew; it never outlives the transaction."""
+
+    def __init__(self) -> None:
+        self.members: dict[bytes, _Known] = {}
+        self._turns: dict[_Name, _Taken] = {}
+
+    def key(self, name: _Name) -> NewKey | None:
+        """The key that was made for the turn's member."""
+        return self._turns[name].key if name in self._turns else None
+
+    def result(self, name: _Name, member: Member | None, given: Given | None, key: NewKey | None) -> Result | None:
+        """What the turn came to, where it is given the same; None where that is not known."""
+        taken = self._turns.get(name)
+        if taken is None or taken.member is not member or taken.key != key or taken.given != given:
+            return None
+        return taken.result
+
+    def keep(self, name: _Name, taken: _Taken, vouchers: Mapping[str, Stock]) -> None:
+        """A turn that was taken; one that looked into a pool of voucher codes has to look again."""
+        if not vouchers:
+            self._turns[name] = taken
 
 
 class _Reserved(NamedTuple):
@@ -354,10 +392,13 @@ class Pipeline:
         while True:
             with self.store.batch(list(held.values())) as tx:
                 since = min((row.clock for row in held.values()), default=0) - self.keep_places
-                points = Points(tx, since, wanted)
+                points, former = Points(tx, since, wanted), _Former()
 
                 def begin(
-                    standing: Mapping[Covered, SuppressionRow], tx: Batch = tx, points: Points = points
+                    standing: Mapping[Covered, SuppressionRow],
+                    tx: Batch = tx,
+                    points: Points = points,
+                    former: _Former = former,
                 ) -> _Batch:
                     return _Batch(
                         self,
@@ -367,6 +408,7 @@ class Pipeline:
                         tick,
                         standing,
                         points,
+                        former,
                         stop_at_touch=stop_at_touch,
                         max_turns=max_turns,
                         obeyed=obeyed,
@@ -406,7 +448,8 @@ def _settled(
     """A batch whose turns knew all that they had to, and its changes; None where it must begin anew to lock `Wanted`.
 
     Few touches are reserved, and next to none under a suppression or at a contact point that others have, unknown to
-    the member's record: only then are the turns taken anew, so that each knows it in its own moment.
+    the member's record: only then are the turns taken anew, so that each knows it in its own moment. Rules are asked
+    again in those alone to which it makes a difference (`_Former`).
     """
     standing: dict[Covered, SuppressionRow] = {}
     while True:
@@ -434,6 +477,7 @@ class _Batch:
         tick: int | None,
         standing: Mapping[Covered, SuppressionRow],
         points: Points,
+        former: _Former,
         *,
         stop_at_touch: bool,
         max_turns: int,
@@ -443,6 +487,7 @@ class _Batch:
         self.pipeline, self.tx, self.held, self.arrivals, self.tick = pipeline, tx, held, arrivals, tick
         # suppressions that stood before this batch, as far as it had to ask
         self.standing = standing
+        self.former = former
         self.vault, self.content = pipeline.vault, pipeline.content
         self.links = pipeline.links
         self.sharing = Sharing(points, pipeline.content)
@@ -618,7 +663,7 @@ class _Batch:
     def load(self, wanted: Mapping[bytes, int]) -> None:
         cache, absent = self.pipeline.cache, []
         for key, partition in wanted.items():
-            known = cache.get(key)
+            known = cache.get(key) or self.former.members.get(key)
             if known is not None:
                 self.members[key] = known
             else:
@@ -632,7 +677,7 @@ class _Batch:
                 self.members[key] = _Known(None, row.ref, None, erased=True)
                 continue
             sealer = self.vault.sealer(row.ref, wrapped[row.ref])
-            self.members[key] = _Known(_read_member(sealer.open(row.state)), row.ref, sealer)
+            self.members[key] = self.former.members[key] = _Known(_read_member(sealer.open(row.state)), row.ref, sealer)
 
     def _partition(self, partition: int, rows: list[InboxRow]) -> None:
         """Everything of one partition: due rows before each arrival, the rows due at the end, until it must stop."""
@@ -1004,12 +1049,13 @@ class _Partition:
         if known is not None and known.erased and not _enrols(inputs):
             self._erased_turn(now, member, known.ref, inputs, recorded)
             return
-        fresh = known is None or known.erased
+        name = (member, now, tuple([raw for _, _, raw in recorded]))
         anew = known is not None and known.erased
+        drawn: NewKey | None = None
         if known is None or known.erased or known.sealer is None:
             if not subject:
                 return
-            ref, wrapped, sealer = batch.vault.new_key()
+            ref, wrapped, sealer = drawn = batch.former.key(name) or batch.vault.new_key()
             known = _Known(None, ref, sealer)
             new_key: KeyRow | None = KeyRow(ref, wrapped)
         else:
@@ -1027,10 +1073,12 @@ class _Partition:
             raise self._failed(key, member) from error
         # what the store raises is no fault of the input's: nobody is quarantined for a database that is away
         shared, given = batch.given(member, wants, shared)
-        result, vouchers = self._stepped(key, now, member, known.member, shared, inputs)
+        former = batch.former.result(name, known.member, given, drawn)
+        result, vouchers = (former, {}) if former else self._stepped(key, now, member, known.member, shared, inputs)
+        batch.former.keep(name, _Taken(known.member, given, drawn, result), vouchers)
         if vouchers:
             given = msgspec.structs.replace(given or Given(), vouchers=vouchers)
-        if fresh and new_key is not None:
+        if new_key is not None:
             batch.keys.append(new_key)
         self.turn += 1
         batch.turns += 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.channels.contract import Message
-from orchestrator.decide.result import Trail
+from orchestrator.decide.member import Member
+from orchestrator.decide.result import Result, Trail
+from orchestrator.decide.shared import Shared
+from orchestrator.decide.step import step
 from orchestrator.events.envelope import Event
+from orchestrator.events.inputs import EventInput, Input
 from orchestrator.events.partition import partition_of
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import World, us
@@ -69,6 +75,25 @@ def test_two_who_come_in_one_batch_share_from_the_second_on(world: World) -> Non
     world.live(at_home("ana", MONDAY), at_home(BESIDE, MONDAY), at_home(ELSEWHERE, MONDAY))
     assert 1 == len(world.calls())
     assert [["email"]] * 3 == [shared(world, who) for who in ("ana", BESIDE, ELSEWHERE)]
+
+
+def test_of_a_batch_that_is_taken_anew_the_rules_are_asked_again_for_those_alone_whom_it_concerns(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty come with one who comes to an address that Ana has."""
+    asked: Counter[str] = Counter()
+
+    def counted(member: Member | None, shared: Shared, inputs: tuple[Input, ...], *rest: Any) -> Result:
+        asked.update(given.event.subject for given in inputs if isinstance(given, EventInput))
+        return step(member, shared, inputs, *rest)
+
+    world.live(at_home("ana", MONDAY), until=MONDAY, dispatch=False)
+    monkeypatch.setattr("orchestrator.pipeline.step", counted)
+    crowd = [enrolled(f"p{n}", AN_HOUR_LATER) for n in range(20)]
+    world.live(*crowd, at_home(ELSEWHERE, AN_HOUR_LATER), until=AN_HOUR_LATER, dispatch=False)
+    assert 2 == asked.pop(ELSEWHERE)
+    assert [1] * 20 == list(asked.values())
+    assert [("hello", "defer", "frequency_cap")] == world.decisions(ELSEWHERE, "welcome")[:1]
 
 
 def test_who_left_a_contact_point_was_still_reached_there(world: World) -> None:
