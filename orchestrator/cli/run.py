@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from orchestrator.cli.output import State, progress, show, stderr, table, verdict
 from orchestrator.errors import UsageError
 from orchestrator.project import open_project
+from orchestrator.revisions import in_force
 from orchestrator.runtimes.embedded.report import RunReport, report
 from orchestrator.times import micros
 
@@ -44,6 +45,8 @@ def command(
 ) -> None:
     """Run events through the journeys: decide, send, and log every touch and every silence.
 
+    The project's folder is put in force, as it is.
+
     Example: orchestrator run incoming/baskets.jsonl --clock events --until 2018-01-31T00:00Z
     """
     end = instant_of(until)
@@ -53,7 +56,10 @@ def command(
         paths = inputs or sorted((project.path / "incoming").glob("*.jsonl"))
         if not paths and not follow:
             raise UsageError("nothing to run: name files of events, or put some in incoming/ with: orchestrator ingest")
+        before = in_force(project.store)
         with open_runner(project, dispatch=dispatch, real=clock is Clock.real) as runner:
+            if before not in ("", project.content.revision):
+                stderr().print(f"The folder is put in force: revision {project.content.revision}; until now {before}.")
             if clock is Clock.events:
                 if any(str(path) == "-" for path in paths):
                     raise UsageError("--clock events reads files, not standard input: save the events first")

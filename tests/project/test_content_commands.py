@@ -204,5 +204,6 @@ def test_run_puts_the_folder_in_force(project: Path, tmp_path: Path) -> None:
         app, ["--project", str(project), "run", str(tmp_path / "events.jsonl"), "--clock", "events"]
     )
     assert 0 == ran.exit_code
+    assert "The folder is put in force" in ran.stderr
     assert told(project, "diff")[1]["same"]
     assert ["engine"] == [each["by"] for each in told(project, "list")[1]][1:]
