@@ -14,6 +14,7 @@ from orchestrator.links import Confirming, Links, read_confirming
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.world import World
 from orchestrator.vault import Vault
+from tests.kafka.workers import where_it_is_noon
 from tests.serve.club import Club, club
 
 __all__ = ["club"]
@@ -35,8 +36,9 @@ def asks(world: World, at: datetime, channel: str = "email") -> None:
 
 @pytest.fixture
 def ann(club: Club) -> Club:
-    """Ann, who agreed to nothing, and asked for e-mails half an hour ago."""
-    joins = enrolled("ann", ASKED - timedelta(days=1), consents=(), given_name="Ann")
+    """Ann, who agreed to nothing, and asked for e-mails half an hour ago; it is noon where she lives."""
+    home = {"country": "GB", "region": "GB-LND", "zone": where_it_is_noon(NOW)}
+    joins = enrolled("ann", ASKED - timedelta(days=1), consents=(), given_name="Ann", **home)
     club[0].live(joins, until=(ASKED - timedelta(hours=1)).isoformat())
     asks(club[0], ASKED)
     return club
