@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks.kafka import latency, load, profiling, stage
 from benchmarks.kafka.bench import FULL, QUICK, TOPIC, Bench
 from benchmarks.kafka.contest import OURS, contest
 from benchmarks.kafka.flat import flat
+from benchmarks.kafka.ours import APART, TOGETHER
 from benchmarks.kafka.sink import Sink
 from benchmarks.table import Line, show, write
 
@@ -32,19 +34,25 @@ def measure(bench: Bench, *, past: bool) -> dict[str, Any]:
     # more than a round's: the latency is fed for a while
     given = load.month(bench.stage.folder, bench.size.events * 2, bench.size.partitions)
     found = contest(bench, given)
-    found["(e) latency"] = at_half_the_rate(bench, given, found[OURS]["events_per_s"] / 2)
+    half = found[OURS]["events_per_s"] / 2
+    found["(e) latency"] = at_half_the_rate(bench, given, half, "together", TOGETHER)
+    found["(e) latency, roles apart"] = at_half_the_rate(bench, given, half, "apart", APART)
     if bench.size.profile:
         found["profile"] = spent_on(bench)
     return found | (flat(bench) if past else {})
 
 
-def at_half_the_rate(bench: Bench, given: load.Load, per_s: float) -> dict[str, Any]:
-    """(e): from append to hand-over at half of what (d) sustains; the same events, into an empty store."""
-    bench.topic("latency-events")
-    ours = bench.ours("latency", "latency-events")
-    found = latency.measure(ours, given.records[: int(bench.size.feed_s * per_s)], per_s)
+def at_half_the_rate(bench: Bench, given: load.Load, per_s: float, how: str, roles: Sequence[str]) -> dict[str, Any]:
+    """(e): from append to hand-over at half of what (d) sustains; the same events, into an empty store.
+
+    `how` the worker's roles run: together in one process, or apart in two.
+    """
+    topic = f"latency-{how}"
+    bench.topic(topic)
+    ours = bench.ours(topic, topic)
+    found = latency.measure(ours, given.records[: int(bench.size.feed_s * per_s)], per_s, roles)
     ours.close()
-    show([Line("(e) append to hand-over, p99", f"{found.p99_ms:,} ms", found.told())])
+    show([Line(f"(e) append to hand-over, roles {how}, p99", f"{found.p99_ms:,} ms", found.told())])
     return msgspec.to_builtins(found)  # type: ignore[no-any-return]
 
 

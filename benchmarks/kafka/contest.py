@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.kafka import stage
 from benchmarks.kafka.bench import TOPIC, Bench, plain, rate
 from benchmarks.kafka.load import Load
-from benchmarks.kafka.ours import ROLES, Ran
+from benchmarks.kafka.ours import Ran
 from benchmarks.kafka.rivals import RIVALS, Took
 from benchmarks.table import Line, show
 
@@ -70,9 +70,9 @@ def _ours(ran: Sequence[Ran], rivals: Mapping[str, Any], members: int, source: s
     }
     start = round(median(run.start_s for run in ran), 2)
     says = (
-        f"one worker, roles {ROLES}, durable, until all is applied, handed over and told; {ran[0].events:,} events of "
-        f"{members:,} members ({source}), {touches} touches and {decisions} decisions an event; "
-        f"{busy['worker']:,} us of processor time an event, {busy['postgres']:,} of PostgreSQL's, "
+        f"one worker of one process with all roles, durable, until all is applied, handed over and told; "
+        f"{ran[0].events:,} events of {members:,} members ({source}), {touches} touches and {decisions} decisions an "
+        f"event; {busy['worker']:,} us of processor time an event, {busy['postgres']:,} of PostgreSQL's, "
         f"{busy['kafka']:,} of Kafka's"
     )
     show(

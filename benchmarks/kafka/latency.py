@@ -16,7 +16,7 @@ import psycopg
 from msgspec import Struct
 
 from benchmarks.kafka.load import Record
-from benchmarks.kafka.ours import Ours
+from benchmarks.kafka.ours import TOGETHER, Ours
 from benchmarks.kafka.stage import appended, produce_paced
 
 # of the events: fed before the watch, to a worker that has just started
@@ -59,11 +59,11 @@ class Latency(Struct, frozen=True, kw_only=True):
         )
 
 
-def measure(ours: Ours, records: Sequence[Record], per_s: float) -> Latency:
-    """Starts a worker, feeds it evenly, waits until all is done and ends it."""
+def measure(ours: Ours, records: Sequence[Record], per_s: float, roles: Sequence[str] = TOGETHER) -> Latency:
+    """Starts a worker, of a process for each group of roles, feeds it evenly, waits until all is done and ends it."""
     topic, bootstrap = ours.settings.kafka.events, ours.kafka.bootstrap
     warm, fed = records[: int(WARM * len(records))], records[int(WARM * len(records)) :]
-    worker = ours.begin()
+    processes = ours.begin(roles)
     before = ours.applied()
     produce_paced(bootstrap, topic, warm, per_s)
     ours.until_applied(before + len(warm))
@@ -72,7 +72,8 @@ def measure(ours: Ours, records: Sequence[Record], per_s: float) -> Latency:
     fed_s = time.time_ns() / 1e9 - since / 1e6
     ours.until_applied(before + len(records))
     ours.until_done()
-    worker.end()
+    for process in processes:
+        process.end()
     legs = _waited(ours, since)
     if len(legs) < 2:
         raise RuntimeError("too few events led to a touch: there is no latency to measure")

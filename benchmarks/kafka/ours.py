@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -19,7 +19,8 @@ from benchmarks.kafka.stage import Stage, children, cpu_s
 from benchmarks.kafka.worker import PORT
 from tests.kafka.workers import Running, Town
 
-ROLES = "decide,dispatch,relay"
+# of one process, and of two
+TOGETHER, APART = ("decide,dispatch,relay",), ("decide", "dispatch,relay")
 WITHIN_S = 1_200.0
 POLL_S = 0.02
 
@@ -62,11 +63,13 @@ class Ours(Town):
         )
         # made before anything looks into it
         _ = self.store
+        self._begun: list[Running] = []
         self._watching = psycopg.connect(self.database, autocommit=True)
 
-    def begin(self) -> Running:
-        """A worker, started."""
-        return self.worker(ROLES, **{PORT: str(self.sink.port)})
+    def begin(self, roles: Sequence[str] = TOGETHER) -> list[Running]:
+        """A worker of one process for each group of roles, started."""
+        self._begun = [self.worker(each, **{PORT: str(self.sink.port)}) for each in roles]
+        return self._begun
 
     def run(self, events: int, meanwhile: Callable[[Running], object] = lambda _: None) -> Ran:
         """Starts a worker on `events` that wait in the topic, until it has done everything; then ends it in order.
@@ -75,7 +78,7 @@ class Ours(Town):
         """
         before, at_first, epochs = self.decided(), self.applied(), self._number(_TAKEN)
         started = time.perf_counter()
-        worker = self.begin()
+        (worker,) = self.begin()
         self._wait(_TAKEN, lambda n: n > epochs)
         begun, busy = time.perf_counter(), self._busy(worker)
         meanwhile(worker)
@@ -133,7 +136,7 @@ class Ours(Town):
     def _wait(self, query: str, holds: Callable[[int], bool]) -> int:
         deadline = time.monotonic() + WITHIN_S
         while not holds(found := self._number(query)):
-            for worker in self.workers[-1:]:
+            for worker in self._begun:
                 if worker.process.poll() is not None or time.monotonic() > deadline:
                     said = worker.log.read_text(encoding="utf-8")[-3000:]
                     raise RuntimeError(f"the worker did not get there:\n{said}")
