@@ -70,7 +70,7 @@ class Project:
 
         Raises ContentError where its files compile no more: putting a folder in force that does is what cures it.
         """
-        files = self._files_in_force()
+        files = self._files_in_force
         return self.content if files is None else compiled(files, self.settings)
 
     def approvals_of(self, content: Content) -> Approvals:
@@ -83,7 +83,7 @@ class Project:
 
     def keep_in_force(self) -> Content:
         """The content in force, its files kept under the name that it has here, as decisions will name it."""
-        files = self._files_in_force()
+        files = self._files_in_force
         keep(self.store, self.in_force.revision, files_in(self.path) if files is None else files)
         return self.in_force
 
@@ -102,8 +102,9 @@ class Project:
         files = files_of(self.store, in_force(self.store))
         return files is not None and files != files_in(self.path)
 
+    @cached_property
     def _files_in_force(self) -> dict[str, bytes] | None:
-        """What is in force was made of these files; None: it is what lies in the folder, or nothing is in force."""
+        """What `in_force` is made of, read once; None: it is what lies in the folder, or nothing is in force."""
         name = in_force(self.store)
         return None if name == content_revision(files_in(self.path), self.settings) else files_of(self.store, name)
 

@@ -21,7 +21,7 @@ from orchestrator.contact_log.sentences import because, channel_name, moment
 from orchestrator.contact_log.stops import Stop, held_back, stops
 from orchestrator.decide.result import Trail, Tried
 from orchestrator.decide.rules import Finding
-from orchestrator.events.inputs import ReceiptState
+from orchestrator.events.inputs import ReceiptState, RefusalKind
 from orchestrator.stores.contract import LogRow
 from orchestrator.times import instant, micros, rfc3339
 
@@ -240,7 +240,7 @@ def _decision(row: LogRow, trail: Trail | None, cite_of: CiteOf, zone: ZoneInfo 
 def _instead(trail: Trail) -> str:
     """Which touch it is decided again in the place of, what became of that, and who has it decided again."""
     former = f"It is decided again in the place of touch {trail.instead_of}"
-    if trail.instead_because in sentences.REFUSALS:
+    if trail.instead_because in get_args(RefusalKind):
         former += f", which was refused: {because(trail.instead_because)}"
     else:
         former += ", which did not arrive"

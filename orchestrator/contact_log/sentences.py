@@ -79,9 +79,6 @@ TOUCH_REASONS: dict[str, str] = {
     "caps_joined": "another id turned out to be the same person, and what had reached both left no room for it then",
 }
 
-# what a provider's refusal for good is called
-REFUSALS = frozenset({"rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient"})
-
 # what became of a touch; `{channel}` is the channel
 STATES: dict[str, str] = {
     "reserved": "The message was put in line to go out by {channel}",

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from orchestrator.content import tables
 from orchestrator.content.files import read_yaml
 from orchestrator.content.policies import EVER, HOUSE, load_policies
-from orchestrator.content.policy_file import Refusal, Words
+from orchestrator.content.policy_file import Words
 from orchestrator.decide.decision import reason_of, weigh
 from orchestrator.decide.facts import preferences_of
 from orchestrator.decide.member import (
@@ -32,6 +32,7 @@ from orchestrator.decide.refused import RefusalRule
 from orchestrator.decide.result import Tried
 from orchestrator.decide.rules import REASONS, Question
 from orchestrator.errors import ContentError, Problem
+from orchestrator.events.inputs import RefusalKind
 from orchestrator.events.types import Attributes, Channel, PreferencesData, Purpose
 from orchestrator.located import Located, Steps, convert, nearest
 from orchestrator.times import rfc3339
@@ -119,7 +120,7 @@ class Given(Words, frozen=True, kw_only=True):
     # the member's own wishes, as `member.updated` tells them
     preferences: PreferencesData | None = None
     # a message was refused so, by all accounts of the channel: does it go by another channel?
-    refused: Refusal | None = None
+    refused: RefusalKind | None = None
     # complaints that are open
     complaints: Annotated[int, Meta(ge=0, le=20)] = 0
 

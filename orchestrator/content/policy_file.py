@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from orchestrator.decide.member import MAX_SOFT_BOUNCES, Kind
+from orchestrator.events.inputs import RefusalKind
 from orchestrator.events.types import Channel, Purpose
 
 # why the house wants a rule: asked of each, so that nobody has to guess later
@@ -15,8 +16,6 @@ Why = Annotated[str, Meta(min_length=10, max_length=500)]
 Count = Annotated[int, Meta(ge=0, le=1000)]
 Purposes = Annotated[tuple[Purpose, ...], Meta(min_length=1)]
 MARKETING: tuple[Purpose, ...] = ("marketing",)
-# what a provider's refusal for good comes to: channels.contract.Answer
-Refusal = Literal["rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient"]
 
 
 class Words(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,7 +179,7 @@ class RefusedWords(Words, frozen=True, kw_only=True):
     # other_channel: it is decided anew on the channels that are left; none: the refusal stands
     then: Literal["other_channel", "none"]
     # refusals after which it goes by another channel; left out: any
-    after: Annotated[tuple[Refusal, ...], Meta(min_length=1)] | None = None
+    after: Annotated[tuple[RefusalKind, ...], Meta(min_length=1)] | None = None
     # left out: those of all journeys
     journeys: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
     why: Why

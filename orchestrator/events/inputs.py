@@ -11,9 +11,9 @@ from msgspec import Struct, field
 from orchestrator.events.envelope import Event
 from orchestrator.events.types import Channel, Purpose
 
-AnswerKind = Literal[
-    "accepted", "rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient", "unknown"
-]
+# a provider's refusal for good; the last two: no call or no time was left
+RefusalKind = Literal["rejected_recipient", "rejected_message", "rejected_sender", "throttled", "transient"]
+AnswerKind = Literal["accepted", RefusalKind, "unknown"]
 # not_called: the attempt was on record when the moment for the call had passed; nothing was sent
 OutcomeKind = Literal[AnswerKind, "not_called"]
 
