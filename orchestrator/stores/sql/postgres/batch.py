@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,30 +16,27 @@ from orchestrator.stores.contract import (
     InboxRow,
     MemberRow,
     ParkedRow,
-    Progress,
     Reached,
     SuppressionRow,
     SwitchRow,
-    VoucherGiven,
     VoucherRow,
 )
 from orchestrator.stores.sql.batch import by_contact, given_before
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import may_go_through, plain
 from orchestrator.stores.sql.postgres.covering import not_reserved, suppress
-from orchestrator.stores.sql.postgres.statements import Columns
-from orchestrator.stores.sql.postgres.writer import Session, refused
+from orchestrator.stores.sql.postgres.trips import Asked, Rows, Trips
+from orchestrator.stores.sql.postgres.writer import refused
 
 Row = Sequence[Any]
-K = TypeVar("K")
 R = TypeVar("R", bound=tuple[Any, ...])
 
 
 class PostgresBatch:
     """An open transaction; the store commits it when the block is left."""
 
-    def __init__(self, session: Session) -> None:
-        self._cursor = session.cursor(binary=True)
+    def __init__(self, trips: Trips) -> None:
+        self._trips = trips
         self.written = False
         # registry -> when it was loaded; None: it never was
         self._registries: dict[str, int | None] = {}
@@ -93,9 +90,10 @@ class PostgresBatch:
         # statement; the third sees what those that were waited for have left
         first = {row.contact: row for row in joined}
         asked = list({**first, **dict.fromkeys(contacts)})
-        self._put(words.FIRST_HOLDERS, list(first.values()))
-        self._asked(words.LOCK_CONTACTS, asked)
-        return by_contact(self._asked(words.HOLDERS_OF, asked))
+        if not asked:
+            return {}
+        of_these = [Asked(words.LOCK_CONTACTS, [asked]), Asked(words.HOLDERS_OF, [asked])]
+        return by_contact(self._go([*_put(words.FIRST_HOLDERS, list(first.values())), *of_these])[-1])
 
     def reached(self, contacts: Iterable[str], since: int) -> list[Reached]:
         asked = list(dict.fromkeys(contacts))
@@ -135,93 +133,99 @@ class PostgresBatch:
             raise
 
     def _write(self, changes: Changes) -> None:
-        self._advance(changes.progress)
-        self._put(words.PUT_MEMBERS, _last(changes.members, lambda row: row.member))
-        self._put(words.PUT_KEYS, _last(changes.keys, lambda row: row.ref))
-        self._put(words.DESTROY_KEYS, [(ref,) for ref in changes.destroyed])
-        self._copy(words.JOURNAL, changes.journal)
-        self._copy(words.SEEN, changes.seen)
-        self._copy(words.LOG, changes.log)
-        self._put(words.CONSUME, changes.consumed)
-        self._copy(words.INBOX, changes.inbox)
-        self._put(words.CANCEL, [(touch_id,) for touch_id in changes.cancelled])
-        self._put(words.CODES_BACK, [(touch_id,) for touch_id in changes.codes_back])
-        # of a touch that stands there twice the first is kept, as the second would find it reserved
-        self._put(words.RESERVE, _last(reversed(changes.reserved), lambda row: row.touch_id))
-        self._give(changes.vouchers)
-        self._put(words.END_SUPPRESSIONS, _last(changes.unsuppressed, lambda row: row[:3]))
-        suppress(self._rows, changes.suppressions)
-        not_reserved(self._rows, [row.touch_id for row in changes.reserved])
+        asked = list(_first(changes))
+        if changes.suppressions:
+            # each looks at what it finds
+            self._sent(asked, changes)
+            suppress(self._rows, changes.suppressions)
+            asked = []
         self.suppressed = changes.suppressions
-        self._put(words.LEAVE_CONTACTS, changes.left)
-        self._put(words.PUT_CONTACTS, changes.contacts)
-        self._copy(words.HOLDERS, changes.holders)
-        self._copy(words.DEAD, changes.dead)
-        self._put(words.END_QUARANTINE, [(member,) for member in changes.redriven])
-        self._put(words.UNPARK, [(member,) for member in changes.redriven])
-        self._put(words.PUT_QUARANTINE, _last(changes.quarantined, lambda row: row.member))
-        self._copy(words.PARKED, changes.parked)
-        self._put(words.PUT_POSITIONS, _last(changes.positions, lambda row: (row.content, row.partition)))
-        # kept apart by a partition that this batch has locked: batches of other workers add to rows of their own
-        home = min((before.partition for before, _ in changes.progress), default=-1)
-        self._put(words.ADD_TOTALS, [(*key, addition) for key, addition in changes.totals.items()])
-        self._put(words.ADD_DAILY, [(home, *key, addition) for key, addition in changes.daily.items()])
-        self._put(words.EMPTY_VOUCHERS, [(ref,) for ref in changes.destroyed])
-        # last: pools are what batches of other workers wait for, and who holds them waits for nothing more
-        self._put(words.TELL_POOLS, list(dict(sorted(changes.told)).items()))
+        reserved = [row.touch_id for row in changes.reserved]
+        under = Asked(words.RESERVED_UNDER, [reserved]) if reserved else None
+        found = self._sent([*asked, *([under] if under else ()), *_then(changes)], changes)
+        # the rows that this cancels are held already: nothing is waited for after the last of `_then`
+        not_reserved(self._rows, found.get(words.RESERVED_UNDER, ()))
 
-    def _give(self, vouchers: Sequence[VoucherGiven]) -> None:
-        if vouchers and len(self._rows(words.GIVE_VOUCHERS, _turned(vouchers))) != len(vouchers):
+    def _sent(self, asked: Sequence[Asked], changes: Changes) -> dict[str, Rows]:
+        """Writes; what each statement gave. Raises what is wrong with the first that did not what it should."""
+        answers, error = self._trips.go(asked)
+        found = {each.statement: rows for each, rows in zip(asked, answers, strict=False)}
+        if words.ADVANCE in found:
+            moved = {row[0] for row in found[words.ADVANCE]}
+            for before, _ in changes.progress:
+                if before.partition not in moved:
+                    raise refused(before.partition)
+        if words.GIVE_VOUCHERS in found and len(found[words.GIVE_VOUCHERS]) != len(changes.vouchers):
             raise given_before()
-
-    def _advance(self, progress: Sequence[tuple[Progress, Progress]]) -> None:
-        rows = [(*after[2:], before.partition, *before[1:4]) for before, after in progress]
-        if not rows:
-            return
-        moved = {row[0] for row in self._rows(words.ADVANCE, _turned(rows))}
-        for before, _ in progress:
-            if before.partition not in moved:
-                raise refused(before.partition)
+        if error is not None:
+            raise self._told(error)
+        return found
 
     def _asked(self, statement: str, *columns: list[Any]) -> list[Any]:
         """The rows asked for by one or more lists, none of them empty."""
         return self._rows(statement, columns) if all(columns) else []
 
-    def _put(self, statement: str, rows: Sequence[Row]) -> None:
-        if rows:
-            self._rows(statement, _turned(rows))
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        return self._go([Asked(statement, values)])[0]
 
-    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        def work() -> list[Any]:
-            cursor = self._cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
+    def _go(self, asked: Sequence[Asked]) -> list[Rows]:
+        """The rows of each of these, asked together."""
+        answers, error = self._trips.go(asked)
+        if error is not None:
+            raise self._told(error)
+        return answers
 
-        return self._told(work)
-
-    def _copy(self, columns: Columns, rows: Sequence[Row]) -> None:
-        def work() -> None:
-            with self._cursor.copy(columns.copy) as copy:
-                copy.set_types(columns.types)
-                for row in rows:
-                    copy.write_row(row)
-
-        if rows:
-            self._told(work)
-
-    def _told(self, work: Callable[[], K]) -> K:
-        """What `work` returns; the driver's errors as ours, without the values that they quote."""
-        try:
-            return work()
-        except psycopg.Error as error:
-            self.failed = True
-            if may_go_through(error):
-                raise Interrupted("nothing of the batch was written; read progress again, then do it anew") from None
-            raise plain(error) from None
+    def _told(self, error: psycopg.Error) -> Exception:
+        """The driver's errors as ours, without the values that they quote."""
+        self.failed = True
+        if may_go_through(error):
+            return Interrupted("nothing of the batch was written; read progress again, then do it anew")
+        return plain(error)
 
 
-def _turned(rows: Sequence[Row]) -> list[list[Any]]:
-    """One list a column."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _first(changes: Changes) -> Iterator[Asked]:
+    """What is written up to the suppressions, in order."""
+    yield from _put(words.ADVANCE, [(*after[2:], before.partition, *before[1:4]) for before, after in changes.progress])
+    yield from _put(words.PUT_MEMBERS, _last(changes.members, lambda row: row.member))
+    yield from _put(words.PUT_KEYS, _last(changes.keys, lambda row: row.ref))
+    yield from _put(words.DESTROY_KEYS, [(ref,) for ref in changes.destroyed])
+    yield from _put(words.ADD_JOURNAL, changes.journal)
+    yield from _put(words.ADD_SEEN, changes.seen)
+    yield from _put(words.ADD_LOG, changes.log)
+    yield from _put(words.CONSUME, changes.consumed)
+    yield from _put(words.ADD_INBOX, changes.inbox)
+    yield from _put(words.CANCEL, [(touch_id,) for touch_id in changes.cancelled])
+    yield from _put(words.CODES_BACK, [(touch_id,) for touch_id in changes.codes_back])
+    # of a touch that stands there twice the first is kept, as the second would find it reserved
+    yield from _put(words.RESERVE, _last(reversed(changes.reserved), lambda row: row.touch_id))
+    yield from _put(words.GIVE_VOUCHERS, changes.vouchers)
+    yield from _put(words.END_SUPPRESSIONS, _last(changes.unsuppressed, lambda row: row[:3]))
+
+
+def _then(changes: Changes) -> Iterator[Asked]:
+    """What is written after them."""
+    yield from _put(words.LEAVE_CONTACTS, changes.left)
+    yield from _put(words.PUT_CONTACTS, changes.contacts)
+    yield from _put(words.ADD_HOLDERS, changes.holders)
+    yield from _put(words.ADD_DEAD, changes.dead)
+    yield from _put(words.END_QUARANTINE, [(member,) for member in changes.redriven])
+    yield from _put(words.UNPARK, [(member,) for member in changes.redriven])
+    yield from _put(words.PUT_QUARANTINE, _last(changes.quarantined, lambda row: row.member))
+    yield from _put(words.PARK, changes.parked)
+    yield from _put(words.PUT_POSITIONS, _last(changes.positions, lambda row: (row.content, row.partition)))
+    # kept apart by a partition that this batch has locked: batches of other workers add to rows of their own
+    home = min((before.partition for before, _ in changes.progress), default=-1)
+    yield from _put(words.ADD_TOTALS, [(*key, addition) for key, addition in changes.totals.items()])
+    yield from _put(words.ADD_DAILY, [(home, *key, addition) for key, addition in changes.daily.items()])
+    yield from _put(words.EMPTY_VOUCHERS, [(ref,) for ref in changes.destroyed])
+    # last: pools are what batches of other workers wait for, and who holds them waits for nothing more
+    yield from _put(words.TELL_POOLS, list(dict(sorted(changes.told)).items()))
+
+
+def _put(statement: str, rows: Sequence[Row]) -> Iterator[Asked]:
+    """The statement with one array a column; nothing where there are no rows."""
+    if rows:
+        yield Asked(statement, list(zip(*rows, strict=True)))
 
 
 def _last(rows: Iterable[R], key: Callable[[R], object]) -> list[R]:

@@ -50,16 +50,15 @@ def after_commit(ask: Ask, rows: Sequence[SuppressionRow]) -> list[str]:
     return sorted(cancelled)
 
 
-def not_reserved(ask: Ask, touch_ids: Sequence[str]) -> None:
-    """Cancels those of these reservations, made in this transaction, that suppressions cover, and tells their members.
+def not_reserved(ask: Ask, found: Sequence[Sequence[Any]]) -> None:
+    """Cancels reservations, made in this transaction, that suppressions cover, and tells their members.
 
-    What a suppression covers that is committed while this batch is under way may be left to wait: it is never called.
+    `found` is what RESERVED_UNDER gave. What a suppression covers that is committed while this batch is under way may
+    be left to wait: it is never called.
     """
-    if not touch_ids:
-        return
     covering: dict[TouchRow, list[SuppressionRow]] = {}
     width = len(TouchRow._fields)
-    for row in ask(words.RESERVED_UNDER, (list(touch_ids),)):
+    for row in found:
         covering.setdefault(TouchRow._make(row[:width]), []).append(SuppressionRow._make(row[width:]))
     if covering:
         ask(words.CANCEL, ([touch.touch_id for touch in covering],))

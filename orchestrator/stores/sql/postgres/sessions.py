@@ -15,7 +15,8 @@ from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import cause, is_away
 from orchestrator.stores.sql.postgres.patience import Lost, Patience, fate_of
 from orchestrator.stores.sql.postgres.statements import SHARED, SharedWords
-from orchestrator.stores.sql.postgres.writer import Session, Writer
+from orchestrator.stores.sql.postgres.trips import Session
+from orchestrator.stores.sql.postgres.writer import Writer
 from orchestrator.stores.turnstile import Turnstile
 
 T = TypeVar("T")

@@ -1,8 +1,7 @@
 """The hot path in PostgreSQL's own words.
 
-Rows travel by column: `unnest` of one binary array a column where a row may be there already, COPY where it must not
-be. Measured with 500 inputs a batch (`make bench`): COPY took half of `unnest`'s time and a fifth of executemany's.
-`%b` asks the driver for binary, `%s` leaves it to it.
+Rows travel by column: `unnest` of one binary array a column, which can be sent along with what comes before and after
+it; COPY can't. `%b` asks for binary, `%s` leaves it to the driver.
 
 Every list of rows to be changed is locked in the order of its key, so that two sessions seldom meet crosswise; where
 they do, the server ends one of them and it is tried again.
@@ -50,11 +49,6 @@ class Columns(NamedTuple):
     types: tuple[str, ...]
 
     @property
-    def copy(self) -> str:
-        """The COPY that takes such rows."""
-        return f"COPY {self.table} ({quoted(self.names)}) FROM STDIN (FORMAT BINARY)"
-
-    @property
     def rows(self) -> str:
         """The rows of one array a column."""
         return f"unnest({', '.join(f'%b::{each}[]' for each in self.types)}) AS given({quoted(self.names)})"
@@ -93,6 +87,11 @@ def _upsert(columns: Columns, key: str, where: str = "") -> str:
         f"INSERT INTO {columns.table} ({quoted(columns.names)}) SELECT * FROM {columns.rows} ORDER BY {key} "
         f"ON CONFLICT ({key}) DO UPDATE SET {changes}{where}"
     )
+
+
+def _insert(columns: Columns) -> str:
+    """In the order given, none of which may be there."""
+    return f"INSERT INTO {columns.table} ({quoted(columns.names)}) SELECT * FROM {columns.rows}"
 
 
 def _add(columns: Columns) -> str:
@@ -239,6 +238,13 @@ UPDATE progress SET next_offset = given.next_offset, turn = given.turn, clock = 
 RETURNING progress.partition"""
 PUT_MEMBERS = _upsert(MEMBERS, "member")
 PUT_KEYS = _upsert(KEYS, "ref")
+ADD_JOURNAL = _insert(JOURNAL)
+ADD_SEEN = _insert(SEEN)
+ADD_LOG = _insert(LOG)
+ADD_INBOX = _insert(INBOX)
+ADD_HOLDERS = _insert(HOLDERS)
+ADD_DEAD = _insert(DEAD)
+PARK = _insert(PARKED)
 DESTROY_KEYS = "DELETE FROM keys WHERE ref = ANY(%b::text[])"
 # partitions, seqs
 CONSUME = """
@@ -319,7 +325,6 @@ UPDATE touches SET state = 'cancelled', token = '', lease_until = 0
     ORDER BY touch_id FOR UPDATE))
    AND EXISTS (SELECT FROM suppressions AS s WHERE s.subject = %s AND s.channel = %s AND s.purpose = %s)
 RETURNING {BRIEF}"""
-ADD_INBOX = f"INSERT INTO inbox ({quoted(NewInbox._fields)}) SELECT * FROM {INBOX.rows}"
 
 # --- the dispatcher's side
 # the commit of this transaction does not wait for the disk; gives the time

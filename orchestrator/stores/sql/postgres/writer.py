@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import psycopg
-from psycopg.rows import TupleRow
 from sqlalchemy import Engine
 
 from orchestrator.errors import Interrupted, Refused
@@ -19,8 +18,7 @@ from orchestrator.stores.contract import Progress
 from orchestrator.stores.sql.postgres import statements as words
 from orchestrator.stores.sql.postgres.connecting import WRITER_IDLE, is_away
 from orchestrator.stores.sql.postgres.patience import Patience, fate_of
-
-Session = psycopg.Connection[TupleRow]
+from orchestrator.stores.sql.postgres.trips import BEGIN, ROLLBACK, Asked, Session, Trips
 
 
 class Backend(NamedTuple):
@@ -38,6 +36,7 @@ class Writer:
         """`fate` asks, on a session of its own, what became of a transaction."""
         self._engine, self._patience, self._fate = engine, patience, fate
         self._session: Session | None = None
+        self._trips: Trips | None = None
         self._backend = Backend(0, 0)
         # (partition, epoch) beside which this session stands on record
         self._on_record: set[tuple[int, int]] = set()
@@ -51,8 +50,8 @@ class Writer:
         """`take` has put this session on record beside these rows."""
         self._on_record = {(row.partition, row.epoch) for row in held} | self._on_record
 
-    def begin(self, held: Sequence[Progress]) -> tuple[Session, str]:
-        """A transaction that has locked these rows, and its number; waits while the database is away.
+    def begin(self, held: Sequence[Progress]) -> tuple[Trips, str]:
+        """What to ask in a transaction that has locked these rows, and its number; waits while the database is away.
 
         Raises Refused unless each row still has the epoch, offset and turn that the worker took.
         """
@@ -72,22 +71,19 @@ class Writer:
 
     def rollback(self) -> None:
         """Ends the transaction, leaving nothing; a session that can't is given up, which leaves nothing either."""
-        try:
-            if self._session is not None:
-                self._session.rollback()
-        except psycopg.Error:
+        if self._trips is not None and self._trips.go([Asked(ROLLBACK)]).error is not None:
             self.drop()
 
     def drop(self) -> None:
         """Gives the session up."""
         if self._session is not None:
             self._session.close()
-        self._session = None
+        self._session = self._trips = None
         self._on_record = set()
 
     close = drop
 
-    def _begin(self, held: Sequence[Progress]) -> tuple[Session, str]:
+    def _begin(self, held: Sequence[Progress]) -> tuple[Trips, str]:
         try:
             session = self._opened()
             new = [row for row in held if (row.partition, row.epoch) not in self._on_record]
@@ -95,19 +91,24 @@ class Writer:
                 columns = [row.partition for row in new], [row.epoch for row in new]
                 _alone(session, words.NAME_SESSION, (*self._backend, *columns))
                 self.stands_beside(new)
-            if not held:
-                return session, ""
-            columns4 = [list(column) for column in zip(*(row[:4] for row in held), strict=True)]
-            rows = session.execute(words.GUARD, columns4, binary=True).fetchall()
+            if self._trips is None:
+                self._trips = Trips(session)
+            trips = self._trips
+            asked = [Asked(BEGIN)]
+            if held:
+                asked.append(Asked(words.GUARD, list(zip(*(row[:4] for row in held), strict=True))))
+            answers, error = trips.go(asked)
+            if error is not None:
+                raise error
         except psycopg.Error:
             self.drop()
             raise
-        locked = {row[0] for row in rows}
+        locked = {row[0]: row[1] for row in answers[-1]}
         for row in held:
             if row.partition not in locked:
                 self.rollback()
                 raise refused(row.partition)
-        return session, str(rows[0][1])
+        return trips, next(iter(locked.values()), "")
 
     def _opened(self) -> Session:
         if self._session is not None and not self._session.closed:
@@ -127,7 +128,8 @@ class Writer:
         except BaseException:
             session.close()
             raise
-        self._session, self._backend, self._on_record = session, Backend(*row), set()
+        self._session, self._trips = session, None
+        self._backend, self._on_record = Backend(*row), set()
         return session
 
 
