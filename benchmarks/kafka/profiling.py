@@ -24,7 +24,7 @@ PARTS: Parts = (
     ("hash chain", ("orchestrator/contact_log/chain.py",)),
     ("SQL of batches", ("PostgresBatch", "stores/sql/postgres/writer.py")),
     ("decoding", ("Decider._read",)),
-    ("pipeline, around step", ("orchestrator/pipeline.py", "runtimes/kafka/holding.py")),
+    ("pipeline, around step", ("orchestrator/pipeline/", "runtimes/kafka/holding.py")),
     ("relay", ("runtimes/kafka/relay.py",)),
     ("dispatch", ("orchestrator/dispatch/", "stores/sql/postgres/outbox.py", "SinkAdapter", "dispatching.py")),
     ("Kafka: consuming", ("Consumer._hand_on", "aiokafka/consumer/", "runtimes/kafka/fetched.py", "decider.py")),

@@ -42,8 +42,8 @@ def test_the_quick_size_measures_everything_on_real_servers(tmp_path: Path) -> N
 
 def test_a_sample_counts_for_the_first_part_that_its_stack_names() -> None:
     stacks = [
-        "main;Pipeline.run (orchestrator/pipeline.py:1);step (orchestrator/decide/step.py:2) 6",
-        "main;Pipeline.run (orchestrator/pipeline.py:1) 3",
+        "main;Pipeline.run (orchestrator/pipeline/pipeline.py:1);step (orchestrator/decide/step.py:2) 6",
+        "main;Pipeline.run (orchestrator/pipeline/pipeline.py:1) 3",
         "main;BaseEventLoop._run_once (asyncio/base_events.py:1) 1",
     ]
     shares = counted(stacks)

@@ -82,7 +82,7 @@ def test_a_schedule_comes_on_its_days_of_the_week_or_of_the_month(world: World) 
 def test_a_journey_of_the_calendar_that_is_new_reaches_members_of_whom_nothing_comes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.pipeline.SWEPT", 2)
+    monkeypatch.setattr("orchestrator.pipeline.house.SWEPT", 2)
     members = [f"m{i}" for i in range(9)]
     born = [enrolled(member, NOON, birthday="1980-07-14") for member in members]
     live(world, content_of(f"trigger: {{event: purchase.completed}}\n{STEPS}"), *born, until="2026-03-03T00:00:00Z")
@@ -156,7 +156,7 @@ MANUAL = f"trigger: {{manual: true}}\naudience: member.tier != 'none'\nreentry: 
 def test_a_journey_is_started_by_hand_for_one_member_or_for_all_of_its_audience(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.pipeline.SWEPT", 2)
+    monkeypatch.setattr("orchestrator.pipeline.house.SWEPT", 2)
     members = [f"m{i}" for i in range(7)]
     out = enrolled("out", NOON, tier="none")
     live(world, content_of(MANUAL), out, *[enrolled(m, NOON) for m in members], until="2026-03-03T17:00:00Z")

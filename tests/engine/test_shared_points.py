@@ -88,7 +88,7 @@ def test_of_a_batch_that_is_taken_anew_the_rules_are_asked_again_for_those_alone
         return step(member, shared, inputs, *rest)
 
     world.live(at_home("ana", MONDAY), until=MONDAY, dispatch=False)
-    monkeypatch.setattr("orchestrator.pipeline.step", counted)
+    monkeypatch.setattr("orchestrator.pipeline.turns.step", counted)
     crowd = [enrolled(f"p{n}", AN_HOUR_LATER) for n in range(20)]
     world.live(*crowd, at_home(ELSEWHERE, AN_HOUR_LATER), until=AN_HOUR_LATER, dispatch=False)
     assert 2 == asked.pop(ELSEWHERE)

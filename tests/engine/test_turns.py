@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import Command
+from orchestrator.pipeline import rows
 from orchestrator.runtimes.embedded import engine
 from orchestrator.testing.builders import enrolled, event, purchase
 from orchestrator.testing.canonical import canonical
@@ -93,7 +93,7 @@ def test_more_members_than_a_batch_looks_ahead_may_wait_for_the_same_moment(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At eight in the morning everybody's night ends at once."""
-    monkeypatch.setattr(pipeline, "DUE_LIMIT", 3)
+    monkeypatch.setattr(rows, "DUE_LIMIT", 3)
     members = [f"member-{i}" for i in range(30)]
     world.live(
         *[enrolled(member, NOON, channels=("email",)) for member in members],

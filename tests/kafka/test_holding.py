@@ -281,6 +281,6 @@ def test_nobody_is_quarantined_for_a_database_that_is_away(
             raise AWAY
         return shared, None
 
-    monkeypatch.setattr("orchestrator.pipeline._Batch.given", given)
+    monkeypatch.setattr("orchestrator.pipeline.facts.Facts.given", given)
     holding.turn({HOME: [bought(holding, 0)]}, [], micros(NOW))
     assert (1, 0, 0) == (applied(store), holding.turner.quarantined, failures)

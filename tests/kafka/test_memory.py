@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.pipeline import CACHED_MEMBERS
+from orchestrator.pipeline.known import CACHED_MEMBERS
 from orchestrator.testing.builders import purchase
 from tests.kafka.workers import Running, Town, until
 from tests.servers import Kafka, Postgres

@@ -19,11 +19,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import pipeline
 from orchestrator.channels.contract import Answer, Message
 from orchestrator.content import locate
 from orchestrator.events.envelope import Event
 from orchestrator.events.inputs import AnswerKind
+from orchestrator.pipeline import known, rows
 from orchestrator.runtimes.embedded import engine
 from orchestrator.stores.contract import LogRow
 from orchestrator.stores.memory import MemoryStore
@@ -284,9 +284,9 @@ def test_how_a_history_is_cut_into_batches_changes_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "SLICE", size)
         patch.setattr(engine, "WINDOW", size + more)
-        patch.setattr(pipeline, "DUE_LIMIT", look_ahead)
+        patch.setattr(rows, "DUE_LIMIT", look_ahead)
         if forgetful:
-            patch.setattr(pipeline, "CACHED_MEMBERS", 0)
+            patch.setattr(known, "CACHED_MEMBERS", 0)
         cut = lived(history, vault)
     assert of_members(whole) == of_members(cut)
 
