@@ -6,7 +6,7 @@ is written to. They are compared by `orchestrator policy test` and written anew 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -68,19 +68,22 @@ def check_effects(folder: Path, journeys: Mapping[str, str] | None = None, *, wr
 
     Raises ContentError where policies or file can't be read. A folder without the file is no failure.
     """
-    now = effects(load_policies(folder, journeys), _channels(folder))
+    policies, channels = load_policies(folder, journeys), _channels(folder)
     path = folder / GOLDEN
     before = _read(path)
+    if before is None and not write:
+        # some ten thousand hours are decided on for the lines, which nobody would look at
+        return Effects(lines=sum(1 for _ in _grid(channels)), missing=True)
+    now = effects(policies, channels)
     if write:
         text = msgspec.json.format(msgspec.json.encode(now), indent=1).decode()
         path.write_text(f"{text}\n", encoding="utf-8")
         return Effects(lines=len(now), missing=before is None, written=True)
-    if before is None:
-        return Effects(lines=len(now), missing=True)
+    former = before or {}
     changes = tuple(
-        Change(what=what, before=before.get(what, ()), now=now.get(what, ()))
-        for what in sorted({*now, *before})
-        if before.get(what, ()) != now.get(what, ())
+        Change(what=what, before=former.get(what, ()), now=now.get(what, ()))
+        for what in sorted({*now, *former})
+        if former.get(what, ()) != now.get(what, ())
     )
     return Effects(lines=len(now), changes=changes)
 
@@ -89,11 +92,17 @@ def effects(policies: HousePolicies, channels: tuple[str, ...]) -> dict[str, tup
     """A line for each member, channel, purpose and day: the hours of the day, and what each comes to."""
     return {
         f"{channel} {purpose}, {name}, {day} {day:%a}": _day(policies, channel, purpose, given, day)
-        for channel in channels
-        for purpose in PURPOSES
-        for day in DAYS
-        for name, given in _members(day).items()
+        for channel, purpose, day, name, given in _grid(channels)
     }
+
+
+def _grid(channels: Iterable[str]) -> Iterator[tuple[str, Purpose, date, str, Given]]:
+    """Whom the grid asks about, of what, on which day; a line for each."""
+    for channel in channels:
+        for purpose in PURPOSES:
+            for day in DAYS:
+                for name, given in _members(day).items():
+                    yield channel, purpose, day, name, given
 
 
 def _members(day: date) -> dict[str, Given]:

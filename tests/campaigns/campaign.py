@@ -62,8 +62,10 @@ class Campaign(Town):
         *,
         partitions: int = PARTITIONS,
         dispatch: Iterable[str] = ("lease_s = 20.0",),
+        journeys: Sequence[str] | None = None,
     ) -> None:
-        """On a fresh database; `relays` in the order in which they are tried, `dispatch` more lines of [dispatch]."""
+        """On a fresh database; `relays` in the order in which they are tried, `dispatch` more lines of [dispatch],
+        `journeys` as a Town's."""
         self.postgres, self.database = postgres, postgres.fresh_database()
         lines = [*dispatch, f"adapters = {{email = {[relay.name for relay in relays]}}}"]
         # of no account here, but compared with the lease all the same
@@ -79,7 +81,7 @@ class Campaign(Town):
                     f"timeout_s = {relay.timeout_s}, connections = {relay.connections}}}"
                 ),
             ]
-        super().__init__(folder, kafka, self.database, partitions, dispatch=lines)
+        super().__init__(folder, kafka, self.database, partitions, dispatch=lines, journeys=journeys)
         # opened here, so that its tables are there
         _ = self.store
         self._asking = psycopg.connect(self.database, autocommit=True)

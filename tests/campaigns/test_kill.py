@@ -46,7 +46,9 @@ def lived(members: int, connections: int, folder: Path, kafka: Kafka, postgres: 
     sink = Sink(folder, delay_ms=SINK_MS)
     sink.start()
     relay = Relay("relay", sink.port, connections=connections, timeout_s=LEASE_S / 2)
-    campaign = Campaign(folder / "project", kafka, postgres, [relay], dispatch=[f"lease_s = {LEASE_S}"])
+    campaign = Campaign(
+        folder / "project", kafka, postgres, [relay], dispatch=[f"lease_s = {LEASE_S}"], journeys=["welcome"]
+    )
     try:
         campaign.join(f"member-{n}" for n in range(members))
         cut = list[set[str]]()

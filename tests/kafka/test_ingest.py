@@ -21,7 +21,7 @@ DEMO = Path(__file__).parents[2] / "orchestrator" / "demo" / "data"
 
 @pytest.fixture(scope="module")
 def town(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("town") / "project", kafka, partitions=PARTITIONS)
+    town = Town(tmp_path_factory.mktemp("town") / "project", kafka, partitions=PARTITIONS, journeys=["welcome"])
     yield town
     town.close()
 

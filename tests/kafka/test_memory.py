@@ -23,7 +23,7 @@ SLACK_MB = 24
 @pytest.fixture
 def town(kafka: Kafka, postgres: Postgres, tmp_path: Path) -> Iterator[Town]:
     url = postgres.fresh_database()
-    town = Town(tmp_path / "town", kafka, url, partitions=4)
+    town = Town(tmp_path / "town", kafka, url, partitions=4, journeys=["thank-you", "welcome"])
     yield town
     town.close()
     postgres.drop(url)

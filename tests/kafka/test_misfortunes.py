@@ -41,7 +41,8 @@ def new_town(kafka: Kafka, tmp_path: Path) -> Iterator[NewTown]:
     made: list[Town] = []
 
     def new_town(**more: object) -> Town:
-        made.append(Town(tmp_path / f"town-{len(made)}", kafka, partitions=PARTITIONS, **more))  # type: ignore[arg-type]
+        folder = tmp_path / f"town-{len(made)}"
+        made.append(Town(folder, kafka, partitions=PARTITIONS, journeys=["welcome"], **more))  # type: ignore[arg-type]
         return made[-1]
 
     yield new_town

@@ -39,7 +39,7 @@ def bought(first: int) -> list[Event]:
 @pytest.fixture(scope="module")
 def town(kafka: Kafka, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     url = postgres.fresh_database()
-    town = Town(tmp_path_factory.mktemp("towns") / "project", kafka, url, PARTITIONS)
+    town = Town(tmp_path_factory.mktemp("towns") / "project", kafka, url, PARTITIONS, journeys=["thank-you", "welcome"])
     yield town
     town.close()
     postgres.drop(url)

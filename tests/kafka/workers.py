@@ -17,14 +17,17 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from typer.testing import CliRunner
 
 from orchestrator import starter, topics
+from orchestrator.cli.app import app
 from orchestrator.events.envelope import Event, write_event
 from orchestrator.events.partition import partition_of
 from orchestrator.project import open_project
 from orchestrator.runtimes.kafka.lag import lag
 from orchestrator.settings import FILE
 from orchestrator.stores.contract import Store
+from tests.few_journeys import only
 from tests.servers import Kafka, end_with_parent
 
 # a loaded machine may take several times as long as a quiet one
@@ -56,14 +59,18 @@ class Town:
         partitions: int = 4,
         keys: Path | None = None,
         dispatch: Sequence[str] = ("lease_s = 20.0",),
+        journeys: Sequence[str] | None = None,
         **more: object,
     ) -> None:
         """`store` is a database URL, "" an SQLite file in the folder; `keys` a key file, None for one of its own;
-        `dispatch` are lines of [dispatch] and of tables within, `more` settings of [kafka]."""
+        `dispatch` are lines of [dispatch] and of tables within, `more` settings of [kafka]. `journeys` are those that
+        there are, None all that are shipped: to read them takes half of the time in which a process starts."""
         self.folder, self.kafka, self.partitions = folder, kafka, partitions
         self.workers: list[Running] = []
         name = uuid.uuid4().hex[:8]
         starter.create(folder)
+        if journeys is not None:
+            only(folder, *journeys)
         values = {
             "bootstrap": kafka.bootstrap,
             "events": f"{name}-events",
@@ -103,15 +110,8 @@ class Town:
 
     def command(self, *words: str, **environment: str) -> tuple[int, Any]:
         """Exit code of a command beside the workers, and what it printed as JSON; its error text where it failed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestrator.cli", "--project", str(self.folder), "--json", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=WITHIN_S,
-            env=os.environ | environment,
-        )
-        return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+        done = CliRunner().invoke(app, ["--project", str(self.folder), "--json", *words], env=environment)
+        return done.exit_code, json.loads(done.stdout) if done.stdout else done.stderr
 
     def close(self) -> None:
         """Ends the workers that still run."""
