@@ -10,6 +10,7 @@ version of the engine, or other settings, make another revision of the same file
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -120,20 +121,36 @@ class Shelf:
         return content
 
 
-class Following:
-    """The content in force, for a process that takes no partition's orders: it asks the store, at most every 5 s."""
+class InForce:
+    """The content in force here: what was ordered last, as far as this process asked and could have it."""
 
-    def __init__(self, store: Store, settings: Settings, content: Content, ordered: str) -> None:
-        """`content` is what is in force to begin with, by the order of the revision `ordered`."""
-        self._store, self._shelf = store, Shelf(store, settings)
-        self._content, self._ordered, self._looked = content, ordered, elapsed()
+    def __init__(self, store: Store, content: Content, take: Callable[[str], Content | None]) -> None:
+        """`content` is in force to begin with, under the name that it has here.
 
-    def content(self) -> Content:
-        """What is in force now."""
+        What is ordered under another name, be it by now, is found at the first look. `take` gives it, None where it
+        can't be had and the former one stays.
+        """
+        self._store, self._take = store, take
+        self.content = content
+        # the revision that was ordered last, as far as is known here
+        self.ordered = content.revision
+        self._looked = elapsed()
+
+    def follow(self) -> bool:
+        """Goes by what is in force; whether that is other content than before."""
+        ordered = in_force(self._store)
+        if ordered in (self.ordered, ""):
+            return False
+        self.ordered = ordered
+        content = None if ordered == self.content.revision else self._take(ordered)
+        if content is None:
+            return False
+        self.content = content
+        return True
+
+    def now(self) -> Content:
+        """What is in force, for a process that takes no partition's orders: it asks the store, at most every 5 s."""
         if elapsed() - self._looked >= LOOK:
             self._looked = elapsed()
-            ordered = in_force(self._store)
-            if ordered not in (self._ordered, ""):
-                self._ordered = ordered
-                self._content = self._shelf.take(ordered) or self._content
-        return self._content
+            self.follow()
+        return self.content

@@ -13,7 +13,7 @@ from orchestrator.pipeline.basis import Asked, Basis
 from orchestrator.pipeline.known import Known, remember
 from orchestrator.pipeline.records import UNBOUNDED, Arrival, Ran, read_arrival
 from orchestrator.pipeline.settling import Ordered, settled
-from orchestrator.revisions import in_force
+from orchestrator.revisions import InForce
 from orchestrator.sharing import NOTHING as NO_POINTS
 from orchestrator.sharing import Points
 from orchestrator.stores.contract import FilePosition, Progress, QuarantineRow, Store
@@ -65,10 +65,13 @@ class Pipeline:
         self._links = Links(vault)
         self._horizon = _whole(horizon)
         self._ask_unapproved = unapproved
-        self._revisions = revisions
-        # the revision that was ordered last, as far as is known here
-        self._ordered = content.revision
-        self.content, self._unapproved = content, frozenset(content.journeys)
+        self._unapproved = frozenset(content.journeys)
+        self._in_force = InForce(store, content, revisions)
+
+    @property
+    def content(self) -> Content:
+        """What is in force."""
+        return self._in_force.content
 
     def arrival(
         self, raw: bytes, at: int | None = None, file: bytes = b"", length: int = 0, byte: int = 0, offset: int = -1
@@ -112,13 +115,8 @@ class Pipeline:
 
         For whoever takes partitions: their former owner may have taken the order that put it in force there.
         """
-        ordered = in_force(self.store)
-        if ordered in (self._ordered, ""):
-            return
-        self._ordered = ordered
-        content = None if ordered == self.content.revision else self._revisions(ordered)
-        if content is not None:
-            self.content, self._unapproved = content, frozenset(content.journeys)
+        if self._in_force.follow():
+            self._unapproved = frozenset(self.content.journeys)
 
     def forget(self) -> None:
         """Drops the cached members: called whenever partitions are taken or lost, or a batch failed."""
@@ -135,7 +133,7 @@ class Pipeline:
             self.vault,
             self._links,
             self.content,
-            self._ordered,
+            self._in_force.ordered,
             self._unapproved,
             self._horizon,
             max(self._horizon // HORIZON_PARTS, _DAY),

@@ -28,7 +28,7 @@ from orchestrator.kafka_security import client_options
 from orchestrator.metrics import Standing, listen
 from orchestrator.pipeline import Pipeline
 from orchestrator.project import Project
-from orchestrator.revisions import Following, in_force
+from orchestrator.revisions import InForce
 from orchestrator.runtimes.kafka import cluster, logs
 from orchestrator.runtimes.kafka.app import Worker, build
 from orchestrator.runtimes.kafka.decider import Decider
@@ -154,12 +154,12 @@ class _Process:
         self.tasks += [asyncio.create_task(part) for part in parts]
 
     @cached_property
-    def _following(self) -> Following:
+    def _in_force(self) -> InForce:
         project = self.project
-        return Following(project.store, project.settings, project.in_force, in_force(project.store))
+        return InForce(project.store, project.in_force, project.shelf.take)
 
     def _margin_in_store(self, channel: str, at: datetime) -> timedelta:
-        return self._following.content().policies.latency_margin(channel, at)
+        return self._in_force.now().policies.latency_margin(channel, at)
 
     async def _start(self, app: Worker) -> None:
         try:
