@@ -1,19 +1,18 @@
 """What a provider says later of a touch: delivered, bounced, complained, opted out; at any time, more than once.
 
-A receipt names our touch. It becomes an inbox row of the touch's member, who learns of it in a turn of its own. A
-complaint or an opt-out also stands as a suppression, and what it covers and was not called is cancelled, in the same
-transaction: whoever answers the provider after `receive` returned may say that no further call will be made.
+A receipt names our touch. It becomes an inbox row of the touch's member, who learns of it in a turn of its own, and is
+due when it is heard, since the record of a partition never goes back. A complaint or an opt-out also stands as a
+suppression: written with the row, it cancels what it covers and was not called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from msgspec import Struct
 
 from orchestrator.events.inputs import Receipt, ReceiptState, write_input
-from orchestrator.stores.contract import NewInbox, Store, SuppressionRow, TouchRow
+from orchestrator.stores.contract import NewInbox, SuppressionRow, TouchRow
 from orchestrator.times import instant
 
 # after these words nothing more is sent to the member on this channel for marketing
@@ -32,39 +31,6 @@ class Told(Struct, frozen=True, kw_only=True):
     at: datetime
     # the provider's own code, never its free text
     code: str = ""
-
-
-class Received(Struct, frozen=True, kw_only=True):
-    """What was done with some receipts."""
-
-    # handed to their members
-    taken: int
-    # of touches that are not in this store
-    unknown: int
-    # ids of touches that were not called yet and never will be
-    cancelled: tuple[str, ...] = ()
-
-
-def receive(store: Store, receipts: Iterable[Told], now: Callable[[], int]) -> Received:
-    """Takes these receipts in one transaction; when it returns, all of it holds.
-
-    `now` gives microseconds since 1970: a receipt is due when it is heard, whatever instant it tells, since the record
-    of a partition never goes back. A repeated receipt becomes another row, and changes nothing in its turn. A touch
-    that is not ours is counted and passed over.
-    """
-    heard = now()
-    rows: list[NewInbox] = []
-    suppressions: list[SuppressionRow] = []
-    unknown = 0
-    for told in receipts:
-        touch = store.touch(told.touch_id)
-        if touch is None:
-            unknown += 1
-            continue
-        rows.append(inbox_row(touch, told, heard))
-        suppressions += suppressed_by(touch, told, heard)
-    cancelled = store.suppress(list(dict.fromkeys(suppressions)), rows) if rows else []
-    return Received(taken=len(rows), unknown=unknown, cancelled=tuple(cancelled))
 
 
 def suppressed_by(touch: TouchRow, told: Told, heard: int) -> list[SuppressionRow]:
