@@ -1,6 +1,6 @@
 """One batch: everything that could fail is asked in `write`, so that applying it can't stop half way."""
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One batch in a SQLite file: what it reads, and everything it writes, on the connection that has the write lock."""
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Connections to a SQLite file: one that writes, in turn, and a few that read."""
 
-# ruff: noqa: D102 - what each method promises stands once: in stores/contract.py, and in Sessions
+# ruff: noqa: D102 - what each method promises stands once: in stores/contract, and in Sessions
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The dispatcher's side in a SQLite file: each method is one transaction, alone."""
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

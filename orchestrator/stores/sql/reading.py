@@ -4,7 +4,7 @@ Long results come page by page, each page a snapshot of its own: a slow reader m
 write-ahead log into the file.
 """
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

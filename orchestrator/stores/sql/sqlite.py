@@ -1,6 +1,6 @@
 """The store in a SQLite file: partitions and batches. Writers take turns."""
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The SQL store: opening, and what is written alike in every dialect: tries, documents, cursors."""
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One batch on PostgreSQL: what it reads, and everything it writes, in the session that holds the guarded rows."""
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

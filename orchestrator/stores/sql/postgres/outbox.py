@@ -8,7 +8,7 @@ What dispatchers wait for is never what a client holds while it thinks: rows tha
 where there will be another round, and waited for one at a time where there won't, so that waits can't cross.
 """
 
-# ruff: noqa: D102 - what each method promises stands once, in stores/contract.py
+# ruff: noqa: D102 - what each method promises stands once, in stores/contract
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Transactions of a few statements: each on a session from the pool, tried until it went through."""
 
-# ruff: noqa: D102 - what each method promises stands once: in stores/contract.py, and in Sessions
+# ruff: noqa: D102 - what each method promises stands once: in stores/contract, and in Sessions
 
 from __future__ import annotations
 
