@@ -2,7 +2,7 @@
 
 Values are plain data: text, numbers, dates, lists, and fields of dicts and of our own records. Nothing can be called.
 What Jinja's own sandbox leaves open (time and memory) is bounded by counting: see `limits.py`, `language.py` and
-`filters.py`. The same expressions serve journeys' `where` and `audience`, and the mappings of ingest.
+`filters/`. The same expressions serve journeys' `where` and `audience`, and the mappings of ingest.
 """
 
 from __future__ import annotations

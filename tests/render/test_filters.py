@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from orchestrator.render.contract import RenderError
-from orchestrator.render.filters import OFFERED, _written
+from orchestrator.render.filters import OFFERED
+from orchestrator.render.filters.local import written
 from orchestrator.render.limits import LIMITS
 from orchestrator.render.program import Program
 from orchestrator.render.sandbox import HTML, TEXT, compile_expression
@@ -104,7 +105,7 @@ def test_money_is_written_as_babel_writes_it(name: str, currency: str, minor: in
     pattern = parse_pattern(locale.currency_formats["standard"].pattern)
     pattern.frac_prec = (0, 0) if minor % 10**digits == 0 else (digits, digits)
     expected = pattern.apply(Decimal(minor).scaleb(-digits), locale, currency=currency, currency_digits=False)
-    assert expected == _written(minor, currency, locale)
+    assert expected == written(minor, currency, locale)
 
 
 @given(st.text(alphabet="ab&<>'\"é \n") | st.text() | st.integers() | st.floats())
