@@ -24,26 +24,23 @@ calls, and outcomes are recorded in the order of the claims, so that the same in
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import datetime
 from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from orchestrator.channels.accounts import Accounts, in_order
-from orchestrator.channels.contract import Answer, Message
+from orchestrator.channels.contract import Message
 from orchestrator.counters import CALLS
+from orchestrator.dispatch.calls import Call, Calls
+from orchestrator.dispatch.opening import Closed
 from orchestrator.dispatch.outlets import Outlet, Outlets
+from orchestrator.dispatch.report import RoundReport
 from orchestrator.dispatch.retry import Next, after, fault
 from orchestrator.events.inputs import Cancelled, InternalInput, Outcome, Returned, write_input
 from orchestrator.settings import DispatchSettings
 from orchestrator.stores.contract import Claim, Clock, NewInbox, OutcomeRow, Store, TouchRow
 from orchestrator.times import instant
-
-log = logging.getLogger(__name__)
 
 # real clock: how long a round waits for further answers after the first, so that they share a transaction
 GATHER_S = 0.02
@@ -51,86 +48,12 @@ GATHER_S = 0.02
 LOOK = 500_000
 # real clock: a touch that waits for an account of its own is left alone for so long, in microseconds
 PUT_OFF = 1_000_000
-# a call waits for its turn in an account's rate for at most this part of the lease
-_TURN = 4
 # on the virtual clock a round ends all that it claims, in a process that is alone: a claim that is still there at the
 # next one was cut off, and lapses
 _CUT_OFF = -1
-# what a call comes to where its adapter does not answer, or raises
-_TIMEOUT, _BROKEN = Answer(kind="unknown", code="timeout"), Answer(kind="unknown", code="adapter_error")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-class Closed(Struct, frozen=True):
-    """The moment is not permitted any more: which rule says so, and the closed window, half-open."""
-
-    rule: str
-    closed_from: datetime
-    closed_until: datetime
-
-
-class RoundReport(Struct, frozen=True, kw_only=True):
-    """What one or more rounds did, in touches."""
-
-    claimed: int = 0
-    # handed back to the member: the moment had closed
-    returned: int = 0
-    # no attempt was made: suppressed, switched off, erased or over between claim and attempt
-    stopped: int = 0
-    # no attempt was made: `valid_until` came with the claim
-    expired: int = 0
-    # attempts on record
-    called: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    unknown: int = 0
-    # no attempt was made: no account had a slot, or a place in its rate, just then
-    deferred: int = 0
-    # reserved again after a refusal of the account's own, or because it was too late to call
-    again: int = 0
-    # answers that came after the claim had lapsed: the record says unknown
-    late: int = 0
-    # attempts of another dispatcher, or of an earlier life, that were left in doubt
-    lapsed: int = 0
-
-    def __add__(self, other: RoundReport) -> RoundReport:
-        """Both together."""
-        mine, theirs = asdict(self), asdict(other)
-        return RoundReport(**{name: mine[name] + theirs[name] for name in mine})
-
-
-class _Together:
-    """Somebody waits until all of some calls are answered: one future for them all."""
-
-    __slots__ = ("left", "over")
-
-    def __init__(self, calls: int) -> None:
-        self.left, self.over = calls, asyncio.get_running_loop().create_future()
-
-    def one(self) -> None:
-        """One of them is answered."""
-        self.left -= 1
-        if not self.left and not self.over.done():
-            self.over.set_result(None)
-
-
-class _Call:
-    """A call under way, or answered and not yet recorded."""
-
-    __slots__ = ("answer", "answered", "claim", "limit", "outlet", "outlets", "sending", "told")
-
-    def __init__(self, claim: Claim, outlets: Outlets, outlet: Outlet) -> None:
-        self.claim, self.outlets, self.outlet = claim, outlets, outlet
-        self.answered = False
-        # once answered; None: it was too late, no call was made
-        self.answer: Answer | None = None
-        self.sending: asyncio.Task[Answer | None] | None = None
-        # ends it where the adapter does not
-        self.limit: asyncio.TimerHandle | None = None
-        # somebody waits for its answer, and others'
-        self.told: _Together | None = None
 
 
 class _Ready(NamedTuple):
@@ -172,16 +95,11 @@ class Dispatcher:
         self._store = store
         self._open_message, self._permitted = open_message, permitted
         self._token_source, self._elapsed, self._at_least_once = token_source, elapsed, at_least_once
-        self._calling, self._prepare = calling, prepare
+        self._prepare = prepare
         self._max_attempts = settings.max_attempts
         self._lease = int(settings.lease_s * 1_000_000)
         # a call never outlives its claim
-        self._call_limit_s = settings.lease_s / 2
-        # in the order of the claims; a touch may be called anew while the former call is still being recorded
-        self._calls: dict[_Call, None] = {}
-        self._unanswered = 0
-        # somebody waits for any answer
-        self._told: asyncio.Future[None] | None = None
+        self._calls = Calls(self._lease, settings.lease_s / 2, elapsed, calling)
         # accounts are chosen, or judged by what their calls came to
         self._judging = asyncio.Lock()
         self._outlets = [
@@ -330,7 +248,7 @@ class Dispatcher:
             attempted = {claim.touch.touch_id: claim for claim in held}
             for claim, message in calls:
                 if touch := attempted.get(claim.touch.touch_id):
-                    self._begin(_Call(touch, outlets, outlet), message, began)
+                    self._calls.begin(Call(touch, outlets, outlet), message, began)
                 else:
                     stopped.append(claim)
             called += len(held)
@@ -409,86 +327,15 @@ class Dispatcher:
         for touch, token in claims:
             self._store.release(touch.touch_id, token, "reserved", max(touch.due, due), None)
 
-    def _begin(self, call: _Call, message: Message, began: int) -> None:
-        """One call, which will have an answer within its limit, whatever the adapter does."""
-        self._calls[call] = None
-        self._unanswered += 1
-        call.outlet.busy += 1
-        call.sending = asyncio.ensure_future(self._send(call, message, began))
-        call.sending.add_done_callback(lambda sending: self._sent(call, sending))
-
-    async def _send(self, call: _Call, message: Message, began: int) -> Answer | None:
-        """The adapter's answer; None where it is too late to call.
-
-        `began`: what had passed before the attempt was asked for. What passed since is at least what has passed since
-        the instant of the attempt, so that an early deadline is all that an unlucky measurement can do.
-        """
-        touch, outlet = call.claim.touch, call.outlet
-        over = min(touch.valid_until, touch.call_by or touch.valid_until, touch.lease_until - self._lease // 2)
-        # most often it has its turn already: it was leased before the attempt
-        if outlet.pace is not None and not await outlet.pace.begin(began + self._lease // _TURN):
-            return None
-        # unlike `asyncio.timeout` this gives an answer even where the adapter swallows its cancellation
-        call.limit = asyncio.get_running_loop().call_later(self._call_limit_s, self._answer, call, _TIMEOUT)
-        # nothing of this program's comes between this look and the adapter's own first step
-        if self._elapsed is not None and self._elapsed() - began >= over - touch.attempted_at:
-            return None
-        self._calling(touch)
-        return await outlet.adapter.send(message)
-
-    def _sent(self, call: _Call, sending: asyncio.Task[Answer | None]) -> None:
-        """The adapter has answered, or raised: a broken adapter may have sent, which leaves doubt as any other call."""
-        if sending.cancelled():
-            self._answer(call, _BROKEN)
-        elif (error := sending.exception()) is None:
-            self._answer(call, sending.result())
-        else:
-            if not call.answered:
-                log.error("adapter %s raised %s", type(call.outlet.adapter).__name__, type(error).__name__)
-            self._answer(call, _BROKEN)
-
-    def _answer(self, call: _Call, answer: Answer | None) -> None:
-        """The first answer counts; a call that goes on nevertheless is cut off."""
-        if call.answered:
-            return
-        call.answered, call.answer = True, answer
-        self._unanswered -= 1
-        if call.limit is not None:
-            call.limit.cancel()
-        if call.sending is not None:
-            call.sending.cancel()
-        if call.told is not None:
-            call.told.one()
-        if self._told is not None and not self._told.done():
-            self._told.set_result(None)
-
-    async def _first(self) -> None:
-        """Waits until a call is answered that is not yet recorded; there has to be a call."""
-        while self._unanswered == len(self._calls):
-            self._told = asyncio.get_running_loop().create_future()
-            await self._told
-
-    async def _all(self, calls: list[_Call]) -> None:
-        """Waits until all of these are answered."""
-        if awaited := [call for call in calls if not call.answered]:
-            together = _Together(len(awaited))
-            for call in awaited:
-                call.told = together
-            await together.over
-
     async def _record(self, now: int | Clock, *, everything: bool) -> RoundReport:
         """Writes the outcomes of answered calls in one transaction; a call stays ours until they are written."""
         if not self._calls:
             return RoundReport()
         if everything:
-            await self._all(list(self._calls))
+            await self._calls.all_answered()
         else:
-            under_way = list(self._calls)
-            await self._first()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GATHER_S):
-                    await self._all(under_way)
-        answered = [call for call in self._calls if call.answered]
+            await self._calls.some_answered(GATHER_S)
+        answered = self._calls.answered()
         at = await self._do(self._store.clock) if now is Clock.store else now
         # on the virtual clock no time passes between an attempt and its outcome
         ats = [call.claim.touch.attempted_at if isinstance(at, Clock) else at for call in answered]
@@ -506,9 +353,7 @@ class Dispatcher:
         for call, follow, holds in zip(answered, follows, held, strict=True):
             touch = call.claim.touch
             CALLS.labels(touch.channel, touch.account, follow.kind if holds else "late").inc()
-        for call in answered:
-            del self._calls[call]
-            call.outlet.busy -= 1
+        self._calls.drop(answered)
         return RoundReport(
             accepted=states.count("accepted"),
             rejected=states.count("rejected"),
@@ -517,7 +362,7 @@ class Dispatcher:
             late=states.count("late"),
         )
 
-    def _next(self, call: _Call, at: int) -> Next:
+    def _next(self, call: Call, at: int) -> Next:
         touch, answer = call.claim.touch, call.answer
         if answer is None:
             return Next("reserved", "not_called", at)
@@ -534,7 +379,7 @@ class Dispatcher:
             out=call.outlets.out,
         )
 
-    def _outcome(self, call: _Call, following: Next, at: int) -> OutcomeRow:
+    def _outcome(self, call: Call, following: Next, at: int) -> OutcomeRow:
         (touch, token), answer = call.claim, call.answer
         outcome = Outcome(
             touch_id=touch.touch_id,
@@ -552,7 +397,7 @@ class Dispatcher:
         due = touch.due if following.final else following.retry_at
         return OutcomeRow(touch.touch_id, token, following.state, due, _told(touch, at, outcome))
 
-    def _learn(self, answered: list[_Call], ats: list[int], passed: int | None) -> None:
+    def _learn(self, answered: list[Call], ats: list[int], passed: int | None) -> None:
         """Accounts rest, are left alone or are well again by what their calls came to."""
         for call, at in zip(answered, ats, strict=True):
             answer = call.answer
@@ -574,7 +419,7 @@ class Dispatcher:
         return await asyncio.to_thread(work, *args, **kwargs)
 
 
-def _moves(call: _Call) -> bool:
+def _moves(call: Call) -> bool:
     """Whether what a call came to may be told to the store at once: an account opens its breaker, or closes it."""
     answer = call.answer
     return call.outlet.breaker.probing or (answer is not None and fault(answer))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 
+from msgspec import Struct
+
 from orchestrator.channels.contract import Message
-from orchestrator.dispatch.dispatcher import Closed
 from orchestrator.outbox_body import read_body
 from orchestrator.stores.contract import Store, TouchRow
 from orchestrator.times import instant
@@ -23,6 +24,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 # (channel, instant) -> how long before a closing hour calls must end
 LatencyMargin = Callable[[str, datetime], timedelta]
+
+
+class Closed(Struct, frozen=True):
+    """The moment is not permitted any more: which rule says so, and the closed window, half-open."""
+
+    rule: str
+    closed_from: datetime
+    closed_until: datetime
 
 
 class Opening:

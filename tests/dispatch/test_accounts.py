@@ -13,8 +13,9 @@ from orchestrator.channels.accounts import Account
 from orchestrator.channels.contract import Answer
 from orchestrator.clocks import elapsed
 from orchestrator.dispatch.breaker import open_breakers
-from orchestrator.dispatch.dispatcher import Dispatcher, RoundReport
+from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.outage import Outage, outages
+from orchestrator.dispatch.report import RoundReport
 from orchestrator.events.inputs import AnswerKind, Outcome
 from orchestrator.settings import AccountSettings, DispatchSettings
 from orchestrator.stores.contract import Changes, Clock, Store, TouchRow

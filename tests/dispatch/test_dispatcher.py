@@ -16,7 +16,9 @@ from orchestrator import switches
 from orchestrator.channels.contract import Answer, Message
 from orchestrator.channels.email.smtp.send import Smtp
 from orchestrator.clocks import elapsed
-from orchestrator.dispatch.dispatcher import Closed, Dispatcher, RoundReport
+from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.opening import Closed
+from orchestrator.dispatch.report import RoundReport
 from orchestrator.events.inputs import Cancelled, Expired, InternalInput, Outcome, Returned, read_input, write_input
 from orchestrator.settings import DispatchSettings, SmtpSettings
 from orchestrator.stores.contract import Changes, Clock, NewInbox, Store, SuppressionRow, SwitchRow, TouchRow

@@ -10,8 +10,7 @@ import pytest
 
 from orchestrator.channels.contract import Message
 from orchestrator.dispatch import opening as opening_module
-from orchestrator.dispatch.dispatcher import Closed
-from orchestrator.dispatch.opening import Opening
+from orchestrator.dispatch.opening import Closed, Opening
 from orchestrator.outbox_body import write_body
 from orchestrator.stores.memory.store import MemoryStore
 from orchestrator.testing.store_rows import touch_row

@@ -15,8 +15,8 @@ from orchestrator.channels.accounts import Accounts, close
 from orchestrator.channels.contract import Message
 from orchestrator.clocks import elapsed, wall_clock
 from orchestrator.decide.content import Content
-from orchestrator.dispatch.dispatcher import Closed, Dispatcher
-from orchestrator.dispatch.opening import Opening
+from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.opening import Closed, Opening
 from orchestrator.outbox_body import read_body
 from orchestrator.pipeline import all_approved, nothing_kept
 from orchestrator.runtimes.embedded.engine import Engine, Progressed, Totals
