@@ -53,3 +53,13 @@ class Asked(NamedTuple):
         if self.tick is None:
             return latest
         return {partition: max(at, self.tick) for partition, at in latest.items()}
+
+    def arrived(self) -> list[tuple[int, Arrival]]:
+        """The events that arrived, each in its member's partition."""
+        return [
+            (partition, arrival)
+            for partition, queue in self.arrivals.items()
+            for arrival in queue
+            # one that is sent on says nothing of where its member is: that one is in another partition
+            if arrival.member and not arrival.forwarded
+        ]

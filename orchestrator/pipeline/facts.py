@@ -18,10 +18,10 @@ from orchestrator.dispatch.outage import outages
 from orchestrator.pipeline.basis import Asked, Basis
 from orchestrator.pipeline.known import Former, Known
 from orchestrator.pipeline.records import Given, read_outages
-from orchestrator.pipeline.rows import Due
+from orchestrator.pipeline.rows import DUE_LIMIT, Due
 from orchestrator.pipeline.written import Covered
 from orchestrator.sharing import Sharing
-from orchestrator.stores.contract import Batch, SuppressionRow
+from orchestrator.stores.contract import Batch, Expected, SuppressionRow
 from orchestrator.stores.outbox import STOPPED
 from orchestrator.times import instant, micros
 from orchestrator.vault import Sealer
@@ -55,7 +55,24 @@ class Facts:
 
     # --- at once
 
-    def read(self, asked: Asked, due: Due, latest: Mapping[int, int]) -> None:
+    def expect(self, asked: Asked, latest: Mapping[int, int]) -> Expected:
+        """Tells the store what `read` will ask of it, as far as the arrivals say, and `read_due` before."""
+        arrived = asked.arrived()
+        clocks = [progress.clock for progress in asked.held.values()]
+        first = min([*latest.values(), *clocks, *[arrival.at for _, arrival in arrived]], default=0)
+        last = max([*latest.values(), *clocks], default=0)
+        members = {arrival.member: partition for partition, arrival in arrived}
+        coming = Expected(
+            latest,
+            DUE_LIMIT,
+            self._buckets(first, last),
+            [arrival.identity for _, arrival in arrived],
+            [(partition, key) for key, partition in members.items() if self._known(key) is None],
+        )
+        self._tx.expect(coming)
+        return coming
+
+    def read(self, asked: Asked, due: Due, coming: Expected) -> None:
         """Reads at once what the turns will ask for one by one.
 
         After the inbox: whoever finds an order to go on finds no switch any more.
@@ -64,18 +81,9 @@ class Facts:
         wanted: dict[bytes, int] = {
             row.member: row.partition for rows in due.rows.values() for row in rows if row.member
         }
-        identities: list[bytes] = []
-        first, last = min(latest.values(), default=0), max(latest.values(), default=0)
-        for partition, queue in asked.arrivals.items():
-            for arrival in queue:
-                # one that is sent on says nothing of where its member is: that one is in another partition
-                if arrival.member and not arrival.forwarded:
-                    wanted[arrival.member] = partition
-                    identities.append(arrival.identity)
-                    first = min(first, arrival.at)
-        if identities:
-            clocks = [progress.clock for progress in asked.held.values()]
-            self.seen = self._seen(min(first, *clocks), max(last, *clocks), identities)
+        wanted |= {arrival.member: partition for partition, arrival in asked.arrived()}
+        if coming.identities:
+            self.seen = self._tx.seen(coming.buckets, coming.identities)
         self.load(wanted)
         if wanted:
             self.quarantined = self._tx.quarantined(wanted)
@@ -106,22 +114,22 @@ class Facts:
             [intent.touch_id for member in members for intent in member.pending.values()],
         )
 
-    def _seen(self, first: int, last: int, identities: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Those of these identities that came within the horizon before `first`, or later up to `last`."""
+    def _buckets(self, first: int, last: int) -> range:
+        """Where identities stand that came within the horizon before `first`, or later up to `last`."""
         oldest, size = first - self._basis.horizon, self._basis.bucket
-        return self._tx.seen(range(max(oldest, 0) // size, last // size + 1), identities)
+        return range(max(oldest, 0) // size, last // size + 1)
 
     # --- later
 
     def look_for(self, identity: bytes, parked_at: int, now: int) -> None:
         """Reads whether an event of this identity came while the one that was parked then could be its duplicate."""
-        self.seen = self._seen(parked_at, now, [identity]) | self.seen
+        self.seen = self._tx.seen(self._buckets(parked_at, now), [identity]) | self.seen
 
     def load(self, wanted: Mapping[bytes, int]) -> None:
         """Sees to it that these members are known, each of its partition; those that there are not are left out."""
-        cache, former, absent = self._basis.cache, self._former.members, []
+        former, absent = self._former.members, []
         for key, partition in wanted.items():
-            known = cache.get(key) or former.get(key)
+            known = self._known(key)
             if known is not None:
                 self.members[key] = known
             else:
@@ -136,6 +144,10 @@ class Facts:
                 continue
             sealer = self._basis.vault.sealer(row.ref, wrapped[row.ref])
             self.members[key] = former[key] = Known(_read_member(sealer.open(row.state)), row.ref, sealer)
+
+    def _known(self, member: bytes) -> Known | None:
+        """A member as this process has them, without a question to the store."""
+        return self._basis.cache.get(member) or self._former.members.get(member)
 
     def alias(self, member: bytes) -> str:
         """Whom a member is an alias of; "": of nobody."""

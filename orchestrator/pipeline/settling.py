@@ -49,10 +49,11 @@ def _take(batch: Batch) -> None:
     """All turns of all partitions."""
     asked, basis = batch.asked, batch.basis
     latest = asked.latest()
+    coming = batch.facts.expect(asked, latest)
     due = read_due(batch.tx, latest)
     if not asked.obeyed and due.puts_in_force(but=basis.ordered):
         raise Ordered
-    batch.facts.read(asked, due, latest)
+    batch.facts.read(asked, due, coming)
     batch.facts.quarantined.update(row.member for row in asked.quarantined)
     for partition in asked.held:
         take_all(batch, partition, due)

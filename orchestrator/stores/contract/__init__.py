@@ -13,7 +13,7 @@ Rows are plain named tuples in column order, so that the hot path hands them to 
     store      `Store`
 """
 
-from orchestrator.stores.contract.batch import Batch, Changes
+from orchestrator.stores.contract.batch import Batch, Changes, Expected
 from orchestrator.stores.contract.contacts import (
     HEARD_DAYS,
     MEMBERS_AT,
@@ -56,6 +56,7 @@ __all__ = [
     "ContactRow",
     "CursorMove",
     "DeadRow",
+    "Expected",
     "FilePosition",
     "HeardBefore",
     "HeardRow",

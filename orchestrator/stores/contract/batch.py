@@ -79,8 +79,27 @@ class Changes(NamedTuple):
     positions: Sequence[FilePosition] = ()
 
 
+class Expected(NamedTuple):
+    """What a batch is about to ask, as its methods will be given it."""
+
+    # of `due`
+    until: Mapping[int, int]
+    limit: int
+    # of `seen`
+    buckets: Sequence[int]
+    identities: Sequence[bytes]
+    # of `members`, and then of `keys` for those that are found
+    members: Sequence[tuple[int, bytes]]
+
+
 class Batch(Protocol):
     """One open transaction over some partitions, whose progress rows it has locked."""
+
+    def expect(self, coming: Expected) -> None:
+        """Says what will be asked next: a store that is far away answers it from one trip. It changes no answer.
+
+        With it `switches`, `quarantined` and `registry` are expected, each after `due`.
+        """
 
     def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
         """The rows of these (partition, member), by member; absent ones are left out."""

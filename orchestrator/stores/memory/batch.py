@@ -9,6 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
     Changes,
+    Expected,
     HolderRow,
     InboxRow,
     MemberRow,
@@ -69,6 +70,9 @@ class MemoryBatch:
     def members_after(self, partition: int, after: bytes, limit: int) -> list[bytes]:
         mine = (row for row in self._tables.members.values() if row.partition == partition and not row.erased)
         return sorted(row.member for row in mine if row.member > after)[:limit]
+
+    def expect(self, coming: Expected) -> None:
+        """Everything is here."""
 
     def switches(self) -> list[SwitchRow]:
         return [row for _, row in sorted(self._tables.switches.items())]

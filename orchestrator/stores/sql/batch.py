@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.errors import Refused
 from orchestrator.stores.contract import (
     Changes,
+    Expected,
     HolderRow,
     InboxRow,
     MemberRow,
@@ -50,6 +51,9 @@ class SqliteBatch:
         for mine in held:
             if stand.get(mine.partition) != mine[1:4]:
                 raise _refused(mine.partition)
+
+    def expect(self, coming: Expected) -> None:
+        """A file is near."""
 
     def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
         wanted = {member: partition for partition, member in keys}

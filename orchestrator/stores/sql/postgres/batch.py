@@ -12,6 +12,7 @@ import psycopg
 from orchestrator.errors import Interrupted
 from orchestrator.stores.contract import (
     Changes,
+    Expected,
     HolderRow,
     InboxRow,
     MemberRow,
@@ -40,24 +41,55 @@ class PostgresBatch:
         self.written = False
         # registry -> when it was loaded; None: it never was
         self._registries: dict[str, int | None] = {}
+        # whether every registry stands there that was ever loaded
+        self._all_registries = False
         # nothing of it may be committed any more
         self.failed = False
         # what was suppressed, to be looked after once it is committed
         self.suppressed: Sequence[SuppressionRow] = ()
+        # what was expected. statement -> values and rows: of whoever asks the same
+        self._asked_before: dict[str, tuple[Sequence[Any], Rows]] = {}
+        # member -> row, ref -> key; None: there is none
+        self._members: dict[bytes, MemberRow | None] = {}
+        self._keys: dict[str, bytes | None] = {}
+
+    def expect(self, coming: Expected) -> None:
+        members = list(dict.fromkeys(member for _, member in coming.members))
+        asked = [
+            *_due(coming.until, coming.limit),
+            Asked(words.SWITCHES),
+            *_seen(coming.buckets, coming.identities),
+            Asked(words.ANY_QUARANTINED),
+            Asked(words.REGISTRIES),
+            *_of(words.MEMBERS_OF, members),
+            *_of(words.KEYS_OF_MEMBERS, members),
+        ]
+        answers = self._go(asked)
+        self._asked_before = {each.statement: (each.values, rows) for each, rows in zip(asked, answers, strict=True)}
+        self._registries = dict(self._rows(words.REGISTRIES))
+        self._all_registries = True
+        rows = [MemberRow._make(row) for row in self._look(_of(words.MEMBERS_OF, members))]
+        self._members = {**dict.fromkeys(members), **{row.member: row for row in rows}}
+        wrapped = dict(self._look(_of(words.KEYS_OF_MEMBERS, members)))
+        self._keys = {row.ref: wrapped.get(row.ref) for row in rows if not row.erased}
 
     def members(self, keys: Iterable[tuple[int, bytes]]) -> dict[bytes, MemberRow]:
         wanted = {member: partition for partition, member in keys}
-        rows = map(MemberRow._make, self._asked(words.MEMBERS_OF, list(wanted)))
+        known = [row for member in wanted if (row := self._members.get(member)) is not None]
+        asked = _of(words.MEMBERS_OF, [member for member in wanted if member not in self._members])
+        rows = [*known, *map(MemberRow._make, self._look(asked))]
         return {row.member: row for row in rows if wanted[row.member] == row.partition}
 
     def keys(self, refs: Iterable[str]) -> dict[str, bytes]:
-        return dict(self._asked(words.KEYS_OF, list(dict.fromkeys(refs))))
+        wanted = list(dict.fromkeys(refs))
+        known = {ref: key for ref in wanted if (key := self._keys.get(ref)) is not None}
+        return known | dict(self._look(_of(words.KEYS_OF, [ref for ref in wanted if ref not in self._keys])))
 
     def seen(self, buckets: Sequence[int], identities: Iterable[bytes]) -> dict[bytes, bytes]:
-        return dict(self._asked(words.SEEN_OF, list(buckets), list(dict.fromkeys(identities))))
+        return dict(self._look(_seen(buckets, identities)))
 
     def due(self, until: Mapping[int, int], limit: int) -> list[InboxRow]:
-        rows = map(InboxRow._make, self._rows(words.DUE, (list(until), list(until.values()), limit)) if until else ())
+        rows = map(InboxRow._make, self._look(_due(until, limit)))
         return sorted(rows, key=lambda row: (row.due, row.member, row.seq))
 
     def held(self, partition: int, due: int, after: int, limit: int) -> list[InboxRow]:
@@ -72,18 +104,18 @@ class PostgresBatch:
     def registry(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bool, int]]:
         wanted = list(dict.fromkeys(keys))
         # a batch sees one state of each registry; most programmes have loaded few of those that the laws name
-        if unknown := list({name for name, _ in wanted} - self._registries.keys()):
-            self._registries |= dict.fromkeys(unknown) | dict(self._asked(words.REGISTRIES_OF, unknown))
-        loaded = [key for key in wanted if self._registries[key[0]] is not None]
-        names, contacts = [name for name, _ in loaded], [contact for _, contact in loaded]
-        found = set(self._asked(words.LISTED_OF, names, contacts))
-        return {key: (key in found, checked) for key in loaded if (checked := self._registries[key[0]]) is not None}
+        unknown = [] if self._all_registries else list({name for name, _ in wanted} - self._registries.keys())
+        if unknown:
+            self._registries |= dict.fromkeys(unknown) | dict(self._look(_of(words.REGISTRIES_OF, unknown)))
+        loaded = {key: at for key in wanted if (at := self._registries.get(key[0])) is not None}
+        found = set(self._look(_put(words.LISTED_OF, list(loaded))))
+        return {key: (key in found, at) for key, at in loaded.items()}
 
     def touch_states(self, touch_ids: Iterable[str]) -> dict[str, str]:
-        return dict(self._asked(words.TOUCH_STATES, list(dict.fromkeys(touch_ids))))
+        return dict(self._look(_of(words.TOUCH_STATES, touch_ids)))
 
     def suppressions(self, subjects: Iterable[str]) -> list[SuppressionRow]:
-        return sorted(map(SuppressionRow._make, self._asked(words.SUPPRESSIONS_OF, list(dict.fromkeys(subjects)))))
+        return sorted(map(SuppressionRow._make, self._look(_of(words.SUPPRESSIONS_OF, subjects))))
 
     def hold(self, joined: Iterable[HolderRow], contacts: Iterable[str]) -> dict[str, list[HolderRow]]:
         # one who is just becoming the first holder is waited for here, and whoever holds a first row in the second
@@ -115,7 +147,7 @@ class PostgresBatch:
     def quarantined(self, members: Iterable[bytes]) -> set[bytes]:
         if not self._rows(words.ANY_QUARANTINED):
             return set()
-        return {row[0] for row in self._asked(words.QUARANTINED_OF, list(dict.fromkeys(members)))}
+        return {row[0] for row in self._look(_of(words.QUARANTINED_OF, members))}
 
     def parked(self, member: bytes) -> list[ParkedRow]:
         return [ParkedRow._make(row) for row in self._rows(words.PARKED_OF, (member,))]
@@ -125,6 +157,7 @@ class PostgresBatch:
             self.failed = True
             raise RuntimeError("a batch is written once")
         self.written = True
+        self._asked_before, self._members, self._keys = {}, {}, {}
         try:
             self._write(changes)
         except BaseException:
@@ -161,11 +194,14 @@ class PostgresBatch:
             raise self._told(error)
         return found
 
-    def _asked(self, statement: str, *columns: list[Any]) -> list[Any]:
-        """The rows asked for by one or more lists, none of them empty."""
-        return self._rows(statement, columns) if all(columns) else []
+    def _look(self, asked: Iterable[Asked]) -> Rows:
+        """The rows of a statement that may have been left out, as there is nothing to look for."""
+        return [row for each in asked for row in self._rows(each.statement, each.values)]
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        known = self._asked_before.pop(statement, None)
+        if known is not None and known[0] == values:
+            return known[1]
         return self._go([Asked(statement, values)])[0]
 
     def _go(self, asked: Sequence[Asked]) -> list[Rows]:
@@ -181,6 +217,24 @@ class PostgresBatch:
         if may_go_through(error):
             return Interrupted("nothing of the batch was written; read progress again, then do it anew")
         return plain(error)
+
+
+def _due(until: Mapping[int, int], limit: int) -> Iterator[Asked]:
+    if until:
+        yield Asked(words.DUE, [list(until), list(until.values()), limit])
+
+
+def _seen(buckets: Sequence[int], identities: Iterable[bytes]) -> Iterator[Asked]:
+    asked = list(dict.fromkeys(identities))
+    if buckets and asked:
+        yield Asked(words.SEEN_OF, [list(buckets), asked])
+
+
+def _of(statement: str, values: Iterable[Any]) -> Iterator[Asked]:
+    """The statement about each of these; nothing where there is none."""
+    asked = list(dict.fromkeys(values))
+    if asked:
+        yield Asked(statement, [asked])
 
 
 def _first(changes: Changes) -> Iterator[Asked]:

@@ -171,6 +171,10 @@ SELECT progress.partition, pg_current_xact_id()::text
  ORDER BY progress.partition FOR UPDATE OF progress"""
 MEMBERS_OF = f"SELECT {quoted(MemberRow._fields)} FROM members WHERE member = ANY(%b::bytea[])"
 KEYS_OF = "SELECT ref, wrapped FROM keys WHERE ref = ANY(%b::text[])"
+# members: the keys of those who are not erased
+KEYS_OF_MEMBERS = """
+SELECT keys.ref, keys.wrapped FROM members JOIN keys ON keys.ref = members.ref
+ WHERE members.member = ANY(%b::bytea[]) AND NOT members.erased"""
 # buckets, identities
 SEEN_OF = "SELECT identity, content FROM seen WHERE bucket = ANY(%b::int8[]) AND identity = ANY(%b::bytea[])"
 # partitions, until, limit
@@ -186,6 +190,8 @@ MEMBERS_AFTER = """
 SELECT member FROM members WHERE member > %b::bytea AND partition = %s AND NOT erased ORDER BY member LIMIT %s"""
 SWITCHES = f"SELECT {quoted(SwitchRow._fields)} FROM switches ORDER BY scope"
 REGISTRIES_OF = "SELECT name, checked_at FROM registries WHERE name = ANY(%b::text[])"
+# there are a handful
+REGISTRIES = "SELECT name, checked_at FROM registries"
 # names, contacts, side by side
 LISTED_OF = """
 SELECT name, contact FROM listed WHERE (name, contact) IN (SELECT * FROM unnest(%b::text[], %b::text[]))"""
