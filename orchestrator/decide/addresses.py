@@ -18,6 +18,10 @@ from orchestrator.decide.member import Kind
 # WhatsApp's business-scoped ids: the alpha-2 country of the number that they stand for, then digits; one of a parent
 # business has ENT between (developers.facebook.com, business-scoped user ids, read 2026-11-26)
 _USER_ID = re.compile(r"([A-Z]{2})\.(?:ENT\.)?[0-9]{5,30}")
+# an address without anything that could be written in another way
+_PLAIN = re.compile(r"([a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*)@([a-z0-9.-]+)")
+# characters of a local part, and of an address, at most
+_LOCAL, _EMAIL = 64, 254
 PHONE_CHANNELS = frozenset({"sms", "whatsapp", "phone"})
 _LINES: dict[int, Kind] = {
     PhoneNumberType.FIXED_LINE: "fixed_line",
@@ -81,13 +85,35 @@ def read_address(channel: str, address: str, country: str, disposable: frozenset
         return _number(address, country)
     if channel != "email":
         return Address(address.strip())
+    read = _email(address)
+    if read is None:
+        return None
+    local, domain = read
+    kind: Kind = "role" if local.lower().partition("+")[0] in ROLES else ""
+    return Address(f"{local}@{domain}", kind="disposable" if _thrown_away(domain, disposable) else kind)
+
+
+def _email(text: str) -> tuple[str, str] | None:
+    """The local part and the domain of an e-mail address, normalised; None where it is none."""
+    plain = _PLAIN.fullmatch(text)
+    if plain and len(plain[1]) <= _LOCAL and len(text) <= _EMAIL and _is_plain(plain[2]):
+        return plain[1], plain[2]
     try:
-        checked = validate_email(address, check_deliverability=False, strict=True)
+        checked = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError:
         return None
-    local = checked.local_part.lower().partition("+")[0]
-    kind: Kind = "role" if local in ROLES else ""
-    return Address(checked.normalized, kind="disposable" if _thrown_away(checked.domain, disposable) else kind)
+    return checked.local_part, checked.domain
+
+
+# most members have their address at one of few domains
+@lru_cache(maxsize=4_096)
+def _is_plain(domain: str) -> bool:
+    """Whether an address there is kept as it is written, whatever plain local part it has."""
+    try:
+        checked = validate_email(f"a@{domain}", check_deliverability=False, strict=True)
+    except EmailNotValidError:
+        return False
+    return checked.domain == checked.ascii_domain == domain
 
 
 def _number(text: str, country: str) -> Address | None:

@@ -149,11 +149,19 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
     # rules already picked, by (channel, purpose, journey)
     picked: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict)
     picked_hours: dict[tuple[str, str, str], tuple[Rule, ...]] = field(default_factory=dict)
+    # those of the rules that are on consent, in some version
+    on_consent: tuple[DatedRule, ...] = ()
 
     def __post_init__(self) -> None:
         """A copy with a difference picks its own."""
         force_setattr(self, "picked", {})
         force_setattr(self, "picked_hours", {})
+        on_consent = tuple(
+            rule
+            for rule in self.rules
+            if any(bound is not None and isinstance(bound.rule, ConsentRule) for _, bound in rule.versions)
+        )
+        force_setattr(self, "on_consent", on_consent)
 
     def rules_for(self, channel: str, purpose: str, journey: str) -> tuple[Rule, ...]:
         """Every house rule that such a contact is asked, in a stable order."""
@@ -211,7 +219,7 @@ class HousePolicies(Struct, frozen=True, kw_only=True):
 
     def confirm_within(self, channel: str, purpose: str, at: datetime) -> timedelta:
         """How long a double opt-in may take: the shortest that any rule on consent in force says."""
-        bounds = (in_force(rule.versions, at, None) for rule in self.rules)
+        bounds = [in_force(rule.versions, at, None) for rule in self.on_consent]
         return min(
             (
                 bound.rule.confirm_within

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.content.tables import disposable
 from orchestrator.decide.addresses import read_address
@@ -129,3 +132,30 @@ def test_the_house_addresses_of_large_providers_are_not_on_the_list() -> None:
     )
     assert [] == [domain for domain in providers.split() if domain in disposable()]
     assert 5_000 < len(disposable())
+
+
+_LOCALS = st.one_of(
+    st.text(alphabet="ab0.+_-", min_size=1, max_size=8),
+    st.text(alphabet="aB.'é\"( @", min_size=1, max_size=6),
+    st.sampled_from(["postmaster", "Info", "a" * 64, "a" * 65, "a.b" * 21]),
+)
+_DOMAINS = st.one_of(
+    st.sampled_from(
+        ["gmail.com", "Gmail.com", "xn--mnchen-3ya.de", "münchen.de", "a.test", "localhost", "com", "b.c_d.org"]
+        + ["-a.com", "a-.com", "a..com", ".com", "a.com.", "1.2", "[1.2.3.4]", f"{'a' * 63}.com", f"{'a' * 64}.com"]
+        + [f"{'.'.join(['abcdefghi'] * length)}.com" for length in (18, 24, 25)]
+    ),
+    st.text(alphabet="ab1-.", min_size=1, max_size=8),
+)
+
+
+@given(_LOCALS, _DOMAINS)
+@settings(max_examples=600, deadline=None)
+def test_the_short_way_for_plain_addresses_comes_to_the_same(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    try:
+        kept: str | None = validate_email(address, check_deliverability=False, strict=True).normalized
+    except EmailNotValidError:
+        kept = None
+    read = read_address("email", address, "")
+    assert kept == (None if read is None else read.text)
