@@ -9,6 +9,7 @@ import pytest
 from orchestrator.errors import Refused, SetupError
 from orchestrator.stores.contract import (
     Backlog,
+    Expected,
     KeyRow,
     NewInbox,
     Progress,
@@ -149,6 +150,26 @@ class Batches(StoreFixtures):
         with pytest.raises(KeyboardInterrupt):
             write(store, changes, then=KeyboardInterrupt)
         assert then == everything(store)
+
+    def test_what_is_expected_changes_no_answer(self, store: Store) -> None:
+        owner = furnish(store)
+        keys, identities = [(0, digest(name)) for name in ("ann", "bob", "nobody")], [digest("event-1"), digest("else")]
+        answers = []
+        for coming in (
+            None,
+            Expected({0: 1000}, 50, [0], identities, keys),
+            Expected({0: 0}, 1, [0, 1], identities[1:], keys[2:]),
+            Expected({}, 0, [], [], []),
+        ):
+            with store.batch([owner.held[0]]) as batch:
+                if coming is not None:
+                    batch.expect(coming)
+                due, switches = batch.due({0: 1000}, 50), batch.switches()
+                seen, members = batch.seen([0], identities), batch.members(keys)
+                wrapped = batch.keys([row.ref for row in members.values()])
+                answers.append((due, switches, seen, members, wrapped, batch.quarantined([key for _, key in keys])))
+        assert [answers[0]] * 4 == answers
+        assert answers[0][3]
 
     def test_a_batch_that_writes_nothing_leaves_nothing(self, store: Store) -> None:
         owner = furnish(store)
