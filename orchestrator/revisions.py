@@ -10,7 +10,8 @@ version of the engine, or other settings, make another revision of the same file
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,12 +68,19 @@ def named(store: Store, prefix: str) -> str:
 
 def compiled(files: dict[str, bytes], settings: Settings) -> Content:
     """What these files compile to, by this version of the engine and with these settings; raises ContentError."""
+    with unfolded(files) as folder:
+        return load_content(folder, settings)
+
+
+@contextmanager
+def unfolded(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder that holds these files for as long as it is open."""
     with TemporaryDirectory() as folder:
         for path, body in files.items():
             file = Path(folder, path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(body)
-        return load_content(Path(folder), settings)
+        yield Path(folder)
 
 
 def former_contents(store: Store, settings: Settings, but: str) -> dict[str, Content]:

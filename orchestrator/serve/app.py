@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -13,7 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator import __version__
 from orchestrator.channels.load import load_receivers
-from orchestrator.content.topics import Topics
 from orchestrator.events.catalogue import EventTypes
 from orchestrator.metrics import Standing
 from orchestrator.serve import confirming, events, figures, health, hooks, leaving, preferences
@@ -22,6 +22,7 @@ from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.intake import Intake
 from orchestrator.serve.keys import Keys
 from orchestrator.serve.limits import Rate
+from orchestrator.serve.offers import Offer
 from orchestrator.serve.problems import Refusal, answer, problem
 from orchestrator.serve.replies import Replies
 from orchestrator.serve.site import Site
@@ -73,16 +74,15 @@ def build(
     store: Store,
     vault: Vault,
     intake: Intake,
-    types: EventTypes,
+    offer: Callable[[], Offer] = Offer,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    topics: Topics | None = None,
     standing: Standing | None = None,
 ) -> ASGIApp:
-    """The application of these parts, for events of these types.
+    """The application of these parts.
 
-    `clock` is what providers' signed times are held against; `topics` are what members may switch off on
-    their own page; `standing` tells of the store, where this process is one that does. Raises SetupError for a key that
-    is none.
+    `offer` says which events are known, and what members may switch off on their own page; `clock` is what providers'
+    signed times are held against; `standing` tells of the store, where this process is one that does. Raises SetupError
+    for a key that is none.
     """
     app = FastAPI(
         title="Orchestrator",
@@ -96,11 +96,9 @@ def build(
     replies = Replies(settings.serve.stop_words)
     hearing = Hearing(store, vault, replies, settings.serve.link_days)
     receivers = load_receivers(settings)
-    site = Site(
-        settings=settings, store=store, vault=vault, hearing=hearing, stranger=door.stranger, topics=topics or {}
-    )
+    site = Site(settings=settings, store=store, vault=vault, hearing=hearing, stranger=door.stranger, offer=offer)
     for router in (
-        events.routes(intake, types, settings.serve, door.allow),
+        events.routes(intake, offer, settings.serve, door.allow),
         health.routes(store, intake),
         figures.routes(standing, door.allow),
         hooks.routes(receivers, hearing, replies, settings, clock, door.stranger),
@@ -109,12 +107,13 @@ def build(
         preferences.routes(site),
     ):
         app.include_router(router)
-    described: dict[str, object] = {}
+
+    @lru_cache(maxsize=1)
+    def described(types: EventTypes) -> dict[str, object]:
+        return describe(app, types)
 
     def openapi() -> dict[str, object]:
-        if not described:
-            described.update(describe(app, types))
-        return described
+        return described(offer().types)
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's own way to describe more than it knows
     return Careful(app)

@@ -23,7 +23,7 @@ class ByKafka:
     def __init__(self, project: Project) -> None:
         """Raises SetupError where the cluster, the topic or its partitions are not as they must be."""
         check(project, [Role.decide])
-        _ = project.store, project.vault, project.event_types
+        _ = project.store, project.vault
         self._producer = Producer(project.settings.kafka, project.settings.store.partitions)
 
     async def start(self) -> None:

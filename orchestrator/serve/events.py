@@ -21,6 +21,7 @@ from orchestrator.events.envelope import Event, read_event
 from orchestrator.serve.description import BATCH, JSON, ONE, describe_events
 from orchestrator.serve.intake import Intake, Unavailable
 from orchestrator.serve.limits import read_body
+from orchestrator.serve.offers import Offer
 from orchestrator.serve.problems import Refusal
 from orchestrator.settings import ServeSettings
 
@@ -46,14 +47,15 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 def routes(
-    intake: Intake, types: EventTypes, settings: ServeSettings, allow: Callable[[Request, str], None]
+    intake: Intake, offer: Callable[[], Offer], settings: ServeSettings, allow: Callable[[Request, str], None]
 ) -> APIRouter:
-    """The one route, for these events. `allow` raises Refusal unless the caller has a role, and requests left."""
+    """The one route, for events on offer. `allow` raises Refusal unless the caller has a role, and requests left."""
 
     async def events(request: Request) -> Response:
         allow(request, "events")
         kind = _kind(request)
         raws = _split(kind, await read_body(request, settings.max_body_bytes), settings.max_batch)
+        types = offer().types
         found = [_read(raw, types) for raw in raws]
         good = [event for event in found if isinstance(event, Event)]
         try:

@@ -69,7 +69,7 @@ class _Pages:
                 return self._see(replace(found, on=frozenset()), "gone")
             if form.get("do") == ["contact"]:
                 return await self._reach(found, contacts.read(form, found.member, found.now))
-            asked = choices.read(form, found.member, found.language, found.now, self._site.topics)
+            asked = choices.read(form, found.member, found.language, found.now, self._site.offer().topics)
         except (choices.BadForm, ValueError):
             return self._told(request, 400, "refused")
         await asyncio.to_thread(self._keep, found, asked)
@@ -125,7 +125,7 @@ class _Pages:
     def _see(self, known: _Known, said: str = "", given: contacts.Contacts = contacts.NOTHING) -> Response:
         """The page; `said` names what it says first, or is what it says."""
         site, words = self._site, OWN[known.language]
-        view = own.view(known.member, known.on, known.language, site.settings.locale, known.now, site.topics)
+        view = own.view(known.member, known.on, known.language, site.settings.locale, known.now, site.offer().topics)
         wrong = {field: words[what] for field, what in given.wrong.items()}
         bot, points = site.settings.dispatch.telegram.name, known.member.contact_points
         offered = bot and "telegram" in site.settings.dispatch.adapters and all(p.channel != "telegram" for p in points)

@@ -18,14 +18,13 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
-from orchestrator.content import locate
-from orchestrator.content.topics import load_topics
 from orchestrator.errors import SetupError
 from orchestrator.metrics import Standing
 from orchestrator.project import Project
 from orchestrator.runtimes.kafka import logs
 from orchestrator.serve.app import build
 from orchestrator.serve.intake import Taking
+from orchestrator.serve.offers import Offers
 
 # seconds that requests under way may take to end
 GRACE_S = 20
@@ -66,12 +65,10 @@ def _by_engine(project: Project) -> Taking:
 
 async def _serve(project: Project, taking: Taking) -> None:
     settings = project.settings.serve
-    topics = load_topics(locate.folder("templates", project.path))
+    offers = Offers(project)
     # where workers decide, they tell of the store
     standing = None if taking.name == "kafka" else Standing(project.store, project.settings)
-    app = build(
-        project.settings, project.store, project.vault, taking, project.event_types, topics=topics, standing=standing
-    )
+    app = build(project.settings, project.store, project.vault, taking, offers.now, standing=standing)
     server = _Server(
         uvicorn.Config(
             app,
@@ -88,11 +85,13 @@ async def _serve(project: Project, taking: Taking) -> None:
     )
     listening = _listen(settings.host, settings.port)
     await taking.start()
+    following = asyncio.create_task(offers.follow())
     try:
         host, port = listening.getsockname()[:2]
         log.info("serving", address=f"http://{host}:{port}", events=taking.name)
         await server.serve([listening])
     finally:
+        following.cancel()
         await taking.stop()
         project.store.close()
         log.info("ended")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from fastapi import Request, Response
 from msgspec import Struct
 
-from orchestrator.content.topics import Topics
 from orchestrator.decide.member import Member
 from orchestrator.members import stands_for
 from orchestrator.records import opened
 from orchestrator.serve.hearing import Hearing
 from orchestrator.serve.language import SPOKEN, asked_for
+from orchestrator.serve.offers import Offer
 from orchestrator.serve.pages import page
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
@@ -28,8 +28,8 @@ class Site(Struct, frozen=True, kw_only=True):
     hearing: Hearing
     # counts tokens that are none, so that nobody tries them by the million; raises Refusal where it is too often
     stranger: Callable[[Request], None]
-    # what members may switch off, by category of journeys
-    topics: Topics = {}
+    # what members may switch off
+    offer: Callable[[], Offer] = Offer
 
     def language(self, request: Request, member: Member | None = None) -> str:
         """The member's language where we speak it, else the best of those that the browser asks for."""

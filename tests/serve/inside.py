@@ -13,10 +13,10 @@ import httpx
 import uvicorn
 
 from orchestrator.content.topics import Topics
-from orchestrator.events.catalogue import ENGINE
 from orchestrator.events.envelope import Event
 from orchestrator.metrics import Standing
 from orchestrator.serve.app import build
+from orchestrator.serve.offers import Offer
 from orchestrator.settings import Settings
 from orchestrator.stores.contract import Store
 from orchestrator.vault import Vault
@@ -42,12 +42,13 @@ def inside(
     store: Store,
     vault: Vault,
     clock: Callable[[], datetime] = wall,
-    topics: Topics | None = None,
+    topics: Topics = {},  # noqa: B006 - nobody writes to it
     standing: Standing | None = None,
 ) -> Iterator[httpx.Client]:
     """A client of the application of this store."""
+    offer = Offer(topics=topics)
     listening = socket.create_server(("127.0.0.1", 0))
-    app = build(settings, store, vault, NoEvents(), ENGINE, clock, topics, standing)
+    app = build(settings, store, vault, NoEvents(), lambda: offer, clock, standing)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from orchestrator.events.envelope import write_event
 from orchestrator.project import open_project
 from orchestrator.testing.builders import enrolled
 from tests.few_journeys import only
+from tests.own_types import declare
 from tests.serve.serving import Serving, project, serving
 
 ONE = {"Content-Type": "application/cloudevents+json"}
@@ -41,6 +45,15 @@ def joins(server: Serving, folder: Path, name: str) -> set[str]:
         return {entry.revision for entry in opened.store.log(ref=row.ref) if entry.kind == "decision"}
 
 
+def books(server: Serving) -> httpx.Response:
+    """Sends an event of the project's own type."""
+    told = {
+        "specversion": "1.0", "source": "hotel", "id": "1", "type": "booking.confirmed", "subject": "ann",
+        "time": NOW.isoformat(), "data": {"booking_id": "b1"},
+    }  # fmt: skip
+    return server.http.post("/events", json=told, headers=ONE)
+
+
 def test_a_running_server_decides_by_it_at_once_and_a_restart_by_nothing_that_was_not_activated(
     tmp_path: Path,
 ) -> None:
@@ -55,11 +68,20 @@ def test_a_running_server_decides_by_it_at_once_and_a_restart_by_nothing_that_wa
         code, done = command(folder, "content", "activate", "--actor", "carol")
         assert (0, {done["before"]}) == (code, first)
         assert {done["revision"]} == joins(server, folder, "cid")
+        declare(folder, "booking.confirmed")
+        assert 422 == books(server).status_code
+        code, done = command(folder, "content", "activate", "--actor", "carol")
+        assert 0 == code
+        deadline = time.monotonic() + 60
+        while 202 != books(server).status_code:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "booking.confirmed" in server.http.get("/openapi.json").text
         assert 0 == server.end()
     (folder / TEXT).write_text("{{ not finished", encoding="utf-8")
     with serving(folder, key) as server:
         assert {done["revision"]} == joins(server, folder, "dan")
         assert 0 == server.end()
-    assert ["serve", "carol"] == [each["by"] for each in command(folder, "content", "list")[1]]
+    assert ["serve", "carol", "carol"] == [each["by"] for each in command(folder, "content", "list")[1]]
     assert 0 == command(folder, "replay")[0]
     assert 0 == command(folder, "log", "verify")[0]

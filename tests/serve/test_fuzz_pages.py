@@ -14,9 +14,9 @@ import pytest
 
 from orchestrator.content import locate
 from orchestrator.content.topics import load_topics
-from orchestrator.events.catalogue import ENGINE
 from orchestrator.links import Links, opt_out_token, preferences_token, read_confirming, read_opt_out, read_preferences
 from orchestrator.serve.app import build
+from orchestrator.serve.offers import Offer
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.testing.builders import enrolled, event
 from orchestrator.testing.world import World, shipped_content
@@ -106,7 +106,8 @@ def test_whatever_a_form_holds_is_answered_and_the_member_s_turn_takes_what_was_
     world.live(enrolled("ann", NOW - timedelta(days=9)), dispatch=False)
     asked = {"channel": "email", "wording": "w", "method": "form", "evidence": "f", "double_opt_in": True}
     world.live(event("consent.granted", "ann", NOW, asked), dispatch=False)
-    app = build(SETTINGS, world.store, vault, NoEvents(), ENGINE, topics=load_topics(locate.shipped("templates")))
+    offer = Offer(topics=load_topics(locate.shipped("templates")))
+    app = build(SETTINGS, world.store, vault, NoEvents(), lambda: offer)
     chance = random.Random(path)
 
     async def attack() -> set[int]:
