@@ -64,8 +64,8 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "SELECT": (
             *_OPENING,
             *("members", "keys", "contacts", "suppressions", "touches", "heard"),
-            # whether it is ready to serve
-            "switches",
+            # whether it is ready to serve, and which events are known by what is in force
+            *("switches", "documents"),
         ),
         "INSERT": ("inbox", "suppressions", "heard"),
         # of `heard` to lock what is forgotten
