@@ -51,6 +51,11 @@ class ContentError(OrchestratorError):
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
 
+    @property
+    def briefly(self) -> str:
+        """The first few problems on one line, without their cures: for a process's log."""
+        return "; ".join(f"{problem.place}: {problem.what}" for problem in self.problems[:5])
+
 
 class SetupError(OrchestratorError):
     """The project, its settings, keys or store are not ready; the text says which command or setting cures it."""

@@ -122,8 +122,8 @@ class Shelf:
         try:
             content = compiled(files, self._settings)
         except ContentError as error:
-            told = "; ".join(f"{each.place}: {each.what}" for each in error.problems[:5])
-            log.error("revision can't be compiled: the one before it stays in force", revision=revision, why=told)
+            why = error.briefly
+            log.error("revision can't be compiled: the one before it stays in force", revision=revision, why=why)
             return None
         log.info("content in force", revision=content.revision, ordered=revision)
         return content

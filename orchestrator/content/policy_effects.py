@@ -71,19 +71,19 @@ def check_effects(folder: Path, journeys: Mapping[str, str] | None = None, *, wr
     policies, channels = load_policies(folder, journeys), _channels(folder)
     path = folder / GOLDEN
     before = _read(path)
-    if before is None and not write:
-        # some ten thousand hours are decided on for the lines, which nobody would look at
-        return Effects(lines=sum(1 for _ in _grid(channels)), missing=True)
-    now = effects(policies, channels)
     if write:
+        now = effects(policies, channels)
         text = msgspec.json.format(msgspec.json.encode(now), indent=1).decode()
         path.write_text(f"{text}\n", encoding="utf-8")
         return Effects(lines=len(now), missing=before is None, written=True)
-    former = before or {}
+    if before is None:
+        # some ten thousand hours are decided on for the lines, which nobody would look at
+        return Effects(lines=sum(1 for _ in _grid(channels)), missing=True)
+    now = effects(policies, channels)
     changes = tuple(
-        Change(what=what, before=former.get(what, ()), now=now.get(what, ()))
-        for what in sorted({*now, *former})
-        if former.get(what, ()) != now.get(what, ())
+        Change(what=what, before=before.get(what, ()), now=now.get(what, ()))
+        for what in sorted({*now, *before})
+        if before.get(what, ()) != now.get(what, ())
     )
     return Effects(lines=len(now), changes=changes)
 

@@ -38,7 +38,8 @@ _last: list[tuple[Member, Event, Content, Fingerprint, Changed]] = []
 
 def apply_event(member: Member, event: Event, content: Content, fingerprint: Fingerprint) -> Changed:
     """The member after this event. An event older than what is known never takes the newer word's place."""
-    for before, same, under, by, changed in _last[:1]:
+    if _last:
+        before, same, under, by, changed = _last[0]
         if same is event and under is content and by == fingerprint and (before is member or before == member):
             return changed
     changed = _applied(member, event, content, fingerprint)

@@ -52,8 +52,7 @@ class Offers:
         try:
             self._now = self._of(ordered)
         except ContentError as error:
-            told = "; ".join(f"{each.place}: {each.what}" for each in error.problems[:5])
-            log.error("event types can't be read: those of before stay", revision=ordered, why=told)
+            log.error("event types can't be read: those of before stay", revision=ordered, why=error.briefly)
         else:
             log.info("event types and topics in force", revision=ordered)
 

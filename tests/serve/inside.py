@@ -42,11 +42,11 @@ def inside(
     store: Store,
     vault: Vault,
     clock: Callable[[], datetime] = wall,
-    topics: Topics = {},  # noqa: B006 - nobody writes to it
+    topics: Topics | None = None,
     standing: Standing | None = None,
 ) -> Iterator[httpx.Client]:
     """A client of the application of this store."""
-    offer = Offer(topics=topics)
+    offer = Offer(topics=topics or {})
     listening = socket.create_server(("127.0.0.1", 0))
     app = build(settings, store, vault, NoEvents(), lambda: offer, clock, standing)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
